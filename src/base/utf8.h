@@ -1,0 +1,18 @@
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include <stddef.h>
+
+/* A check of UTF-8 (RFC 3629) that can stop and go on at any byte. {0} is its start. */
+struct utf8_check {
+	unsigned char more;		/* continuation bytes still to come */
+	unsigned char least, most;	/* bounds of the next one */
+};
+
+/** Returns 0, or -1 when the bytes so far cannot begin any valid text. */
+int utf8_check_feed(struct utf8_check *u, const char *data, size_t len);
+
+/** Returns 0 when the text does not end inside a character, else -1. */
+int utf8_check_finish(const struct utf8_check *u);
+
+#endif
