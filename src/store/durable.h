@@ -1,0 +1,50 @@
+#ifndef STORE_DURABLE_H
+#define STORE_DURABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+/* Files that are always whole. Nothing here follows a symbolic link in the last part of a name. */
+
+/** write() until all is written. Returns 0, or -1 with errno set and perhaps a part written. */
+int write_all(int fd, const void *data, size_t len);
+
+/**
+ * Open a folder, and make it (mode 0700) where it is missing, with its entry on stable storage.
+ * Returns a descriptor, or -1 with errno set.
+ */
+int durable_folder(int parent, const char *name);
+
+/** The same without syncing anything: for callers that go on to sync both folders. */
+int make_folder(int parent, const char *name, bool *made);
+
+/**
+ * Replace a file's contents, or make it: readers see the old or the new file, and after a return of
+ * 0 the new one is on stable storage. Callers keep out of each other's way by a lock of their own;
+ * a leftover of a crash is cleared away by the next call for the same name.
+ * Returns 0, or -1 with errno set and the old file as it was.
+ */
+int durable_replace(int dir, const char *name, const void *data, size_t len, mode_t mode);
+
+/**
+ * Read a regular file of at most `most` bytes whole into `out` (appended).
+ * Returns 0, or -1 with errno set: EFBIG when larger, EINVAL when not a regular file.
+ */
+int read_whole(int dir, const char *name, size_t most, struct buf *out);
+
+/** read_whole() of a path out of the configuration, which may be a symbolic link. */
+int read_whole_path(const char *path, size_t most, struct buf *out);
+
+/**
+ * Whether two looks at a file found it unchanged, and whether it has rested long enough for that to
+ * mean something: the times of files advance in steps, and a file that changed just now could change
+ * again and look the same.
+ */
+bool stat_same(const struct stat *a, const struct stat *b);
+bool stat_settled(const struct stat *st);
+
+#endif

@@ -1,0 +1,39 @@
+#ifndef STORE_ENTRY_H
+#define STORE_ENTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+/*
+ * One line of the journal (contract section 4). Strings are NULL where the line says null. A body can
+ * be any bytes that are valid UTF-8; the other strings hold no NUL.
+ */
+struct entry {
+	const char *delivery;
+	const char *received_at;
+	const char *event;
+	const char *installation;
+	const char *fluid_shop;
+	const char *id;			/* its text; id_is_number tells the JSON type */
+	bool id_is_number;
+	const char *identifier;
+	const char *verified_by;
+	const char *key;
+	const char *timestamp;		/* decimal digits */
+	const char *signature;
+	const char *body;
+	size_t body_len;
+};
+
+/** Append the line, without a newline, to `out`. Returns 0, or -1 with errno ENOMEM. */
+int entry_write(const struct entry *e, struct buf *out);
+
+/**
+ * Read a line. The strings lie in `texts`, which the caller has emptied and keeps (and frees) as long
+ * as the entry is used. Returns 0, or -1 when the line is no whole entry: a crash can leave one.
+ */
+int entry_read(struct entry *e, const char *line, size_t len, struct buf *texts);
+
+#endif

@@ -1,0 +1,89 @@
+#include "store/journal_files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+long
+journal_file_number(const char *name)
+{
+	long number;
+	char *end;
+
+	for (size_t i = 0; i < JOURNAL_DAY_LEN; i++)
+		if (i == 4 || i == 7 ? name[i] != '-' : name[i] < '0' || name[i] > '9')
+			return (-1);
+	if (strlen(name) >= JOURNAL_NAME_SIZE)
+		return (-1);
+	name += JOURNAL_DAY_LEN;
+	if (strcmp(name, ".jsonl") == 0)
+		return (0);
+	if (*name != '.' || name[1] < '1' || name[1] > '9')
+		return (-1);
+	number = strtol(name + 1, &end, 10);
+	return (strcmp(end, ".jsonl") == 0 ? number : -1);
+}
+
+int
+journal_file_compare(const char *a, const char *b)
+{
+	int days = strncmp(a, b, JOURNAL_DAY_LEN);
+	long diff = days ? days : journal_file_number(a) - journal_file_number(b);
+
+	return (diff < 0 ? -1 : diff > 0);
+}
+
+void
+journal_file_name(char out[JOURNAL_NAME_SIZE], const char *day, unsigned number)
+{
+	if (number == 0)
+		snprintf(out, JOURNAL_NAME_SIZE, "%s.jsonl", day);
+	else
+		snprintf(out, JOURNAL_NAME_SIZE, "%s.%u.jsonl", day, number);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return (journal_file_compare(a, b));
+}
+
+char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE]
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	char (*names)[JOURNAL_NAME_SIZE] = NULL, (*more)[JOURNAL_NAME_SIZE];
+	struct dirent *entry;
+	size_t cap = 64;
+
+	*n = 0;
+	if (folder == NULL) {
+		if (fd != -1)
+			close(fd);
+		return (NULL);
+	}
+	if ((names = calloc(cap, sizeof(*names))) == NULL)
+		goto out;
+	while ((entry = readdir(folder)) != NULL) {
+		if (journal_file_number(entry->d_name) < 0)
+			continue;
+		if (*n == cap) {
+			cap *= 2;
+			if ((more = reallocarray(names, cap, sizeof(*names))) == NULL) {
+				free(names);
+				names = NULL;
+				*n = 0;
+				goto out;
+			}
+			names = more;
+		}
+		memcpy(names[(*n)++], entry->d_name, strlen(entry->d_name) + 1);
+	}
+	qsort(names, *n, sizeof(*names), compare);
+out:
+	closedir(folder);
+	return (names);
+}

@@ -1,0 +1,30 @@
+#ifndef STORE_JOURNAL_READER_H
+#define STORE_JOURNAL_READER_H
+
+#include "base/buf.h"
+#include "store/journal_files.h"
+
+/*
+ * Reading the journal from its end, the newest delivery first, however large it is: a block at a time.
+ */
+
+struct journal_reader;
+
+/** dir: the journal folder, which stays open as long. NULL with errno set. */
+struct journal_reader *journal_reader_new(int dir);
+
+void journal_reader_free(struct journal_reader *r);
+
+/**
+ * The whole line before, without its newline, in `line` (emptied first). What a crash left unfinished
+ * at the end of a file is no line. Returns 1, 0 when there is none left, or -1 with errno set.
+ */
+int journal_reader_previous(struct journal_reader *r, struct buf *line);
+
+/** The file that the line was in, for messages. */
+const char *journal_reader_file(const struct journal_reader *r);
+
+/** Pass over the files of later days than this one ("2026-11-23"). */
+void journal_reader_skip_to(struct journal_reader *r, const char *day);
+
+#endif

@@ -1,0 +1,93 @@
+#ifndef STORE_LIFECYCLE_H
+#define STORE_LIFECYCLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "store/installation.h"
+#include "store/records.h"
+#include "store/state.h"
+
+/* Installs and uninstalls applied to installation records: idempotent, and in the order signed. */
+
+/* At most this many records wait for confirmation at once (contract section 3). */
+enum { UNCONFIRMED_MAX = 100 };
+
+/* Who says so, which decides what may change. */
+enum lifecycle_trust {
+	TRUST_DROPLET,		/* Fluid, for the droplet: everything */
+	TRUST_INSTALLATION,	/* the installation itself: its own credentials and name */
+	TRUST_NONE,		/* nobody known: an unconfirmed record */
+};
+
+/* What an install or uninstall says. The strings belong to the caller; NULL where nothing is said. */
+struct lifecycle {
+	bool installed;			/* else uninstalled */
+	enum lifecycle_trust trust;
+	const char *record;		/* the record's name */
+	const char *droplet_installation_uuid;
+	const char *droplet_uuid;
+	const char *fluid_company_id;
+	bool fluid_company_id_number;
+	const char *fluid_shop;
+	const char *name;		/* name_len bytes */
+	size_t name_len;
+	const char *authentication_token;
+	const char *webhook_verification_token;
+	const char *exchange_token;
+	const char *exchange_token_expires_at;
+	const char *exchange_endpoint;
+	int64_t at;			/* when it was signed, unix seconds */
+	struct timespec received_at;
+	const char *delivery;
+	const char *body_sha256;	/* hexadecimal; the same bytes are the same delivery */
+};
+
+/**
+ * Apply it to the record. The caller holds state_lock(). records may be NULL (nothing is cached).
+ * *status is what the record says then. An event that is older than what the record knows, or that
+ * was applied before, changes nothing.
+ * Returns 0 with everything on stable storage, or -1 with errno set; applying it again then completes
+ * what was begun.
+ */
+int lifecycle_apply(struct state *s, struct records *records, const struct lifecycle *e,
+    enum installation_status *status);
+
+/**
+ * Whether the event changes nothing and all it says is known to be done, so that it need not be
+ * applied. *status is then what the record says. Needs no lock.
+ */
+bool lifecycle_is_settled(struct records *records, const struct lifecycle *e,
+    enum installation_status *status);
+
+enum unsigned_verdict {
+	UNSIGNED_NEW,		/* store it */
+	UNSIGNED_AGAIN,		/* the very same one waits already; `delivery` is its id */
+	UNSIGNED_BUSY,		/* another one waits under this name, or too many wait at all */
+	UNSIGNED_KNOWN,		/* the installation is known: an unsigned word about it counts nothing */
+};
+
+/**
+ * Whether an unsigned install (trust TRUST_NONE) can be taken. The caller holds state_lock() and keeps
+ * it until the install is applied. Returns 0, or -1 with errno set.
+ */
+int lifecycle_unsigned(struct state *s, const struct lifecycle *e, enum unsigned_verdict *verdict,
+    char delivery[UUID_SIZE]);
+
+/**
+ * Save a record so that every index entry and marker is there before the record says so. The caller
+ * holds state_lock(). Returns 0, or -1 with errno set.
+ */
+int lifecycle_save(struct state *s, const struct installation *i);
+
+/**
+ * Make other installations of the same droplet for the same company `superseded` where `i`, which is
+ * active, is newer; or make `i` itself so where another active one is newer. Saves what it changes.
+ * The caller holds state_lock(). For the worker as well, when an exchange has made `i` active.
+ * Returns 0, or -1 with errno set.
+ */
+int lifecycle_supersede(struct state *s, struct installation *i);
+
+#endif
