@@ -1,0 +1,87 @@
+#ifndef DELIVERY_DELIVERY_H
+#define DELIVERY_DELIVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/json.h"
+#include "delivery/event.h"
+#include "store/name.h"
+
+/*
+ * What a delivery says, parsed as its bytes arrive. Nothing of it is believed: who may say so is
+ * for authenticate() to find out.
+ */
+
+/* What is read out of a body. The first group stands in the body or its `payload`. */
+enum delivery_field {
+	FIELD_ID, FIELD_IDENTIFIER, FIELD_NAME, FIELD_EVENT_NAME, FIELD_EVENT_IDENTIFIER,
+	FIELD_RESOURCE, FIELD_EVENT, FIELD_COMPANY_ID, FIELD_PAYLOAD, FIELD_COMPANY,
+	/* in `company` */
+	COMPANY_DRI, COMPANY_DROPLET_UUID, COMPANY_FLUID_COMPANY_ID, COMPANY_SHOP, COMPANY_NAME,
+	COMPANY_AUTHENTICATION_TOKEN, COMPANY_VERIFICATION_TOKEN, COMPANY_CREDENTIALS,
+	/* in `company.credentials` */
+	CREDENTIALS_TOKEN, CREDENTIALS_EXPIRES_AT, CREDENTIALS_ENDPOINT,
+	N_DELIVERY_FIELDS
+};
+
+/* A value as it was delivered. */
+struct delivery_value {
+	bool present;		/* the key is there, whatever its value */
+	enum json_kind kind;
+	const char *text;	/* of a string or number, NUL-terminated; else NULL */
+	size_t len;
+};
+
+struct delivery;
+
+/** NULL: ENOMEM. The caller ends it with delivery_free(). */
+struct delivery *delivery_new(void);
+
+/** The next bytes of the body. What is wrong with them delivery_finish() tells. */
+void delivery_feed(struct delivery *d, const char *data, size_t len);
+
+/**
+ * The body has ended. Returns 0, or -1 where it is not one JSON object as the contract wants it
+ * (section 3, "malformed"); what was read before the flaw can still be asked for.
+ */
+int delivery_finish(struct delivery *d);
+
+/** What delivery_finish() returned 0 for. */
+bool delivery_is_well_formed(const struct delivery *d);
+
+/** Wipes what it holds, tokens among it. */
+void delivery_free(struct delivery *d);
+
+/**
+ * A value, out of the object that speaks for the delivery: the body, or its `payload` where that is
+ * one that says something (fluid-wire, "Deliveries"). FIELD_ID, FIELD_IDENTIFIER: out of the body.
+ * Valid until delivery_free().
+ */
+struct delivery_value delivery_value(const struct delivery *d, enum delivery_field field);
+
+/** Whether the `payload` speaks, so that `id` and `identifier` outside it are the event's own. */
+bool delivery_is_enveloped(const struct delivery *d);
+
+/** `company_id` of the body or its payload; not always the tenant's. */
+struct delivery_value delivery_company_id(const struct delivery *d, bool of_payload);
+
+/** The event, "droplet.installed"; NULL when nothing says which it is. */
+const char *delivery_event(const struct delivery *d);
+
+/** droplet.installed or droplet.uninstalled. */
+bool delivery_is_lifecycle(const struct delivery *d);
+
+/** A string or number that has at least one byte and no NUL inside; else NULL. */
+const char *delivery_text(const struct delivery *d, enum delivery_field field);
+
+/** The record that the body names. Returns 0, or -1 when it names none, or no safe name. */
+int delivery_record(const struct delivery *d, char out[NAME_SIZE]);
+
+/**
+ * What a lifecycle event lacks for a record (contract section 3, "incomplete"): the name of the first
+ * field that is missing or unfit, or NULL when all is there.
+ */
+const char *delivery_incomplete(const struct delivery *d);
+
+#endif

@@ -1,0 +1,189 @@
+#include "delivery/secrets.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "store/durable.h"
+
+enum { FILE_MAX = 64 * 1024 };
+
+/* One file and what was read from it, as long as it looks the same. */
+struct cached {
+	char *path;
+	struct stat st;
+	struct secret_list *list;
+	struct cached *next;
+};
+
+struct secrets {
+	pthread_mutex_t mutex;
+	struct cached *files;
+};
+
+void
+secret_list_free(struct secret_list *l)
+{
+	if (l == NULL)
+		return;
+	for (size_t i = 0; i < l->n; i++)
+		secret_free(l->secrets[i]);
+	free(l->secrets);
+	free(l);
+}
+
+static int
+add_line(struct secret_list *l, const char *line, size_t len)
+{
+	while (len && (line[len - 1] == ' ' || line[len - 1] == '\t' || line[len - 1] == '\r'))
+		len--;
+	while (len && (*line == ' ' || *line == '\t')) {
+		line++;
+		len--;
+	}
+	if (len == 0 || *line == '#')
+		return (0);
+	errno = EBADMSG;
+	if (len > SECRET_LEN_MAX || l->n == SECRETS_MAX)
+		return (-1);
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			return (-1);
+	if ((l->secrets[l->n] = strndup(line, len)) == NULL)
+		return (-1);
+	l->n++;
+	return (0);
+}
+
+struct secret_list *
+secret_list_read(const char *path)
+{
+	struct secret_list *l = calloc(1, sizeof(*l));
+	struct buf text = { 0 };
+	struct stat st;
+	const char *end;
+	size_t len;
+	int saved;
+
+	if (l == NULL || (l->secrets = calloc(SECRETS_MAX, sizeof(char *))) == NULL)
+		goto err;
+	if (stat(path, &st))
+		goto err;
+	if (st.st_mode & S_IRWXO) {
+		errno = EACCES;
+		goto err;
+	}
+	/* The file may be a link: its name comes from the configuration. */
+	if (read_whole_path(path, FILE_MAX, &text))
+		goto err;
+	for (size_t at = 0; at < text.len; at += len + 1) {
+		end = memchr(text.data + at, '\n', text.len - at);
+		len = end ? (size_t)(end - text.data) - at : text.len - at;
+		if (add_line(l, text.data + at, len))
+			goto err;
+	}
+	errno = ENODATA;
+	if (l->n == 0)
+		goto err;
+	buf_wipe(&text);
+	return (l);
+
+err:
+	saved = errno;
+	buf_wipe(&text);
+	secret_list_free(l);
+	errno = saved;
+	return (NULL);
+}
+
+struct secrets *
+secrets_new(void)
+{
+	struct secrets *s = calloc(1, sizeof(*s));
+
+	if (s)
+		pthread_mutex_init(&s->mutex, NULL);
+	return (s);
+}
+
+static void
+list_release(struct secret_list *l)
+{
+	if (l && --l->users == 0)
+		secret_list_free(l);
+}
+
+void
+secrets_free(struct secrets *s)
+{
+	struct cached *c;
+
+	if (s == NULL)
+		return;
+	while ((c = s->files) != NULL) {
+		s->files = c->next;
+		list_release(c->list);
+		free(c->path);
+		free(c);
+	}
+	pthread_mutex_destroy(&s->mutex);
+	free(s);
+}
+
+static struct cached *
+entry_of(struct secrets *s, const char *path)
+{
+	struct cached *c;
+
+	for (c = s->files; c; c = c->next)
+		if (strcmp(c->path, path) == 0)
+			return (c);
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return (NULL);
+	if ((c->path = strdup(path)) == NULL) {
+		free(c);
+		return (NULL);
+	}
+	c->next = s->files;
+	s->files = c;
+	return (c);
+}
+
+struct secret_list *
+secrets_get(struct secrets *s, const char *path)
+{
+	struct secret_list *l = NULL;
+	struct cached *c;
+	struct stat st;
+
+	if (stat(path, &st))
+		return (NULL);
+	pthread_mutex_lock(&s->mutex);
+	if ((c = entry_of(s, path)) == NULL)
+		goto out;
+	if (c->list == NULL || !stat_same(&c->st, &st) || !stat_settled(&st)) {
+		if ((l = secret_list_read(path)) == NULL)
+			goto out;
+		list_release(c->list);
+		c->list = l;
+		c->st = st;
+		l->users = 1;
+	}
+	l = c->list;
+	l->users++;
+out:
+	pthread_mutex_unlock(&s->mutex);
+	return (l);
+}
+
+void
+secrets_release(struct secrets *s, struct secret_list *l)
+{
+	pthread_mutex_lock(&s->mutex);
+	list_release(l);
+	pthread_mutex_unlock(&s->mutex);
+}

@@ -1,0 +1,41 @@
+#ifndef DELIVERY_SECRETS_H
+#define DELIVERY_SECRETS_H
+
+#include <stddef.h>
+
+/* A droplet's live secrets: a file with one secret a line, the newest first (contract section 2). */
+
+enum { SECRETS_MAX = 16, SECRET_LEN_MAX = 512 };
+
+struct secret_list {
+	char **secrets;
+	size_t n;
+	unsigned users;		/* of secrets_get() */
+};
+
+/**
+ * Read a secrets file. Blank lines and lines that begin with '#' are passed over.
+ * Returns a list for secret_list_free(), or NULL with errno set: EACCES also where the file is open
+ * to others, ENODATA where there is no secret in it, EBADMSG where a line is too long or has control
+ * characters, or there are too many.
+ */
+struct secret_list *secret_list_read(const char *path);
+
+void secret_list_free(struct secret_list *l);
+
+struct secrets;
+
+/** A cache of secrets files that reads one again when it has changed on disk. NULL: ENOMEM. */
+struct secrets *secrets_new(void);
+
+void secrets_free(struct secrets *s);
+
+/**
+ * The secrets of a file, as it is now. To be given back with secrets_release().
+ * NULL with errno set as by secret_list_read(). Safe from several threads.
+ */
+struct secret_list *secrets_get(struct secrets *s, const char *path);
+
+void secrets_release(struct secrets *s, struct secret_list *l);
+
+#endif
