@@ -1,0 +1,128 @@
+#include "receiver/cgi.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "receiver/answer.h"
+#include "receiver/handle.h"
+#include "receiver/serve.h"
+#include "store/durable.h"
+
+enum { DISCARD_MAX = 16 << 20, DISCARD_MS = 2000 };
+
+struct input {
+	uint64_t announced;	/* bytes still to come by Content-Length; UINT64_MAX: unknown */
+};
+
+/*
+ * Standard input need not end behind the body (RFC 3875, 4.2). Where a length is announced, what is
+ * behind it counts only if it is there already.
+ */
+static ssize_t
+read_input(void *source, char *out, size_t size)
+{
+	struct input *in = source;
+	struct pollfd fds = { .fd = STDIN_FILENO, .events = POLLIN };
+	ssize_t n;
+
+	if (in->announced == 0) {
+		if (poll(&fds, 1, 0) <= 0)
+			return (0);
+		size = 1;
+	} else if (size > in->announced) {
+		size = in->announced;
+	}
+	while ((n = read(STDIN_FILENO, out, size)) == -1 && errno == EINTR)
+		;
+	if (n > 0 && in->announced != UINT64_MAX && in->announced != 0)
+		in->announced -= (uint64_t)n;
+	return (n);
+}
+
+/*
+ * Take what is left of the body, after the answer: with Apache's mod_cgid standard input and output are
+ * one socket, and closing that with bytes unread would reset it before the answer was read.
+ */
+static void
+discard_input(void)
+{
+	struct pollfd fds = { .fd = STDIN_FILENO, .events = POLLIN };
+	char trash[16 * 1024];
+	size_t left = DISCARD_MAX;
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(STDIN_FILENO, &st) || !S_ISSOCK(st.st_mode))
+		return;
+	shutdown(STDOUT_FILENO, SHUT_WR);
+	while (left && poll(&fds, 1, DISCARD_MS) == 1) {
+		if ((n = read(STDIN_FILENO, trash, sizeof(trash))) <= 0)
+			return;
+		left -= (size_t)n < left ? (size_t)n : left;
+	}
+}
+
+static uint64_t
+announced_length(const char *text)
+{
+	char *end;
+	unsigned long long n;
+
+	if (text == NULL || *text == '\0')
+		return (UINT64_MAX);
+	n = strtoull(text, &end, 10);
+	return (*end ? UINT64_MAX : n);
+}
+
+/* Where no configuration can be read: nothing can be judged, and it may heal. */
+static void
+answer_unconfigured(const struct buf *errors, bool head, struct buf *out)
+{
+	struct answer answer = { .reason = "configuration" };
+
+	serve_log_errors(errors);
+	answer_error(&answer, 503, "unavailable");
+	answer_format(&answer, head, out);
+	answer_log(&answer, NULL, 0);
+	answer_free(&answer);
+}
+
+int
+cgi(void)
+{
+	char *file = conf_find(NULL);
+	struct buf errors = { 0 }, answer = { 0 };
+	struct conf *conf = file ? serve_conf(file, &errors) : NULL;
+	struct receiver *receiver = conf ? receiver_new(conf) : NULL;
+	struct input in;
+	struct request q;
+
+	signal(SIGPIPE, SIG_IGN);
+	request_from_params(&q, environ);
+	in.announced = announced_length(q.content_length);
+	q.read = read_input;
+	q.source = &in;
+	if (receiver) {
+		log_open("fluidhook.fcgi", conf->log_syslog, conf->log_level);
+		handle(receiver, &q, &answer);
+		receiver_release(receiver);
+	} else {
+		answer_unconfigured(&errors, strcmp(q.method, "HEAD") == 0, &answer);
+	}
+	if (answer.failed || write_all(STDOUT_FILENO, answer.data, answer.len))
+		log_errno(LOG_LEVEL_ERROR, "answer not sent", NULL);
+	discard_input();
+	buf_free(&answer);
+	buf_free(&errors);
+	free(file);
+	return (0);
+}

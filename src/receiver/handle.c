@@ -1,0 +1,297 @@
+#include "receiver/handle.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "receiver/answer.h"
+#include "receiver/body.h"
+#include "receiver/take.h"
+
+/* One request on its way through. */
+struct handling {
+	struct receiver *receiver;
+	struct request *request;
+	struct answer *answer;
+	struct store *store;	/* NULL where the state directory cannot be opened */
+	struct body body;
+	enum body_result body_result;
+	struct evidence evidence;
+	struct timespec now;
+};
+
+static const struct method {
+	const char *name;
+	bool delivers;
+} methods[] = {
+	{ "POST", true },
+	{ "PUT", true },
+	{ "GET", false },
+	{ "HEAD", false },
+};
+
+static const struct method *
+method_of(const struct request *q)
+{
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (strcmp(methods[i].name, q->method) == 0)
+			return (&methods[i]);
+	return (NULL);
+}
+
+/* application/json, text/json, application/anything+json, with parameters or without; or nothing. */
+static bool
+is_json(const char *type)
+{
+	size_t len;
+
+	if (type == NULL || *type == '\0')
+		return (true);
+	type += strspn(type, " \t");
+	len = strcspn(type, "; \t");
+	if (type[len + strspn(type + len, " \t")] != ';' && type[len + strspn(type + len, " \t")] != '\0')
+		return (false);
+	if ((len == 16 && strncasecmp(type, "application/json", 16) == 0) ||
+	    (len == 9 && strncasecmp(type, "text/json", 9) == 0))
+		return (true);
+	return (len > 17 && strncasecmp(type, "application/", 12) == 0 &&
+	    strncasecmp(type + len - 5, "+json", 5) == 0);
+}
+
+static void
+refuse(struct handling *h, int status, const char *error, const char *reason)
+{
+	h->answer->reason = reason;
+	answer_error(h->answer, status, error);
+}
+
+/* The state directory does not work as it should, errno says why. It may heal. */
+static void
+note_trouble(struct handling *h, const char *what)
+{
+	log_errno(LOG_LEVEL_ERROR, what, "state_dir", receiver_conf(h->receiver)->state_dir, NULL);
+	if (h->store && (errno == ENOENT || errno == ESTALE))
+		receiver_store_lost(h->receiver, h->store);
+}
+
+static void
+fail(struct handling *h, const char *what)
+{
+	note_trouble(h, what);
+	refuse(h, 503, "unavailable", "not_stored");
+}
+
+static void
+health(struct handling *h)
+{
+	const struct conf *conf = receiver_conf(h->receiver);
+
+	if (h->store && state_ready(h->store->state, conf->min_free) == 0 &&
+	    journal_ready(h->store->journal, &h->now) == 0) {
+		answer_status(h->answer, 200, "ok");
+		return;
+	}
+	note_trouble(h, "not ready");
+	answer_status(h->answer, 503, "unavailable");
+}
+
+static struct taking
+taking_of(const struct handling *h)
+{
+	return ((struct taking){
+		.conf = receiver_conf(h->receiver),
+		.store = h->store,
+		.headers = &h->request->headers,
+		.body = &h->body,
+		.evidence = &h->evidence,
+		.now = h->now,
+	});
+}
+
+static void
+answer_to_taken(struct handling *h, enum taken taken)
+{
+	switch (taken) {
+	case TAKEN:
+	case TAKEN_PENDING:
+		answer_taken(h->answer, taken == TAKEN_PENDING);
+		return;
+	case TAKEN_NOT:
+		fail(h, "delivery not stored");
+		return;
+	case TAKEN_REFUSED:
+		refuse(h, 401, "unauthorized", "no_signature");
+		return;
+	case TAKEN_BUSY:
+		refuse(h, 503, "unavailable", "too_many_unconfirmed");
+		return;
+	}
+}
+
+/* An install that nothing vouches for: to be confirmed with Fluid, where the configuration wants that. */
+static bool
+may_be_confirmed(const struct handling *h)
+{
+	const struct conf *conf = receiver_conf(h->receiver);
+	const struct delivery *d = h->body.delivery;
+	const char *event = delivery_event(d);
+
+	return (conf->unsigned_installs == UNSIGNED_CONFIRM && h->body_result == BODY_WHOLE &&
+	    delivery_is_well_formed(d) && event && strcmp(event, "droplet.installed") == 0 &&
+	    delivery_incomplete(d) == NULL &&
+	    conf_droplet_by_uuid(conf, delivery_text(d, COMPANY_DROPLET_UUID)));
+}
+
+static void
+handle_unsigned(struct handling *h, const char *reason)
+{
+	struct taking t = taking_of(h);
+
+	if (!may_be_confirmed(h))
+		refuse(h, 401, "unauthorized", reason);
+	else if (h->store == NULL || state_has_room(h->store->state, t.conf->min_free))
+		fail(h, "no room");
+	else
+		answer_to_taken(h, take_unsigned(&t, h->answer));
+}
+
+/* Whether a droplet's secret speaks for a droplet that is not configured. */
+static bool
+is_unknown_droplet(const struct handling *h)
+{
+	const struct conf_droplet *droplet = h->evidence.droplet;
+	const char *named = delivery_text(h->body.delivery, COMPANY_DROPLET_UUID);
+
+	return (droplet && droplet->uuid && named && strcmp(droplet->uuid, named) != 0);
+}
+
+/* A delivery whose sender is known: is it one that can be stored? */
+static void
+handle_genuine(struct handling *h)
+{
+	const struct delivery *d = h->body.delivery;
+	const char *event = delivery_event(d), *missing;
+	struct taking t = taking_of(h);
+
+	if (!delivery_is_well_formed(d)) {
+		refuse(h, 400, "malformed", "malformed");
+	} else if (event == NULL) {
+		refuse(h, 400, "no_event", "no_event");
+	} else if (is_unknown_droplet(h)) {
+		refuse(h, 403, "unknown_droplet", "unknown_droplet");
+	} else if (delivery_is_lifecycle(d) && (missing = delivery_incomplete(d)) != NULL) {
+		h->answer->reason = "incomplete";
+		answer_incomplete(h->answer, missing);
+	} else if (strcmp(event, "fluidhook.probe") == 0) {
+		answer_probe(h->answer, h->request->params);
+	} else if (h->store == NULL || state_has_room(h->store->state, t.conf->min_free)) {
+		fail(h, "no room");
+	} else {
+		answer_to_taken(h, take_genuine(&t, h->answer));
+	}
+}
+
+/*
+ * Bytes are missing, or too many. Where what did come is signed as it is, or a signature is there that
+ * only the whole body could show to be right, say so; who shows nothing learns nothing.
+ */
+static void
+handle_truncated(struct handling *h, enum verdict verdict, const char *reason)
+{
+	if (verdict == VERDICT_GENUINE || (verdict == VERDICT_NOT_GENUINE &&
+	    signature_is_plausible(&h->request->headers)))
+		refuse(h, 400, "truncated", "truncated");
+	else
+		refuse(h, 401, "unauthorized", reason);
+}
+
+static void
+handle_delivery(struct handling *h)
+{
+	const struct authority authority = {
+		.conf = receiver_conf(h->receiver),
+		.secrets = receiver_secrets(h->receiver),
+		.records = h->store ? h->store->records : NULL,
+		.state = h->store ? h->store->state : NULL,
+	};
+	const char *event = delivery_event(h->body.delivery), *reason = NULL;
+	enum verdict verdict = authenticate(&authority, &h->request->headers, h->body.delivery,
+	    h->body.bytes.data ? h->body.bytes.data : "", h->body.bytes.len, h->now.tv_sec,
+	    &h->evidence, &reason);
+
+	if (event)
+		memccpy(h->answer->event, event, '\0', sizeof(h->answer->event));
+	if (h->body_result == BODY_TRUNCATED && verdict != VERDICT_UNAVAILABLE)
+		handle_truncated(h, verdict, reason);
+	else if (verdict == VERDICT_GENUINE)
+		handle_genuine(h);
+	else if (verdict == VERDICT_NO_EVIDENCE)
+		handle_unsigned(h, reason);
+	else if (verdict == VERDICT_NOT_GENUINE)
+		refuse(h, 401, "unauthorized", reason);
+	else
+		refuse(h, 503, "unavailable", reason);
+	evidence_release(&authority, &h->evidence);
+}
+
+static void
+handle_request(struct handling *h)
+{
+	const struct method *method = method_of(h->request);
+
+	if (method == NULL) {
+		refuse(h, 405, "method_not_allowed", "method");
+		return;
+	}
+	if (method->delivers) {
+		if (!is_json(h->request->content_type)) {
+			refuse(h, 415, "unsupported_media_type", "content_type");
+			return;
+		}
+		h->body_result = body_read(&h->body, h->request, receiver_conf(h->receiver)->max_body);
+		if (h->body_result == BODY_TOO_LARGE) {
+			refuse(h, 413, "too_large", "too_large");
+			return;
+		}
+		if (h->body_result == BODY_UNAVAILABLE) {
+			refuse(h, 503, "unavailable", "no_memory");
+			return;
+		}
+	}
+	clock_gettime(CLOCK_REALTIME, &h->now);
+	if ((h->store = receiver_store(h->receiver)) == NULL)
+		log_errno(LOG_LEVEL_ERROR, "state directory cannot be opened", "state_dir",
+		    receiver_conf(h->receiver)->state_dir, NULL);
+	if (method->delivers)
+		handle_delivery(h);
+	else
+		health(h);
+	receiver_store_release(h->receiver, h->store);
+}
+
+static double
+ms_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((double)(now.tv_sec - start->tv_sec) * 1e3 +
+	    (double)(now.tv_nsec - start->tv_nsec) / 1e6);
+}
+
+void
+handle(struct receiver *r, struct request *q, struct buf *out)
+{
+	struct answer answer = { .status = 503 };
+	struct handling h = { .receiver = r, .request = q, .answer = &answer };
+	struct timespec start;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	handle_request(&h);
+	answer_format(&answer, strcmp(q->method, "HEAD") == 0, out);
+	answer_log(&answer, q->request_id, ms_since(&start));
+	body_free(&h.body);
+	answer_free(&answer);
+}

@@ -1,0 +1,211 @@
+/* fluidhook.fcgi: finds out how it was started, and serves that way (contract section 1). */
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "config.h"
+#include "receiver/cgi.h"
+#include "receiver/listen.h"
+#include "receiver/serve.h"
+#include "receiver/supervisor.h"
+
+enum { THREADS_DEFAULT = 32, THREADS_MAX = 1024, SD_LISTEN_FDS_START = 3, EXIT_USAGE = 2 };
+
+struct options {
+	const char *conf;
+	const char *address;
+	const char *socket_mode;
+	const char *socket_group;
+	const char *threads;
+	bool help, version;
+};
+
+static void
+print_usage(FILE *fp)
+{
+	fprintf(fp,
+	    "Usage: fluidhook.fcgi [-c FILE] [--threads N] [--listen ADDRESS]\n"
+	    "\n"
+	    "Receives Fluid's webhooks behind a web server. How it was started decides how it serves:\n"
+	    "  standard input is a listening socket        FastCGI there (spawn-fcgi, mod_fcgid)\n"
+	    "  LISTEN_FDS=1 and LISTEN_PID are set         FastCGI on descriptor 3 (systemd)\n"
+	    "  GATEWAY_INTERFACE is set                    CGI: one request\n"
+	    "  --listen ADDRESS                            FastCGI on a socket of its own\n"
+	    "\n"
+	    "  -c, --config FILE         configuration; else $FLUIDHOOK_CONF,\n"
+	    "                            ~/fluidhook/fluidhook.conf, " SYSCONFDIR "/fluidhook/fluidhook.conf\n"
+	    "      --listen unix:PATH    make a unix socket and listen there\n"
+	    "      --listen HOST:PORT    listen on TCP; the web server alone may reach it\n"
+	    "      --socket-mode MODE    permissions of the unix socket, octal (default 0660)\n"
+	    "      --socket-group NAME   group of the unix socket\n"
+	    "      --threads N           requests served at once, 1 to 1024 (default 32;\n"
+	    "                            also $FLUIDHOOK_THREADS)\n"
+	    "      --version             print the version\n"
+	    "      --help                print this\n"
+	    "\n"
+	    "SIGTERM finishes what is in flight and ends; SIGHUP reads the configuration again.\n"
+	    "More: man 8 fluidhook.fcgi\n");
+}
+
+static int
+usage_error(const char *what, const char *value)
+{
+	if (what)
+		fprintf(stderr, "fluidhook.fcgi: %s%s%s%s\n", what, value ? ": \"" : "",
+		    value ? value : "", value ? "\"" : "");
+	fprintf(stderr, "Try \"fluidhook.fcgi --help\".\n");
+	return (EXIT_USAGE);
+}
+
+/* Returns 0, or -1 when getopt has said what is wrong. */
+static int
+parse_options(struct options *o, int argc, char **argv)
+{
+	enum { LISTEN = 256, MODE, GROUP, THREADS, VERSION, HELP };
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "listen", required_argument, NULL, LISTEN },
+		{ "socket-mode", required_argument, NULL, MODE },
+		{ "socket-group", required_argument, NULL, GROUP },
+		{ "threads", required_argument, NULL, THREADS },
+		{ "version", no_argument, NULL, VERSION },
+		{ "help", no_argument, NULL, HELP },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:", longs, NULL)) != -1)
+		switch (c) {
+		case 'c':
+			o->conf = optarg;
+			break;
+		case LISTEN:
+			o->address = optarg;
+			break;
+		case MODE:
+			o->socket_mode = optarg;
+			break;
+		case GROUP:
+			o->socket_group = optarg;
+			break;
+		case THREADS:
+			o->threads = optarg;
+			break;
+		case VERSION:
+			o->version = true;
+			break;
+		case HELP:
+			o->help = true;
+			break;
+		default:
+			return (-1);
+		}
+	return (0);
+}
+
+/* A number in this base and between these bounds. Returns 0, or -1. */
+static int
+parse_number(const char *text, int base, unsigned long least, unsigned long most, unsigned long *out)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return (-1);
+	errno = 0;
+	*out = strtoul(text, &end, base);
+	return (errno || *end || *out < least || *out > most ? -1 : 0);
+}
+
+/* The socket that systemd passes (sd_listen_fds(3)). Returns the descriptor, or -1. */
+static int
+systemd_socket(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	unsigned long n;
+
+	if (pid == NULL || fds == NULL || parse_number(pid, 10, 1, INT32_MAX, &n) ||
+	    n != (unsigned long)getpid() || strcmp(fds, "1") != 0)
+		return (-1);
+	return (SD_LISTEN_FDS_START);
+}
+
+/* Serve on the socket that was given (-1: on one to be made) with this configuration. */
+static int
+run_configured(const struct options *o, int listener, const char *file, unsigned threads, mode_t mode)
+{
+	const struct serving serving = { .listener = listener, .conf_file = file,
+		.threads = threads, .ready_fd = -1 };
+	const struct supervision supervision = { .listen = { o->address, mode, o->socket_group },
+		.conf_file = file, .threads = threads };
+	struct buf errors = { 0 };
+	struct conf *conf = serve_conf(file, &errors);
+
+	if (conf == NULL) {
+		fputs(errors.data ? errors.data : "fluidhook.fcgi: out of memory\n", stderr);
+		buf_free(&errors);
+		return (EXIT_USAGE);
+	}
+	log_open("fluidhook.fcgi", conf->log_syslog, conf->log_level);
+	return (listener == -1 ? supervise(&supervision, conf) : serve(&serving, conf));
+}
+
+/* Serve as a process that stays. */
+static int
+run_server(const struct options *o, int listener)
+{
+	const char *env = getenv("FLUIDHOOK_THREADS");
+	const char *threads_text = o->threads ? o->threads : env && *env ? env : NULL;
+	unsigned long threads = THREADS_DEFAULT, mode = 0660;
+	char *file;
+	int status;
+
+	if (threads_text && parse_number(threads_text, 10, 1, THREADS_MAX, &threads))
+		return (usage_error("--threads is a number from 1 to 1024", threads_text));
+	if (o->socket_mode && parse_number(o->socket_mode, 8, 0, 0777, &mode))
+		return (usage_error("--socket-mode is octal, such as 0660", o->socket_mode));
+	if (getenv("FCGI_WEB_SERVER_ADDRS"))
+		return (usage_error("FCGI_WEB_SERVER_ADDRS is not supported: use a unix socket, "
+		    "or a firewall", NULL));
+	if ((file = conf_find(o->conf)) == NULL)
+		return (usage_error(strerror(errno), NULL));
+	status = run_configured(o, listener, file, (unsigned)threads, (mode_t)mode);
+	free(file);
+	return (status);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { .conf = NULL };
+	int listener = listen_is_listening(STDIN_FILENO) ? STDIN_FILENO : systemd_socket();
+
+	umask(077);
+	/* A query string can become the words of a CGI's command line: none of them counts. */
+	if (listener == -1 && getenv("GATEWAY_INTERFACE"))
+		return (cgi());
+	if (parse_options(&o, argc, argv))
+		return (usage_error(NULL, NULL));
+	if (o.help) {
+		print_usage(stdout);
+		return (0);
+	}
+	if (o.version) {
+		printf("fluidhook.fcgi %s\n", PACKAGE_VERSION);
+		return (0);
+	}
+	if (optind < argc)
+		return (usage_error("unexpected argument", argv[optind]));
+	if (listener != -1 && !listen_is_listening(listener))
+		return (usage_error("LISTEN_FDS: descriptor 3 is not a listening socket", NULL));
+	if (listener == -1 && o.address == NULL) {
+		print_usage(stderr);
+		return (EXIT_USAGE);
+	}
+	return (run_server(&o, listener));
+}

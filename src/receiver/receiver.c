@@ -1,0 +1,143 @@
+#include "receiver/receiver.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct receiver {
+	struct conf *conf;
+	struct secrets *secrets;
+	pthread_mutex_t mutex;
+	struct store *store;
+	unsigned users;
+};
+
+struct receiver *
+receiver_new(struct conf *conf)
+{
+	struct receiver *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return (NULL);
+	if ((r->secrets = secrets_new()) == NULL) {
+		free(r);
+		return (NULL);
+	}
+	pthread_mutex_init(&r->mutex, NULL);
+	r->conf = conf;
+	r->users = 1;
+	return (r);
+}
+
+static void
+store_free(struct store *s)
+{
+	journal_close(s->journal);
+	records_free(s->records);
+	state_close(s->state);
+	free(s);
+}
+
+static struct store *
+store_open(const char *path)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int saved;
+
+	if (s == NULL)
+		return (NULL);
+	if ((s->state = state_open(path)) == NULL ||
+	    (s->records = records_new(s->state->installations)) == NULL ||
+	    (s->journal = journal_open(s->state->journal)) == NULL) {
+		saved = errno;
+		store_free(s);
+		errno = saved;
+		return (NULL);
+	}
+	s->users = 1;
+	return (s);
+}
+
+struct receiver *
+receiver_hold(struct receiver *r)
+{
+	pthread_mutex_lock(&r->mutex);
+	r->users++;
+	pthread_mutex_unlock(&r->mutex);
+	return (r);
+}
+
+static void
+store_unref(struct store *s)
+{
+	if (s && --s->users == 0)
+		store_free(s);
+}
+
+void
+receiver_release(struct receiver *r)
+{
+	unsigned left;
+
+	pthread_mutex_lock(&r->mutex);
+	left = --r->users;
+	pthread_mutex_unlock(&r->mutex);
+	if (left)
+		return;
+	store_unref(r->store);
+	secrets_free(r->secrets);
+	conf_free(r->conf);
+	pthread_mutex_destroy(&r->mutex);
+	free(r);
+}
+
+const struct conf *
+receiver_conf(const struct receiver *r)
+{
+	return (r->conf);
+}
+
+struct secrets *
+receiver_secrets(struct receiver *r)
+{
+	return (r->secrets);
+}
+
+struct store *
+receiver_store(struct receiver *r)
+{
+	struct store *s;
+
+	pthread_mutex_lock(&r->mutex);
+	if (r->store && !state_in_place(r->store->state)) {
+		store_unref(r->store);
+		r->store = NULL;
+	}
+	if (r->store == NULL)
+		r->store = store_open(r->conf->state_dir);
+	if ((s = r->store) != NULL)
+		s->users++;
+	pthread_mutex_unlock(&r->mutex);
+	return (s);
+}
+
+void
+receiver_store_release(struct receiver *r, struct store *s)
+{
+	if (s == NULL)
+		return;
+	pthread_mutex_lock(&r->mutex);
+	store_unref(s);
+	pthread_mutex_unlock(&r->mutex);
+}
+
+void
+receiver_store_lost(struct receiver *r, struct store *s)
+{
+	pthread_mutex_lock(&r->mutex);
+	if (r->store == s) {
+		r->store = NULL;
+		store_unref(s);
+	}
+	pthread_mutex_unlock(&r->mutex);
+}

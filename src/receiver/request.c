@@ -1,0 +1,42 @@
+#include "receiver/request.h"
+
+#include <string.h>
+
+void
+request_from_params(struct request *q, char *const *params)
+{
+	struct header length = { 0 }, type = { 0 }, method = { 0 }, id = { 0 };
+	const struct {
+		const char *name;
+		struct header *header;
+	} wanted[] = {
+		{ "REQUEST_METHOD", &method },
+		{ "CONTENT_TYPE", &type },
+		{ "CONTENT_LENGTH", &length },
+		{ "HTTP_X_REQUEST_ID", &id },
+		{ "HTTP_X_FLUID_SHOP", &q->headers.shop },
+		{ "HTTP_X_FLUID_TIMESTAMP", &q->headers.timestamp },
+		{ "HTTP_X_FLUID_SIGNATURE", &q->headers.signature },
+		{ "HTTP_X_FLUID_TOKEN", &q->headers.token },
+		{ "HTTP_AUTH_TOKEN", &q->headers.auth_token },
+	};
+	const char *value;
+
+	*q = (struct request){ .params = params };
+	/* A header that came twice is a parameter that is there twice: all have to be looked at. */
+	for (char *const *p = params; *p; p++) {
+		if ((value = strchr(*p, '=')) == NULL)
+			continue;
+		for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+			if (strncmp(*p, wanted[i].name, (size_t)(value - *p)) == 0 &&
+			    wanted[i].name[value - *p] == '\0') {
+				if (wanted[i].header->count++ == 0)
+					wanted[i].header->value = value + 1;
+				break;
+			}
+	}
+	q->method = method.value ? method.value : "";
+	q->content_type = type.value;
+	q->content_length = length.value;
+	q->request_id = id.value;
+}

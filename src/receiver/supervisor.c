@@ -1,0 +1,334 @@
+#include "receiver/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "receiver/serve.h"
+
+enum {
+	CHILDREN_MAX = 64,	/* the one that serves, and those that finish what they have */
+	SHORT_LIFE_MS = 50,	/* a process that dies younger than this did not serve */
+	SHORT_LIVES = 5,	/* so many of these in a row, and it is given a rest */
+	REST_MS = 1000,
+	STOP_MS = 12000,	/* a little more than a process takes to finish what is in flight */
+};
+
+struct supervisor {
+	const struct supervision *how;
+	struct conf *conf;
+	pid_t pid;		/* its own */
+	int listener;
+	int signal_fd;
+	pid_t serving;		/* 0: none */
+	pid_t starting;		/* will serve once it is ready; 0: none */
+	int ready_fd;		/* where `starting` says that it is; -1: none */
+	pid_t draining[CHILDREN_MAX];
+	unsigned n_draining;
+	bool reload;		/* asked for while one was starting */
+	bool stopping;
+	unsigned short_lives;
+	int64_t started_ms;	/* when the last process was started */
+	int64_t wake_ms;	/* when something is to be done; 0: nothing */
+};
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
+}
+
+static void
+log_pid(enum log_level level, const char *msg, pid_t pid, const char *why)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	log_line(level, msg, "pid", text, "why", why, NULL);
+}
+
+/* The process that serves: never returns. */
+static void
+be_child(struct supervisor *s, int ready_fd)
+{
+	const struct serving serving = {
+		.listener = s->listener,
+		.conf_file = s->how->conf_file,
+		.threads = s->how->threads,
+		.ready_fd = ready_fd,
+	};
+
+	/* The supervisor's end is ours as well, also where it cannot say so. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != s->pid)
+		_exit(0);
+	close(s->signal_fd);
+	exit(serve(&serving, s->conf));
+}
+
+/* Start a process that will serve. One that cannot be started is tried again a little later. */
+static void
+start_child(struct supervisor *s)
+{
+	int fds[2];
+
+	s->started_ms = now_ms();
+	s->wake_ms = 0;
+	if (pipe2(fds, O_CLOEXEC)) {
+		log_errno(LOG_LEVEL_ERROR, "cannot start", NULL);
+		s->wake_ms = s->started_ms + REST_MS;
+		return;
+	}
+	if ((s->starting = fork()) == 0) {
+		close(fds[0]);
+		be_child(s, fds[1]);
+	}
+	close(fds[1]);
+	if (s->starting == -1) {
+		log_errno(LOG_LEVEL_ERROR, "cannot start", NULL);
+		close(fds[0]);
+		s->starting = 0;
+		s->wake_ms = s->started_ms + REST_MS;
+		return;
+	}
+	s->ready_fd = fds[0];
+}
+
+static void
+forget_start(struct supervisor *s)
+{
+	close(s->ready_fd);
+	s->ready_fd = -1;
+	s->starting = 0;
+}
+
+/* Tell a process to finish what it has. */
+static void
+drain(struct supervisor *s, pid_t pid)
+{
+	/* When there are that many already, they do not end: the oldest has had its time. */
+	if (s->n_draining == CHILDREN_MAX) {
+		kill(s->draining[0], SIGKILL);
+		memmove(s->draining, s->draining + 1, (CHILDREN_MAX - 1) * sizeof(pid_t));
+		s->n_draining--;
+	}
+	s->draining[s->n_draining++] = pid;
+	kill(pid, SIGTERM);
+}
+
+/* The starting process is ready (or has died before it was). */
+static void
+on_ready(struct supervisor *s)
+{
+	pid_t old = s->serving;
+	char c;
+
+	if (read(s->ready_fd, &c, 1) == 1) {
+		s->serving = s->starting;
+		forget_start(s);
+		if (old)
+			drain(s, old);
+	} else {
+		/* It says no more; that it died SIGCHLD tells. */
+		close(s->ready_fd);
+		s->ready_fd = -1;
+	}
+}
+
+static void
+reload(struct supervisor *s)
+{
+	struct buf errors = { 0 };
+	struct conf *conf;
+
+	s->reload = false;
+	if ((conf = serve_conf(s->how->conf_file, &errors)) == NULL) {
+		serve_log_errors(&errors);
+		log_line(LOG_LEVEL_ERROR, "configuration not taken, the old one stays", "file",
+		    s->how->conf_file, NULL);
+		buf_free(&errors);
+		return;
+	}
+	conf_free(s->conf);
+	s->conf = conf;
+	log_open("fluidhook.fcgi", conf->log_syslog, conf->log_level);
+	log_line(LOG_LEVEL_INFO, "configuration read", "file", s->how->conf_file, NULL);
+	start_child(s);
+}
+
+/* Nobody serves any more, or will soon. A process that dies again and again is given a rest. */
+static void
+replace_child(struct supervisor *s)
+{
+	int64_t now = now_ms();
+
+	if (now - s->started_ms < SHORT_LIFE_MS)
+		s->short_lives++;
+	else
+		s->short_lives = 0;
+	if (s->short_lives >= SHORT_LIVES)
+		s->wake_ms = now + REST_MS;
+	else
+		start_child(s);
+}
+
+static void
+on_death(struct supervisor *s, pid_t pid, int status)
+{
+	char why[32];
+
+	if (WIFSIGNALED(status))
+		snprintf(why, sizeof(why), "signal %d", WTERMSIG(status));
+	else
+		snprintf(why, sizeof(why), "status %d", WEXITSTATUS(status));
+	for (unsigned i = 0; i < s->n_draining; i++)
+		if (s->draining[i] == pid) {
+			s->draining[i] = s->draining[--s->n_draining];
+			return;
+		}
+	if (pid == s->starting) {
+		s->starting = 0;
+		if (s->ready_fd != -1)
+			forget_start(s);
+	} else if (pid == s->serving) {
+		s->serving = 0;
+	} else {
+		return;
+	}
+	if (s->stopping)
+		return;
+	log_pid(LOG_LEVEL_ERROR, "serving process died", pid, why);
+	if (s->starting == 0 && s->serving == 0)
+		replace_child(s);
+}
+
+static void
+reap(struct supervisor *s)
+{
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		on_death(s, pid, status);
+}
+
+static void
+stop(struct supervisor *s)
+{
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	s->wake_ms = now_ms() + STOP_MS;
+	if (s->starting) {
+		pid_t pid = s->starting;
+
+		if (s->ready_fd != -1)
+			forget_start(s);
+		s->starting = 0;
+		drain(s, pid);
+	}
+	if (s->serving)
+		drain(s, s->serving);
+	s->serving = 0;
+}
+
+static void
+on_signal(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+
+	while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		switch (info.ssi_signo) {
+		case SIGCHLD:
+			reap(s);
+			break;
+		case SIGHUP:
+			s->reload = true;
+			break;
+		default:
+			stop(s);
+			break;
+		}
+}
+
+static void
+on_time(struct supervisor *s)
+{
+	s->wake_ms = 0;
+	if (s->stopping) {
+		log_line(LOG_LEVEL_WARN, "stopped with requests in flight", NULL);
+		for (unsigned i = 0; i < s->n_draining; i++)
+			kill(s->draining[i], SIGKILL);
+	} else if (s->serving == 0 && s->starting == 0) {
+		start_child(s);
+	}
+}
+
+static void
+loop(struct supervisor *s)
+{
+	struct pollfd fds[2];
+	int64_t left;
+
+	while (!s->stopping || s->n_draining) {
+		if (s->reload && s->starting == 0 && !s->stopping)
+			reload(s);
+		fds[0] = (struct pollfd){ .fd = s->signal_fd, .events = POLLIN };
+		fds[1] = (struct pollfd){ .fd = s->ready_fd, .events = POLLIN };
+		left = s->wake_ms - now_ms();
+		if (poll(fds, 2, s->wake_ms == 0 ? -1 : left > 0 ? (int)left : 0) == -1 && errno != EINTR)
+			log_errno(LOG_LEVEL_ERROR, "poll", NULL);
+		if (fds[1].revents && s->ready_fd != -1)
+			on_ready(s);
+		if (fds[0].revents)
+			on_signal(s);
+		if (s->wake_ms && now_ms() >= s->wake_ms)
+			on_time(s);
+	}
+}
+
+int
+supervise(const struct supervision *how, struct conf *conf)
+{
+	struct supervisor s = { .how = how, .conf = conf, .pid = getpid(), .ready_fd = -1 };
+	struct buf error = { 0 };
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	if ((s.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK)) == -1) {
+		log_errno(LOG_LEVEL_ERROR, "signalfd", NULL);
+		return (1);
+	}
+	if ((s.listener = listen_open(&how->listen, &error)) == -1) {
+		fprintf(stderr, "fluidhook.fcgi: %s", error.data);
+		buf_free(&error);
+		return (1);
+	}
+	log_line(LOG_LEVEL_INFO, "listening", "address", how->listen.address, NULL);
+	start_child(&s);
+	loop(&s);
+	listen_remove(&how->listen);
+	close(s.listener);
+	close(s.signal_fd);
+	conf_free(s.conf);
+	return (0);
+}
