@@ -1,0 +1,70 @@
+#ifndef FLUID_TRANSPORT_H
+#define FLUID_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "fluid/error.h"
+#include "fluid/token.h"
+
+/* HTTP calls to Fluid. Every one of them is made here. For one thread at a time. */
+
+/* Answers larger than this are an error, in bytes. */
+enum { TRANSPORT_ANSWER_MAX = 4 << 20 };
+
+struct transport;
+
+struct transport_request {
+	const char *method;		/* GET, HEAD, POST, PUT, PATCH or DELETE */
+	const char *url;		/* whole; https, or http to a loopback address */
+	const struct fluid_token *token;	/* NULL: no Authorization */
+	const char *body;		/* JSON; NULL for none */
+	size_t body_len;
+	const char *secret;		/* a credential inside the body, or NULL */
+	bool once;			/* no second try, whatever happens */
+};
+
+/* {0} is an empty one. Bodies can hold credentials, so they are wiped. */
+struct transport_answer {
+	long status;
+	struct buf body;
+};
+
+/**
+ * Ready to call: reads ca_file. `c` is only used during this call.
+ * Returns it (the caller ends it with transport_free()), or NULL with the error set.
+ */
+struct transport *transport_new(const struct conf *c, struct fluid_error *e);
+
+void transport_free(struct transport *t);
+
+/** The address that API paths are added to, without a trailing slash. Owned by t. */
+const char *transport_api(const struct transport *t);
+
+/** The addresses for managing webhooks, in the order they are tried. Owned by t. */
+char *const *transport_webhooks(const struct transport *t, size_t *n);
+
+/**
+ * Make a call. Redirects are not followed. GET and HEAD are tried up to three times when the
+ * network or Fluid fails in a way that can pass; everything else only when nothing at all was sent.
+ *
+ * *a is {0} or was used before; the caller ends it with transport_answer_free().
+ * Returns 0 when the answer is 2xx and here as a whole; else -1 with the error set. *a holds what was
+ * answered in both cases, perhaps nothing.
+ */
+int transport_call(struct transport *t, const struct transport_request *r,
+    struct transport_answer *a, struct fluid_error *e);
+
+/**
+ * A call to a path of the API, as `fluidhook api` makes it: any method of the table, any path that
+ * address_path_check() lets pass. As transport_call() otherwise.
+ */
+int transport_api_call(struct transport *t, const char *method, const char *path,
+    const struct fluid_token *token, const char *body, size_t body_len,
+    struct transport_answer *a, struct fluid_error *e);
+
+void transport_answer_free(struct transport_answer *a);
+
+#endif
