@@ -1,0 +1,344 @@
+#include "worker/hook.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+
+enum {
+	LOG_LINES_MAX = 200,	/* of one run; the rest is read and dropped */
+	LOG_LINE_MAX = 240,	/* bytes of a line */
+	ENV_MAX = 12,
+};
+
+struct hook {
+	pid_t pid;		/* 0: it has ended */
+	int pid_fd;		/* readable when it has */
+	int in, out;		/* our ends; -1: closed */
+	int exec_errno;		/* why it could not be executed; 0: it was */
+	struct buf body;
+	size_t written;
+	struct buf line;	/* of its output, not ended yet */
+	unsigned lines;
+	char name[128];		/* for the log: the program's */
+	char delivery[64];
+	int64_t deadline;	/* milliseconds, CLOCK_MONOTONIC */
+	bool timed_out;
+	int status;
+};
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
+}
+
+int
+hook_find(const char *hooks, const char *event, char *out, size_t size)
+{
+	const char *dot = strchr(event, '.');
+	const int lengths[] = { (int)strlen(event), dot ? (int)(dot - event) : 0, 0 };
+	struct stat st;
+
+	for (size_t i = 0; i < 3; i++) {
+		if (i == 1 && dot == NULL)
+			continue;
+		if ((size_t)snprintf(out, size, "%s/%.*s", hooks, i == 2 ? 3 : lengths[i],
+		    i == 2 ? "any" : event) >= size) {
+			errno = ENAMETOOLONG;
+			return (-1);
+		}
+		if (stat(out, &st) == 0) {
+			/* A folder of such a name is no hook. */
+			if (!S_ISDIR(st.st_mode))
+				return (1);
+		} else if (errno != ENOENT && errno != ENOTDIR) {
+			return (-1);
+		} else if (lstat(out, &st) == 0) {
+			/* A link to nothing is one that cannot be executed, not one that is not there. */
+			return (1);
+		}
+	}
+	return (0);
+}
+
+/* The environment that contract section 6 lists, and nothing else. The strings are never freed. */
+static void
+make_env(char **env, const struct hook_call *call)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+	const char *lang = getenv("LANG"), *path = getenv("PATH");
+	char attempt[16];
+	const struct {
+		const char *name, *value;
+	} vars[] = {
+		{ "PATH", path && *path ? path : "/usr/local/bin:/usr/bin:/bin" },
+		{ "HOME", pw && pw->pw_dir ? pw->pw_dir : "/" },
+		{ "LANG", lang && *lang ? lang : "C.UTF-8" },
+		{ "FLUIDHOOK_EVENT", call->event },
+		{ "FLUIDHOOK_DELIVERY", call->delivery },
+		{ "FLUIDHOOK_INSTALLATION", call->installation },
+		{ "FLUIDHOOK_SHOP", call->shop },
+		{ "FLUIDHOOK_RECEIVED_AT", call->received_at },
+		{ "FLUIDHOOK_ATTEMPT", attempt },
+		{ "FLUIDHOOK_CONF", call->conf },
+	};
+	size_t n = 0;
+
+	snprintf(attempt, sizeof(attempt), "%u", call->attempt);
+	for (size_t i = 0; i < sizeof(vars) / sizeof(vars[0]); i++)
+		if (asprintf(&env[n], "%s=%s", vars[i].name, vars[i].value) != -1)
+			n++;
+	env[n] = NULL;
+}
+
+/* In the new process: become the hook, or tell through `report` why not. */
+static void
+be_hook(const struct hook_call *call, char **env, int in, int out, int report)
+{
+	char *const argv[] = { (char *)(uintptr_t)call->path, NULL };
+	sigset_t none;
+	int error;
+
+	setsid();
+	sigemptyset(&none);
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Standard descriptors that were closed have made the pipes' numbers small. */
+	if ((in = fcntl(in, F_DUPFD_CLOEXEC, 10)) == -1 || (out = fcntl(out, F_DUPFD_CLOEXEC, 10)) == -1 ||
+	    (report = fcntl(report, F_DUPFD_CLOEXEC, 10)) == -1 || dup2(in, 0) == -1 ||
+	    dup2(out, 1) == -1 || dup2(out, 2) == -1 || chdir("/") == -1)
+		goto fail;
+	/* All else is close-on-exec; what libraries opened without that flag goes here. */
+	syscall(SYS_close_range, 3U, (unsigned)report - 1, 0U);
+	syscall(SYS_close_range, (unsigned)report + 1, ~0U, 0U);
+	umask(077);
+	execve(call->path, argv, env);
+fail:
+	error = errno;
+	if (write(report, &error, sizeof(error)) != (ssize_t)sizeof(error))
+		_exit(126);
+	_exit(127);
+}
+
+static void
+close_pair(int *fds)
+{
+	for (int i = 0; i < 2; i++)
+		if (fds[i] != -1)
+			close(fds[i]);
+}
+
+/* Make the process. Returns 0, or -1 with errno set. */
+static int
+spawn(struct hook *h, const struct hook_call *call)
+{
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, report[2] = { -1, -1 };
+	char *env[ENV_MAX] = { NULL };
+	int result = -1, saved;
+
+	make_env(env, call);
+	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC))
+		goto done;
+	if (fcntl(in[1], F_SETFL, O_NONBLOCK) || fcntl(out[0], F_SETFL, O_NONBLOCK))
+		goto done;
+	if ((h->pid = fork()) == -1)
+		goto done;
+	if (h->pid == 0)
+		be_hook(call, env, in[0], out[1], report[1]);
+	close(report[1]);
+	report[1] = -1;
+	/* Ends when the program runs, or says why it does not. */
+	if (read(report[0], &h->exec_errno, sizeof(h->exec_errno)) != (ssize_t)sizeof(int))
+		h->exec_errno = 0;
+	h->in = in[1];
+	h->out = out[0];
+	in[1] = out[0] = -1;
+	result = 0;
+done:
+	saved = errno;
+	close_pair(in);
+	close_pair(out);
+	close_pair(report);
+	for (size_t i = 0; env[i]; i++)
+		free(env[i]);
+	errno = saved;
+	return (result);
+}
+
+struct hook *
+hook_start(const struct hook_call *call, unsigned timeout)
+{
+	struct hook *h = calloc(1, sizeof(*h));
+	const char *name = strrchr(call->path, '/');
+
+	if (h == NULL)
+		return (NULL);
+	h->in = h->out = h->pid_fd = -1;
+	snprintf(h->name, sizeof(h->name), "%s", name ? name + 1 : call->path);
+	snprintf(h->delivery, sizeof(h->delivery), "%s", call->delivery);
+	buf_add(&h->body, call->body, call->body_len);
+	h->deadline = now_ms() + (int64_t)timeout * 1000;
+	if (h->body.failed || spawn(h, call)) {
+		h->pid = 0;
+		hook_free(h);
+		return (NULL);
+	}
+	h->pid_fd = (int)syscall(SYS_pidfd_open, h->pid, 0);
+	return (h);
+}
+
+int
+hook_poll(const struct hook *h, struct pollfd *fds)
+{
+	int64_t left = h->deadline - now_ms();
+
+	fds[0] = (struct pollfd){ .fd = h->in, .events = POLLOUT };
+	fds[1] = (struct pollfd){ .fd = h->out, .events = POLLIN };
+	fds[2] = (struct pollfd){ .fd = h->pid_fd, .events = POLLIN };
+	/* Without a pidfd (an old kernel): look now and then. */
+	if (h->pid_fd == -1 && left > 50)
+		left = 50;
+	return (left < 0 ? 0 : (int)left);
+}
+
+static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+/* A hook need not read its input: that is no failure. */
+static void
+write_body(struct hook *h)
+{
+	ssize_t n = 0;
+
+	while (h->written < h->body.len && (n = write(h->in, h->body.data + h->written,
+	    h->body.len - h->written)) > 0)
+		h->written += (size_t)n;
+	if (h->written == h->body.len || (n == -1 && errno != EAGAIN && errno != EINTR))
+		close_fd(&h->in);
+}
+
+static void
+log_output(struct hook *h)
+{
+	if (h->lines < LOG_LINES_MAX)
+		log_line(LOG_LEVEL_INFO, "hook output", "hook", h->name, "delivery", h->delivery,
+		    "line", h->line.data ? h->line.data : "", NULL);
+	else if (h->lines == LOG_LINES_MAX)
+		log_line(LOG_LEVEL_WARN, "hook prints too much, the rest is dropped", "hook", h->name,
+		    "delivery", h->delivery, NULL);
+	h->lines++;
+	buf_reset(&h->line);
+}
+
+/* Take what it printed, a bounded part at a time so that nothing else has to wait for it. */
+static void
+read_output(struct hook *h)
+{
+	char chunk[16 * 1024];
+	ssize_t n;
+
+	for (int rounds = 0; h->out != -1 && rounds < 16; rounds++) {
+		if ((n = read(h->out, chunk, sizeof(chunk))) <= 0) {
+			if (n == 0 || (errno != EAGAIN && errno != EINTR))
+				close_fd(&h->out);
+			return;
+		}
+		for (ssize_t i = 0; i < n && h->lines <= LOG_LINES_MAX; i++) {
+			if (chunk[i] == '\n' || h->line.len == LOG_LINE_MAX)
+				log_output(h);
+			if (chunk[i] != '\n')
+				buf_addc(&h->line, chunk[i] ? chunk[i] : '?');
+		}
+	}
+}
+
+/* The program has ended: take the rest of its output. What it left running may hold the pipe open. */
+static void
+end(struct hook *h)
+{
+	h->pid = 0;
+	read_output(h);
+	if (h->line.len)
+		log_output(h);
+	close_fd(&h->in);
+	close_fd(&h->out);
+	close_fd(&h->pid_fd);
+}
+
+bool
+hook_step(struct hook *h, const struct pollfd *fds)
+{
+	if (h->pid == 0)
+		return (true);
+	if (h->in != -1 && fds[0].revents)
+		write_body(h);
+	if (h->out != -1 && fds[1].revents)
+		read_output(h);
+	if (!h->timed_out && now_ms() >= h->deadline) {
+		h->timed_out = true;
+		kill(-h->pid, SIGKILL);
+		kill(h->pid, SIGKILL);
+	}
+	if (waitpid(h->pid, &h->status, h->timed_out ? 0 : WNOHANG) != h->pid)
+		return (false);
+	end(h);
+	return (true);
+}
+
+bool
+hook_result(const struct hook *h, char *why, size_t size)
+{
+	if (h->timed_out)
+		snprintf(why, size, "timeout");
+	else if (h->exec_errno)
+		snprintf(why, size, "cannot be executed: %s", strerror(h->exec_errno));
+	else if (WIFSIGNALED(h->status))
+		snprintf(why, size, "signal %d", WTERMSIG(h->status));
+	else
+		snprintf(why, size, "exit %d", WEXITSTATUS(h->status));
+	return (!h->timed_out && h->exec_errno == 0 && WIFEXITED(h->status) &&
+	    WEXITSTATUS(h->status) == 0);
+}
+
+void
+hook_free(struct hook *h)
+{
+	int saved = errno;
+
+	if (h == NULL)
+		return;
+	if (h->pid > 0) {
+		kill(-h->pid, SIGKILL);
+		kill(h->pid, SIGKILL);
+		waitpid(h->pid, NULL, 0);
+	}
+	close_fd(&h->in);
+	close_fd(&h->out);
+	close_fd(&h->pid_fd);
+	buf_wipe(&h->body);
+	buf_free(&h->line);
+	free(h);
+	errno = saved;
+}

@@ -1,0 +1,58 @@
+#ifndef WORKER_HOOK_H
+#define WORKER_HOOK_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Running people's programs (contract section 6). */
+
+/* What a hook is told. The strings are the caller's, and outlive hook_start() only as said there. */
+struct hook_call {
+	const char *path;		/* of the program */
+	const char *event;
+	const char *delivery;
+	const char *installation;	/* "" where there is none */
+	const char *shop;		/* "" where there is none */
+	const char *received_at;
+	unsigned attempt;		/* from 1 */
+	const char *conf;		/* the configuration file, absolute */
+	const char *body;		/* copied */
+	size_t body_len;
+};
+
+/**
+ * The program for an event in the hooks folder: "order.created", else "order", else "any"; the most
+ * specific one that exists, whether it can be executed or not. Writes its path to out, of `size` bytes.
+ * Returns 1, 0 where there is none, or -1 with errno set.
+ */
+int hook_find(const char *hooks, const char *event, char *out, size_t size);
+
+struct hook;
+
+/**
+ * Start it, with the body on its standard input. timeout: seconds. What it prints goes to the log.
+ * Returns NULL with errno set where no process could be made. A program that cannot be executed is one
+ * that failed: hook_result() says so.
+ */
+struct hook *hook_start(const struct hook_call *call, unsigned timeout);
+
+enum { HOOK_POLL_FDS = 3 };
+
+/** What to wait for: HOOK_POLL_FDS entries. Returns the milliseconds until its time is up. */
+int hook_poll(const struct hook *h, struct pollfd *fds);
+
+/** Do what can be done now, after poll(). Returns true once the hook has ended. */
+bool hook_step(struct hook *h, const struct pollfd *fds);
+
+/**
+ * Once it has ended: whether it succeeded, and what happened in a few words ("exit 3", "signal 9",
+ * "timeout", "No such file or directory") in why.
+ */
+bool hook_result(const struct hook *h, char *why, size_t size);
+
+/** Forget it. One that still runs is killed with all its group. */
+void hook_free(struct hook *h);
+
+#endif

@@ -1,0 +1,36 @@
+#ifndef WORKER_JOB_H
+#define WORKER_JOB_H
+
+#include "store/entry.h"
+#include "store/state.h"
+#include "worker/queue.h"
+
+/* One delivery on its way to a hook. */
+
+struct job {
+	struct queue_item item;
+	struct entry entry;		/* as the journal has it; its strings lie in texts */
+	struct buf texts;
+};
+
+/** Read a journal line. Returns 0, or -1 when it is no whole entry. The caller ends *job. */
+int job_read(struct job *job, const char *line, size_t len, const struct follow_place *place);
+
+/** Read the line of an item again. Returns 0, or -1 with errno set. The caller ends *job. */
+int job_read_item(struct job *job, int journal, const struct queue_item *item);
+
+void job_free(struct job *job);
+
+enum job_readiness {
+	JOB_READY,		/* job->item.event is the hook's event */
+	JOB_WAITS,		/* an install whose credentials are not there yet */
+	JOB_UNKNOWN,		/* the record cannot be read now */
+};
+
+/**
+ * Whether the hook can run, and for which event: an install's runs once its credentials are there, and
+ * one that will never have any becomes fluidhook.install_failed.
+ */
+enum job_readiness job_ready(struct job *job, const struct state *s);
+
+#endif

@@ -1,0 +1,400 @@
+#include "worker/queue.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "store/durable.h"
+#include "store/name.h"
+
+enum { FILE_MAX = 1 << 20, FILES_MAX = 4096 };
+
+struct queue {
+	int dir, waiting, dead, ran_dir, lock_fd;
+	struct ran *ran;
+};
+
+/* What an item's file says, in the order it is written. */
+static const struct member {
+	const char *key;
+	size_t offset, size;	/* of a text */
+	bool number;
+} members[] = {
+#define TEXT(key, field) { key, offsetof(struct queue_item, field), \
+	sizeof(((struct queue_item *)0)->field), false }
+	TEXT("delivery", delivery),
+	TEXT("event", event),
+	TEXT("file", place.name),
+	TEXT("key", key),
+	TEXT("why", why),
+#undef TEXT
+	{ "offset", offsetof(struct queue_item, place.offset), 0, true },
+	{ "attempts", offsetof(struct queue_item, attempts), 0, true },
+	{ "next", offsetof(struct queue_item, next), 0, true },
+	{ "for_credentials", offsetof(struct queue_item, for_credentials), 0, true },
+};
+
+enum { N_MEMBERS = sizeof(members) / sizeof(members[0]), OFFSET = 5, ATTEMPTS, NEXT, CREDENTIALS };
+
+static int
+lock(struct queue *q)
+{
+	if ((q->lock_fd = openat(q->dir, "worker.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+	    0600)) == -1 || flock(q->lock_fd, LOCK_EX | LOCK_NB))
+		return (-1);
+	return (0);
+}
+
+struct queue *
+queue_open(int dir, bool exclusive)
+{
+	struct queue *q = calloc(1, sizeof(*q));
+	int saved;
+
+	if (q == NULL)
+		return (NULL);
+	*q = (struct queue){ .dir = dir, .waiting = -1, .dead = -1, .ran_dir = -1, .lock_fd = -1 };
+	if ((q->waiting = durable_folder(dir, "waiting")) == -1 ||
+	    (q->dead = durable_folder(dir, "dead")) == -1 ||
+	    (q->ran_dir = durable_folder(dir, "ran")) == -1 ||
+	    (exclusive && (lock(q) || (q->ran = ran_open(q->ran_dir, time(NULL))) == NULL))) {
+		saved = errno;
+		queue_close(q);
+		errno = saved;
+		return (NULL);
+	}
+	return (q);
+}
+
+void
+queue_close(struct queue *q)
+{
+	const int *fds;
+
+	if (q == NULL)
+		return;
+	fds = (const int[]){ q->waiting, q->dead, q->ran_dir, q->lock_fd };
+	for (size_t i = 0; i < 4; i++)
+		if (fds[i] != -1)
+			close(fds[i]);
+	ran_close(q->ran);
+	free(q);
+}
+
+struct ran *
+queue_ran(struct queue *q)
+{
+	return (q->ran);
+}
+
+/* The text of a number in JSON, which is not terminated. */
+static long long
+parse_number(const char *text, size_t len)
+{
+	char copy[24] = "";
+
+	memcpy(copy, text, len < sizeof(copy) ? len : sizeof(copy) - 1);
+	return (strtoll(copy, NULL, 10));
+}
+
+/* position.json: an object of file names and offsets. */
+struct positions {
+	struct follow_file *files;
+	unsigned n;
+};
+
+static void
+on_position(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text,
+    size_t len)
+{
+	struct positions *p = user;
+	struct follow_file *file = &p->files[p->n];
+
+	if (kind != JSON_NUMBER || key_len >= sizeof(file->name) || p->n == FILES_MAX)
+		return;
+	memcpy(file->name, key, key_len);
+	file->name[key_len] = '\0';
+	file->offset = (uint64_t)parse_number(text, len);
+	p->n++;
+}
+
+struct follow_file *
+queue_position(struct queue *q, unsigned *n)
+{
+	struct positions p = { .files = calloc(FILES_MAX, sizeof(*p.files)) };
+	struct buf text = { 0 };
+
+	*n = 1;
+	if (p.files == NULL)
+		return (NULL);
+	if (read_whole(q->dir, "position.json", FILE_MAX, &text)) {
+		*n = errno != ENOENT;
+		goto none;
+	}
+	errno = EBADMSG;
+	if (json_read_members(text.data, text.len, on_position, &p))
+		goto none;
+	buf_free(&text);
+	*n = p.n;
+	return (p.files);
+
+none:
+	free(p.files);
+	buf_free(&text);
+	return (NULL);
+}
+
+int
+queue_save_position(struct queue *q, const struct follow_file *files, unsigned n)
+{
+	struct buf text = { 0 };
+	struct json_writer *w = json_writer_new(&text, true);
+	int result = -1;
+
+	if (w == NULL)
+		return (-1);
+	json_object(w);
+	for (unsigned i = 0; i < n; i++) {
+		json_key(w, files[i].name);
+		json_int(w, (long long)files[i].offset);
+	}
+	json_object_end(w);
+	if (json_writer_end(w) == 0)
+		result = durable_replace(q->dir, "position.json", text.data, text.len, 0600);
+	buf_free(&text);
+	return (result);
+}
+
+static long long
+number_of(const struct queue_item *item, size_t m)
+{
+	switch (m) {
+	case OFFSET:
+		return ((long long)item->place.offset);
+	case ATTEMPTS:
+		return (item->attempts);
+	case NEXT:
+		return (item->next);
+	default:
+		return (item->for_credentials);
+	}
+}
+
+static void
+set_number(struct queue_item *item, size_t m, long long n)
+{
+	switch (m) {
+	case OFFSET:
+		item->place.offset = (uint64_t)n;
+		return;
+	case ATTEMPTS:
+		item->attempts = (unsigned)n;
+		return;
+	case NEXT:
+		item->next = n;
+		return;
+	default:
+		item->for_credentials = n != 0;
+		return;
+	}
+}
+
+static int
+item_write(int dir, const struct queue_item *item)
+{
+	char name[UUID_SIZE + 8];
+	struct buf text = { 0 };
+	struct json_writer *w = json_writer_new(&text, false);
+	int result = -1;
+
+	if (w == NULL)
+		return (-1);
+	json_object(w);
+	for (size_t m = 0; m < N_MEMBERS; m++) {
+		json_key(w, members[m].key);
+		if (members[m].number)
+			json_int(w, number_of(item, m));
+		else
+			json_string(w, (const char *)item + members[m].offset);
+	}
+	json_object_end(w);
+	snprintf(name, sizeof(name), "%s.json", item->delivery);
+	if (json_writer_end(w) == 0)
+		result = durable_replace(dir, name, text.data, text.len, 0600);
+	buf_free(&text);
+	return (result);
+}
+
+static void
+on_member(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text,
+    size_t len)
+{
+	struct queue_item *item = user;
+
+	for (size_t m = 0; m < N_MEMBERS; m++) {
+		if (strlen(members[m].key) != key_len || memcmp(members[m].key, key, key_len) != 0)
+			continue;
+		if (members[m].number && kind == JSON_NUMBER) {
+			set_number(item, m, parse_number(text, len));
+		} else if (!members[m].number && kind == JSON_STRING && len < members[m].size) {
+			memcpy((char *)item + members[m].offset, text, len);
+			((char *)item)[members[m].offset + len] = '\0';
+		}
+	}
+}
+
+static int
+item_read(int dir, const char *name, struct queue_item *item)
+{
+	struct buf text = { 0 };
+	int result = read_whole(dir, name, FILE_MAX, &text);
+
+	*item = (struct queue_item){ .attempts = 0 };
+	if (result == 0 && json_read_members(text.data, text.len, on_member, item)) {
+		errno = EBADMSG;
+		result = -1;
+	}
+	buf_free(&text);
+	if (result == 0 && (*item->delivery == '\0' || *item->place.name == '\0')) {
+		errno = EBADMSG;
+		result = -1;
+	}
+	return (result);
+}
+
+static int
+item_remove(int dir, const struct queue_item *item)
+{
+	char name[UUID_SIZE + 8];
+
+	snprintf(name, sizeof(name), "%s.json", item->delivery);
+	if (unlinkat(dir, name, 0) && errno != ENOENT)
+		return (-1);
+	return (fsync(dir));
+}
+
+int
+queue_wait(struct queue *q, const struct queue_item *item)
+{
+	return (item_write(q->waiting, item));
+}
+
+int
+queue_remove(struct queue *q, const struct queue_item *item)
+{
+	return (item_remove(q->waiting, item));
+}
+
+int
+queue_bury(struct queue *q, const struct queue_item *item)
+{
+	return (item_write(q->dead, item) || item_remove(q->waiting, item) ? -1 : 0);
+}
+
+int
+queue_revive(struct queue *q, const struct queue_item *item, int64_t now)
+{
+	struct queue_item again = *item;
+
+	again.attempts = 0;
+	again.next = now;
+	return (item_write(q->waiting, &again) || item_remove(q->dead, item) ? -1 : 0);
+}
+
+static int
+by_delivery(const void *a, const void *b)
+{
+	return (strcmp(((const struct queue_item *)a)->delivery,
+	    ((const struct queue_item *)b)->delivery));
+}
+
+static struct queue_item *
+read_items(int dir, DIR *folder, unsigned *n)
+{
+	struct queue_item *items = NULL, *more;
+	struct dirent *entry;
+	unsigned cap = 0;
+
+	*n = 0;
+	while ((entry = readdir(folder)) != NULL) {
+		if (!name_is_safe(entry->d_name, strlen(entry->d_name)))
+			continue;
+		if (*n == cap) {
+			cap = cap ? 2 * cap : 64;
+			if ((more = reallocarray(items, cap, sizeof(*items))) == NULL) {
+				free(items);
+				*n = 1;
+				return (NULL);
+			}
+			items = more;
+		}
+		if (item_read(dir, entry->d_name, &items[*n]) == 0)
+			(*n)++;
+		else if (errno != ENOENT)
+			log_errno(LOG_LEVEL_ERROR, "queue item cannot be read", "file",
+			    entry->d_name, NULL);
+	}
+	if (*n)
+		qsort(items, *n, sizeof(*items), by_delivery);
+	return (items);
+}
+
+struct queue_item *
+queue_items(struct queue *q, bool dead, unsigned *n)
+{
+	int dir = dead ? q->dead : q->waiting;
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	struct queue_item *items;
+
+	*n = 1;
+	if (folder == NULL) {
+		if (fd != -1)
+			close(fd);
+		return (NULL);
+	}
+	items = read_items(dir, folder, n);
+	closedir(folder);
+	return (items);
+}
+
+void
+queue_each_waiting(struct queue *q, void (*each)(void *user, const char *delivery), void *user)
+{
+	int fd = openat(q->waiting, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	char delivery[UUID_SIZE];
+	size_t len;
+
+	if (folder == NULL) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(folder)) != NULL) {
+		len = strlen(entry->d_name);
+		if (!name_is_safe(entry->d_name, len) || len < 6 || len - 5 >= UUID_SIZE)
+			continue;
+		memcpy(delivery, entry->d_name, len - 5);
+		delivery[len - 5] = '\0';
+		each(user, delivery);
+	}
+	closedir(folder);
+}
+
+int
+queue_read(struct queue *q, const char *delivery, struct queue_item *item)
+{
+	char name[UUID_SIZE + 8];
+
+	snprintf(name, sizeof(name), "%s.json", delivery);
+	return (item_read(q->waiting, name, item));
+}

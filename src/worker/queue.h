@@ -1,0 +1,78 @@
+#ifndef WORKER_QUEUE_H
+#define WORKER_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/uuid.h"
+#include "delivery/event.h"
+#include "worker/follow.h"
+#include "worker/ran.h"
+
+/*
+ * What the worker remembers, in queue/ of the state directory:
+ *
+ *	position.json		how far the journal has been read
+ *	waiting/<delivery>.json	deliveries whose hook is to run (again) at a later time
+ *	dead/<delivery>.json	deliveries whose hook was given up
+ *	ran/			which deliveries' hooks ran (worker/ran.h)
+ *	worker.lock		held by the worker that runs
+ */
+
+struct queue;
+
+/** A delivery that waits, or was given up. */
+struct queue_item {
+	char delivery[UUID_SIZE];
+	struct follow_place place;	/* of its journal line */
+	char event[EVENT_SIZE];		/* whose hook is to run */
+	char key[RAN_KEY_SIZE];		/* what makes two deliveries the same (worker/job.h) */
+	unsigned attempts;		/* how often it ran */
+	int64_t next;			/* unix seconds; of a dead one: when it was given up */
+	bool for_credentials;		/* waits until its installation has them */
+	char why[160];			/* what happened last */
+};
+
+/**
+ * Open the queue. dir: the queue folder, which stays open as long. NULL with errno set; EWOULDBLOCK
+ * where another worker has it and `exclusive` was asked for.
+ */
+struct queue *queue_open(int dir, bool exclusive);
+
+void queue_close(struct queue *q);
+
+/** Which deliveries' hooks ran, of a queue that was opened to be used alone. */
+struct ran *queue_ran(struct queue *q);
+
+/** The saved position: an array for free(), of *n files. NULL with *n 0: none. NULL with *n 1: errno. */
+struct follow_file *queue_position(struct queue *q, unsigned *n);
+
+/** Save the position, durably. Returns 0, or -1 with errno set. */
+int queue_save_position(struct queue *q, const struct follow_file *files, unsigned n);
+
+/** Let a delivery wait; one that waits already is replaced. Durable. Returns 0, or -1 with errno set. */
+int queue_wait(struct queue *q, const struct queue_item *item);
+
+/** It waits no longer: done, or to be tried. Returns 0, or -1 with errno set. */
+int queue_remove(struct queue *q, const struct queue_item *item);
+
+/** Give it up: from waiting to dead. Returns 0, or -1 with errno set. */
+int queue_bury(struct queue *q, const struct queue_item *item);
+
+/** Take a dead one back: it waits, with no attempt counted and for now. Returns 0, or -1 with errno. */
+int queue_revive(struct queue *q, const struct queue_item *item, int64_t now);
+
+/**
+ * The items that wait (or that are dead), oldest delivery first: an array of *n for free(). Damaged
+ * ones are logged and passed over. Returns NULL with *n 0 where there are none, NULL with *n 1 and errno.
+ */
+struct queue_item *queue_items(struct queue *q, bool dead, unsigned *n);
+
+/** Call each(user, delivery) for all that wait; what they are called on disk alone is looked at. */
+void queue_each_waiting(struct queue *q, void (*each)(void *user, const char *delivery), void *user);
+
+/** Read one that waits. Returns 0, or -1 with errno set. */
+int queue_read(struct queue *q, const char *delivery, struct queue_item *item);
+
+#endif

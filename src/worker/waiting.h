@@ -1,0 +1,45 @@
+#ifndef WORKER_WAITING_H
+#define WORKER_WAITING_H
+
+#include "worker/queue.h"
+
+/* What waits in the queue, in memory: the same items as queue/waiting, and the keys of the dead. */
+
+struct waiting;
+
+/** Reads the queue. NULL with errno set. */
+struct waiting *waiting_new(struct queue *q);
+
+void waiting_free(struct waiting *w);
+
+/** Add an item, or replace the one of the same delivery. */
+void waiting_put(struct waiting *w, const struct queue_item *item);
+
+/** Take an item out. Returns whether it was there. */
+bool waiting_remove(struct waiting *w, const char *delivery);
+
+/** Take an item out, and remember that it was given up. */
+void waiting_bury(struct waiting *w, const struct queue_item *item);
+
+/** Whether an item with this key waits, or is dead. */
+bool waiting_has_key(const struct waiting *w, const char *key);
+
+/** Look at it again at this time (unix seconds), without noting that on disk. */
+void waiting_put_off(struct waiting *w, const char *delivery, int64_t next);
+
+/** Whether it still waits, and its time has come. */
+bool waiting_is_due(const struct waiting *w, const char *delivery);
+
+/** All that wait for credentials are due now. */
+void waiting_wake_credentials(struct waiting *w, int64_t now);
+
+/**
+ * Walk over the items, oldest delivery first, copying each. cursor: UUID_SIZE bytes, "" to begin with.
+ * Items can be removed and put meanwhile. Returns false behind the last.
+ */
+bool waiting_next(const struct waiting *w, char cursor[UUID_SIZE], struct queue_item *item);
+
+/** Look for items that somebody else has put into the folder (`fluidhook retry`). */
+void waiting_refresh(struct waiting *w);
+
+#endif
