@@ -1,0 +1,121 @@
+"""GET and HEAD, and what happens while nothing can be stored."""
+
+import json
+import os
+
+from harness import fluid, process
+
+from .trial import equal, scenario
+
+
+@scenario()
+def ok(t):
+    """GET and HEAD: 200 ok while deliveries can be stored"""
+    t.says(t.send(method="GET"), 200, status="ok")
+    equal(t.send(method="HEAD").status, 200, "HEAD")
+    t.says(t.send(method="GET", headers=[("Content-Type", "text/html")]), 200, status="ok")
+
+
+def unavailable(t):
+    t.says(t.send(method="GET"), 503, status="unavailable")
+    equal(t.send(method="HEAD").status, 503, "HEAD")
+
+
+@scenario("full")
+def disk_full(t):
+    """Less free disk than min_free: health fails, deliveries get 503, the rest is as always"""
+    unavailable(t)
+    body = t.company().install()
+    t.refused_signed(503, "unavailable", body)
+    t.refused(503, "unavailable", body, fluid.token("X-Fluid-Token", t.droplet.secret))
+    t.unauthorized(body)
+    t.unauthorized(body, fluid.signed(fluid.credential("dws_"), body))
+    t.refused_signed(400, "malformed", b"{")
+    equal(list((t.site.state / "installations").glob("*.json")), [], "records")
+
+
+@scenario("absent")
+def no_state_directory(t):
+    """No state directory: health fails, deliveries get 503; once it is there, all is well"""
+    unavailable(t)
+    body = t.company().install()
+    t.refused(503, "unavailable", body, fluid.signed(t.droplet.secret, body))
+    folder = t.site.dir / "gone"
+    folder.mkdir(mode=0o700)
+    process.give(folder)
+    process.wait_until(lambda: t.send(method="GET").status == 200,
+                       "health once the directory can be made")
+    t.site.state = folder / "state"
+    t.taken(t.deliver(body, t.droplet.secret), body)
+
+
+@scenario()
+def not_writable(t):
+    """A state directory that cannot be written: 503, and the same delivery works afterwards"""
+    company = t.company()
+    body = company.install()
+    folders = [t.site.state / "installations", t.site.state / "journal"]
+    t.says(t.send(method="GET"), 200, status="ok")
+    for folder in folders:
+        os.chmod(folder, 0o500)
+    try:
+        unavailable(t)
+        response = t.deliver(body, t.droplet.secret)
+        t.says(response, 503, error="unavailable")
+        equal(t.record(company), None, "record")
+    finally:
+        for folder in folders:
+            os.chmod(folder, 0o700)
+    t.says(t.send(method="GET"), 200, status="ok")
+    t.taken(t.deliver(body, t.droplet.secret), body)
+    t.has(company, status="active")
+
+
+@scenario()
+def journal_moved_away(t):
+    """A journal file moved away while the receiver runs: the next delivery begins a new one"""
+    body = t.company().install()
+    t.taken(t.deliver(body, t.droplet.secret), body)
+    moved = t.site.journal_files()[-1]
+    moved.rename(t.site.dir / "moved.jsonl")
+    body = t.company().install()
+    t.taken(t.deliver(body, t.droplet.secret), body)
+    equal(len(t.site.journal()), 1, "deliveries in the new file")
+
+
+@scenario()
+def unfinished_line(t):
+    """A last line that a crash left unfinished: the next one stands on a line of its own"""
+    body = t.company().install()
+    t.taken(t.deliver(body, t.droplet.secret), body)
+    path = t.site.journal_files()[-1]
+    with open(path, "ab") as f:
+        f.write(b'{"delivery":"0190')
+    body = t.company().install()
+    line = t.taken(t.deliver(body, t.droplet.secret), body)
+    lines = path.read_bytes().split(b"\n")
+    at = lines.index(b'{"delivery":"0190')
+    equal(json.loads(lines[at + 1])["delivery"], line["delivery"], "the line behind it")
+    # Repaired for the tests behind this one, which read every line.
+    path.write_bytes(b"\n".join(lines[:at] + lines[at + 1:]))
+
+
+@scenario()
+def record_damaged(t):
+    """A damaged record harms nobody else, and is not taken for an installation"""
+    company = t.company()
+    t.install(company)
+    path = t.site.record_path(company.dri)
+    good = path.read_bytes()
+    path.write_bytes(good[:50])
+    other = t.company()
+    t.install(other)
+    order = other.order()
+    t.taken(t.deliver(order, other.wvt, shop=other.shop), order, event="order.created")
+    order = company.order()
+    before = t.site.journal_size()
+    response = t.send(order, fluid.signed(company.wvt, order, shop=company.shop))
+    assert response.status in (401, 503), response.describe()
+    equal(t.site.journal_size(), before, "journal")
+    path.write_bytes(good)
+    t.taken(t.deliver(order, company.wvt, shop=company.shop), order, event="order.created")

@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Under load: reloads lose no request, crashes lose no delivery that was answered with 2xx.
+
+FLUIDHOOK_TEST_SECONDS: how long each lasts (default 3). FLUIDHOOK_TEST_BACK_MS: within how many
+milliseconds service has to be back after a crash (default 1000, as the machine may be busy with
+other tests; alone it is below 100).
+"""
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import fluid, process, tap
+from harness.fluid import Company
+from harness.fronts import Cgi, Listen
+from harness.site import RECEIVER, Site
+from harness.web import NoAnswer, Request
+from harness.webservers import Nginx, find
+
+SECONDS = float(os.environ.get("FLUIDHOOK_TEST_SECONDS", "3"))
+BACK_MS = float(os.environ.get("FLUIDHOOK_TEST_BACK_MS", "1000"))
+EVERY = 0.2
+CLIENTS = 8
+
+
+class Load:
+    """Clients that post installs and business events one after the other until told to stop."""
+
+    def __init__(self, front, site):
+        self.front = front
+        self.droplet = site.droplets[0]
+        self.over = threading.Event()
+        self.taken = {}         # delivery -> body
+        self.failed = []        # no answer
+        self.answers = {}       # status -> how often
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._client) for _ in range(CLIENTS)]
+        for thread in self.threads:
+            thread.start()
+
+    def _client(self):
+        company = Company(self.droplet)
+        number = 0
+        while not self.over.is_set():
+            body = company.install(name=f"n{number}") if number % 8 == 0 else company.order()
+            number += 1
+            request = Request(headers=fluid.signed(self.droplet.secret, body), body=body)
+            try:
+                self._note(self.front.send(request), body)
+            except NoAnswer as e:
+                with self.lock:
+                    self.failed.append(str(e))
+
+    def _note(self, response, body):
+        with self.lock:
+            self.answers[response.status] = self.answers.get(response.status, 0) + 1
+            if 200 <= response.status < 300:
+                self.taken[json.loads(response.body)["delivery"]] = body
+
+    def stop(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        tap.note(f"answers {self.answers}, no answer {len(self.failed)}")
+
+
+def check_journal(site, taken):
+    """All that was answered with 2xx is in the journal, byte for byte. A crash may cut a line."""
+    found = {}
+    for line in site.journal_lines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        found[entry["delivery"]] = entry["body"].encode()
+    missing = [delivery for delivery in taken if delivery not in found]
+    assert not missing, f"{len(missing)} of {len(taken)} answered with 2xx are not in the journal"
+    wrong = [delivery for delivery, body in taken.items() if found[delivery] != body]
+    assert not wrong, f"{len(wrong)} differ in the journal"
+
+
+def reloads():
+    """SIGHUP every 200 ms: not one request fails."""
+    front, site = Listen(), Site(log_level="warn")
+    front.start(site)
+    load = Load(front, site)
+    end = time.monotonic() + SECONDS
+    number = 0
+    while time.monotonic() < end:
+        time.sleep(EVERY)
+        os.kill(front.proc.pid, signal.SIGHUP)
+        number += 1
+    load.stop()
+    tap.note(f"{number} reloads")
+    assert not load.failed, f"{len(load.failed)} requests failed: {load.failed[:3]}"
+    assert set(load.answers) == {200}, load.answers
+    assert sum(load.answers.values()) > 10 * number, f"hardly any load: {load.answers}"
+    check_journal(site, load.taken)
+    site.journal()
+    assert front.stop() == 0
+
+
+def back_again(front):
+    """How long until the next answer, in ms."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < 20:
+        try:
+            front.send(Request("GET"))
+            return (time.monotonic() - begun) * 1000
+        except NoAnswer:
+            time.sleep(0.001)
+    raise AssertionError("service did not come back")
+
+
+def crashes(front, receiver, errors_allowed):
+    """SIGKILL of the serving process every 200 ms: never a 2xx for what is not in the journal."""
+    site = Site(log_level="warn")
+    front.start(site)
+    load = Load(front, site)
+    end = time.monotonic() + SECONDS
+    back = []
+    while time.monotonic() < end:
+        time.sleep(EVERY)
+        os.kill(receiver.serving(), signal.SIGKILL)
+        back.append(back_again(receiver))
+    load.stop()
+    tap.note(f"{len(back)} crashes; back after {max(back):.1f} ms at most")
+    assert set(load.answers) <= {200, *errors_allowed}, load.answers
+    assert load.answers.get(200, 0) > 10 * len(back), f"hardly any load: {load.answers}"
+    assert max(back) < BACK_MS, f"back only after {max(back):.1f} ms"
+    check_journal(site, load.taken)
+    body = Company(site.droplets[0]).install()
+    assert receiver.send(Request(headers=fluid.signed(site.droplets[0].secret, body),
+                                 body=body)).status == 200
+    for path in (site.state / "installations").glob("*.json"):
+        assert site.record(path.stem)["status"] == "active", path
+    assert front.stop() == 0
+
+
+def crashes_direct():
+    front = Listen()
+    crashes(front, front, ())
+
+
+def crashes_behind_nginx():
+    if not find("nginx"):
+        raise tap.Skip("nginx is not installed")
+    front = Nginx()
+    crashes(front, front.behind, (502,))
+
+
+def side_by_side():
+    """Two receivers and CGI processes on one state directory: no line is lost, no record torn."""
+    site = Site(log_level="warn")
+    fronts = [Listen(), Listen("second.sock"), Cgi()]
+    for front in fronts:
+        front.start(site)
+    company, now = Company(site.droplets[0]), fluid.now()
+    bodies = [(company.install(), now - 1), (company.uninstall(), now)]
+    requests = [Request(headers=fluid.signed(company.droplet.secret, body, stamp), body=body)
+                for body, stamp in bodies]
+    jobs = [(front, request) for front in fronts for request in requests for _ in range(12)]
+    random.shuffle(jobs)
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda job: job[0].send(job[1]).status, jobs))
+    assert set(answers) == {200}, answers
+    assert site.record(company.dri)["status"] == "uninstalled"
+    found = sorted(entry["body"] for entry in site.journal())
+    assert found == sorted(request.body for _, request in jobs), f"{len(found)} of {len(jobs)}"
+    for front in fronts:
+        front.stop()
+
+
+def memory():
+    """The serving process stays small however much it takes in (12 MB with 32 threads)."""
+    if any(name in os.environ for name in ("ASAN_OPTIONS", "TSAN_OPTIONS")):
+        raise tap.Skip("a sanitizer needs memory of its own")
+    front, site = Listen(), Site(log_level="warn")
+    front.start(site)
+    large = fluid.padded(Company(site.droplets[0]).install(), 2 ** 20)
+    for _ in range(20):
+        assert front.send(Request(headers=fluid.signed(site.droplets[0].secret, large),
+                                  body=large)).status == 200
+    load = Load(front, site)
+    time.sleep(SECONDS)
+    load.stop()
+    with open(f"/proc/{front.serving()}/status", encoding="ascii") as f:
+        resident = next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+    tap.note(f"{resident} kB resident after {sum(load.answers.values())} deliveries")
+    assert resident < 12 * 1024, f"{resident} kB resident"
+    front.stop()
+
+
+def stop_under_load():
+    """SIGTERM under load: a whole answer or none, and what got 2xx is in the journal."""
+    for _ in range(3):
+        front, site = Listen(), Site(log_level="warn")
+        front.start(site)
+        load = Load(front, site)
+        process.wait_until(lambda: len(load.taken) > 50, "no load")
+        os.kill(front.proc.pid, signal.SIGTERM)
+        assert front.proc.wait(20) == 0, front.proc.returncode
+        load.stop()
+        front.stop()
+        assert set(load.answers) == {200}, load.answers
+        check_journal(site, load.taken)
+        site.journal()
+        site.close()
+
+
+if not RECEIVER.is_file():
+    tap.bail(f"there is no {RECEIVER}: build first")
+tap.run([
+    tap.Test("SIGHUP every 200 ms: not one request fails", reloads),
+    tap.Test("SIGKILL every 200 ms: no 2xx that is not in the journal", crashes_direct),
+    tap.Test("SIGKILL every 200 ms behind nginx: 502 at worst", crashes_behind_nginx),
+    tap.Test("several receivers on one state directory", side_by_side),
+    tap.Test("memory under load", memory),
+    tap.Test("SIGTERM under load", stop_under_load),
+])

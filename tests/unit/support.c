@@ -1,0 +1,191 @@
+#include "support.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool
+text_same(const char *a, const char *b)
+{
+	return (a && b ? strcmp(a, b) == 0 : a == b);
+}
+
+const char *
+or_none(const char *s)
+{
+	return (s ? s : "(none)");
+}
+
+char *
+folder_make(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	char template[PATH_MAX];
+	char *path;
+
+	snprintf(template, sizeof(template), "%s/fluidhook-unit-XXXXXX",
+	    tmp && *tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(template));
+	path = realpath(template, NULL);
+	assert_non_null(path);
+	return (path);
+}
+
+static int
+make_removable(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)at;
+	if (type != FTW_SL && S_ISDIR(st->st_mode))
+		chmod(path, 0700);
+	return (0);
+}
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return (remove(path));
+}
+
+void
+folder_remove(char *path)
+{
+	if (path == NULL)
+		return;
+	nftw(path, make_removable, 16, FTW_PHYS);
+	nftw(path, remove_entry, 16, FTW_PHYS | FTW_DEPTH);
+	free(path);
+}
+
+const char *
+path_in(const char *folder, const char *name)
+{
+	static char paths[4][PATH_MAX];
+	static unsigned next;
+	char *path = paths[next++ % LENGTH(paths)];
+
+	assert_true(snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX);
+	return (path);
+}
+
+void
+file_write(const char *folder, const char *name, const void *data, size_t len, mode_t mode)
+{
+	int fd = open(path_in(folder, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	CHECK(fd != -1, "%s/%s cannot be made", folder, name);
+	assert_int_equal(write(fd, data, len), (ssize_t)len);
+	assert_int_equal(fchmod(fd, mode), 0);
+	assert_int_equal(close(fd), 0);
+}
+
+void
+file_text(const char *folder, const char *name, const char *text, mode_t mode)
+{
+	file_write(folder, name, text, strlen(text), mode);
+}
+
+void
+file_read(const char *folder, const char *name, struct buf *out)
+{
+	FILE *fp = fopen(path_in(folder, name), "re");
+	char piece[4096];
+	size_t n;
+
+	CHECK(fp != NULL, "%s/%s cannot be read", folder, name);
+	buf_add(out, "", 0);
+	while ((n = fread(piece, 1, sizeof(piece), fp)) > 0)
+		buf_add(out, piece, n);
+	fclose(fp);
+	assert_false(out->failed);
+}
+
+bool
+file_exists(const char *folder, const char *name)
+{
+	struct stat st;
+
+	return (lstat(path_in(folder, name), &st) == 0);
+}
+
+size_t
+folder_count(const char *path)
+{
+	DIR *dir = opendir(path);
+	size_t n = 0;
+
+	CHECK(dir != NULL, "%s cannot be listed", path);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return (n - 2);
+}
+
+struct conf *
+conf_make(const char *folder, const char *text)
+{
+	struct buf errors = { 0 };
+	struct conf *c;
+
+	file_text(folder, "fluidhook.conf", text, 0600);
+	c = conf_load(path_in(folder, "fluidhook.conf"), &errors);
+	CHECK(c != NULL, "configuration: %s", errors.data);
+	buf_free(&errors);
+	return (c);
+}
+
+struct delivery *
+delivery_of(const void *body, size_t len)
+{
+	struct delivery *d = delivery_new();
+
+	assert_non_null(d);
+	delivery_feed(d, body, len);
+	delivery_finish(d);
+	return (d);
+}
+
+const char *
+quoted(const char *text)
+{
+	static char *kept;
+
+	free(kept);
+	kept = strdup(text);
+	assert_non_null(kept);
+	for (char *p = kept; *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	return (kept);
+}
+
+static int real_stderr = -1;
+
+void
+stderr_capture(const char *folder, const char *name)
+{
+	int fd = open(path_in(folder, name), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	assert_int_not_equal(fd, -1);
+	fflush(stderr);
+	real_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	assert_int_not_equal(real_stderr, -1);
+	assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+	close(fd);
+}
+
+void
+stderr_restore(void)
+{
+	if (real_stderr == -1)
+		return;
+	fflush(stderr);
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	real_stderr = -1;
+}

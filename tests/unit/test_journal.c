@@ -1,0 +1,459 @@
+/*
+ * The journal: lines that are whole, in order, and on stable storage when the call returns.
+ * Link with: -Wl,--wrap=fdatasync,--wrap=fsync
+ */
+#include "support.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/journal.h"
+
+enum { THREADS = 8, PROCESSES = 4, LINES = 60, DEADLINE_MS = 5000 };
+
+static const struct timespec today = { .tv_sec = 1795422650, .tv_nsec = 5 };
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+/* What the commits did, and shall do. */
+static atomic_long commits;	   /* begun */
+static atomic_long committed_size; /* the file's size when the last finished one began */
+static atomic_long folder_syncs;
+static atomic_long failures_left; /* so many commits fail from now on */
+static atomic_long wait_for_size; /* a commit waits until the file is this large */
+
+int
+__wrap_fdatasync(int fd)
+{
+	struct stat st = { 0 };
+
+	atomic_fetch_add(&commits, 1);
+	for (int ms = 0; ms < DEADLINE_MS; ms++) {
+		fstat(fd, &st);
+		if (st.st_size >= atomic_load(&wait_for_size))
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	if (atomic_load(&failures_left) > 0) {
+		atomic_fetch_sub(&failures_left, 1);
+		errno = EIO;
+		return (-1);
+	}
+	if (__real_fdatasync(fd))
+		return (-1);
+	atomic_store(&committed_size, (long)st.st_size);
+	return (0);
+}
+
+int
+__wrap_fsync(int fd)
+{
+	atomic_fetch_add(&folder_syncs, 1);
+	return (__real_fsync(fd));
+}
+
+struct place {
+	char *path;
+	int dir;
+	struct journal *journal;
+	struct rlimit limit; /* as it was before the test */
+};
+
+static int
+setup(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	commits = committed_size = folder_syncs = failures_left = wait_for_size = 0;
+	p->path = folder_make();
+	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	p->journal = journal_open(p->dir);
+	getrlimit(RLIMIT_FSIZE, &p->limit);
+	stderr_capture(p->path, ".log");
+	*state = p;
+	return (p->journal == NULL);
+}
+
+static int
+teardown(void **state)
+{
+	struct place *p = *state;
+
+	setrlimit(RLIMIT_FSIZE, &p->limit);
+	signal(SIGXFSZ, SIG_DFL);
+	stderr_restore();
+	journal_close(p->journal);
+	close(p->dir);
+	folder_remove(p->path);
+	free(p);
+	return (0);
+}
+
+static int
+append(struct place *p, const char *line)
+{
+	return (journal_append(p->journal, line, strlen(line), &today));
+}
+
+static void
+expect_file(struct place *p, const char *name, const char *want)
+{
+	struct buf text = { 0 };
+
+	file_read(p->path, name, &text);
+	CHECK_TEXT(text.data, want, name);
+	buf_free(&text);
+}
+
+/* Goal: lines stand one behind the other in the file of the UTC day they were received. */
+static void
+test_append(void **state)
+{
+	static const char want[] = "{\"a\":1}\n{\"b\":\"\\n\"}\n";
+	struct place *p = *state;
+	struct timespec t = today;
+	struct stat st;
+	mode_t mask = umask(0);
+
+	assert_int_equal(append(p, "{\"a\":1}"), 0);
+	umask(mask);
+	assert_int_equal(append(p, "{\"b\":\"\\n\"}"), 0);
+	expect_file(p, "2026-11-23.jsonl", want);
+	assert_int_equal(stat(path_in(p->path, "2026-11-23.jsonl"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	t.tv_sec = 1795478399;
+	assert_int_equal(journal_append(p->journal, "last", 4, &t), 0);
+	t.tv_sec++;
+	assert_int_equal(journal_append(p->journal, "first", 5, &t), 0);
+	expect_file(p, "2026-11-24.jsonl", "first\n");
+	/* a clock that was set back, or a slow thread */
+	assert_int_equal(append(p, "late"), 0);
+	expect_file(p, "2026-11-23.jsonl", "{\"a\":1}\n{\"b\":\"\\n\"}\nlast\nlate\n");
+}
+
+/* Goal: each append returns after a commit that began when its line was in the file. */
+static void
+test_commit_before_return(void **state)
+{
+	struct place *p = *state;
+	struct stat st;
+
+	for (long i = 1; i <= 5; i++) {
+		assert_int_equal(append(p, "line"), 0);
+		assert_int_equal(commits, i);
+		assert_int_equal(stat(path_in(p->path, "2026-11-23.jsonl"), &st), 0);
+		assert_int_equal(committed_size, st.st_size);
+	}
+	/* and the file's name is on stable storage, too */
+	assert_true(folder_syncs >= 1);
+}
+
+/* Goal: a new journal on an old file does not trust its entry to be on stable storage. */
+static void
+test_folder_committed(void **state)
+{
+	struct place *p = *state;
+
+	file_text(p->path, "2026-11-23.jsonl", "old\n", 0600);
+	assert_int_equal(append(p, "new"), 0);
+	assert_true(folder_syncs >= 1);
+	expect_file(p, "2026-11-23.jsonl", "old\nnew\n");
+}
+
+/* Goal: a line that a crash left unfinished stays alone on its line. */
+static void
+test_unfinished(void **state)
+{
+	struct place *p = *state;
+
+	file_text(p->path, "2026-11-23.jsonl", "one\n{\"delivery\":\"tw", 0600);
+	assert_int_equal(append(p, "three"), 0);
+	assert_int_equal(append(p, "four"), 0);
+	expect_file(p, "2026-11-23.jsonl", "one\n{\"delivery\":\"tw\nthree\nfour\n");
+}
+
+/* Goal: a file that was moved away or removed is not written to any more. */
+static void
+test_moved(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(append(p, "one"), 0);
+	assert_int_equal(rename(path_in(p->path, "2026-11-23.jsonl"), path_in(p->path, "old")), 0);
+	assert_int_equal(append(p, "two"), 0);
+	expect_file(p, "old", "one\n");
+	expect_file(p, "2026-11-23.jsonl", "two\n");
+	assert_int_equal(unlink(path_in(p->path, "2026-11-23.jsonl")), 0);
+	assert_int_equal(append(p, "three"), 0);
+	expect_file(p, "2026-11-23.jsonl", "three\n");
+}
+
+/* Goal: a symbolic link, a pipe or a folder in the file's place is refused. */
+static void
+test_not_a_file(void **state)
+{
+	struct place *p = *state;
+
+	file_text(p->path, "target", "", 0600);
+	assert_int_equal(symlink("target", path_in(p->path, "2026-11-23.jsonl")), 0);
+	assert_int_equal(append(p, "one"), -1);
+	expect_file(p, "target", "");
+	assert_int_equal(unlink(path_in(p->path, "2026-11-23.jsonl")), 0);
+	assert_int_equal(mkfifo(path_in(p->path, "2026-11-23.jsonl"), 0600), 0);
+	assert_int_equal(append(p, "one"), -1);
+	assert_int_equal(unlink(path_in(p->path, "2026-11-23.jsonl")), 0);
+	assert_int_equal(mkdir(path_in(p->path, "2026-11-23.jsonl"), 0700), 0);
+	assert_int_equal(append(p, "one"), -1);
+	assert_int_equal(rmdir(path_in(p->path, "2026-11-23.jsonl")), 0);
+	assert_int_equal(append(p, "one"), 0);
+}
+
+/* Goal: a line that did not fit is cut off again, so that the next one begins where it began. */
+static void
+test_no_room(void **state)
+{
+	struct place *p = *state;
+	struct rlimit small = p->limit;
+	struct buf text = { 0 };
+	int results[4];
+
+	assert_int_equal(append(p, "one"), 0);
+	small.rlim_cur = 10;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	/* a part of it fits; a line that fits whole; and with no byte left, nothing does */
+	results[0] = append(p, "this does not fit");
+	results[1] = append(p, "three");
+	results[2] = append(p, "four");
+	results[3] = append(p, "");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &p->limit), 0);
+	assert_int_equal(results[0], -1);
+	assert_int_equal(results[1], 0);
+	assert_int_equal(results[2], -1);
+	assert_int_equal(results[3], -1);
+	assert_int_equal(append(p, "five"), 0);
+	file_read(p->path, "2026-11-23.jsonl", &text);
+	assert_string_equal(text.data, "one\nthree\nfive\n");
+	buf_free(&text);
+}
+
+/* Goal: after a failed commit the file is never used again, by this journal or the next. */
+static void
+test_commit_fails(void **state)
+{
+	struct place *p = *state;
+	struct journal *next;
+
+	assert_int_equal(append(p, "one"), 0);
+	failures_left = 1;
+	assert_int_equal(append(p, "two"), -1);
+	assert_int_equal(errno, EIO);
+	assert_int_equal(commits, 2);
+	assert_int_equal(append(p, "three"), 0);
+	expect_file(p, "2026-11-23.1.jsonl", "three\n");
+	failures_left = 1;
+	assert_int_equal(append(p, "four"), -1);
+	assert_int_equal(append(p, "five"), 0);
+	expect_file(p, "2026-11-23.2.jsonl", "five\n");
+	assert_non_null(next = journal_open(p->dir));
+	assert_int_equal(journal_append(next, "six", 3, &today), 0);
+	journal_close(next);
+	expect_file(p, "2026-11-23.2.jsonl", "five\nsix\n");
+	/* another day begins afresh */
+	assert_int_equal(journal_append(p->journal, "seven", 5,
+			     &(struct timespec){ .tv_sec = 1795500000 }),
+	    0);
+	assert_true(file_exists(p->path, "2026-11-24.jsonl"));
+}
+
+static void *
+append_one(void *arg)
+{
+	return (append(arg, "a line of 20 bytes.") == 0 ? NULL : arg);
+}
+
+static size_t
+append_in_threads(struct place *p)
+{
+	pthread_t threads[THREADS];
+	size_t failed = 0;
+	void *result;
+
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, append_one, p), 0);
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], &result);
+		failed += result != NULL;
+	}
+	return (failed);
+}
+
+/* Goal: those who wrote while a commit ran share the next one. */
+static void
+test_group(void **state)
+{
+	struct place *p = *state;
+
+	wait_for_size = 20 * THREADS;
+	assert_int_equal(append_in_threads(p), 0);
+	assert_in_range(commits, 1, 2);
+	assert_int_equal(committed_size, 20 * THREADS);
+}
+
+/*
+ * Goal: a commit that fails fails for everybody whose line is in that file and not yet committed.
+ */
+static void
+test_group_fails(void **state)
+{
+	struct place *p = *state;
+
+	wait_for_size = 20 * THREADS;
+	failures_left = 1;
+	assert_int_equal(append_in_threads(p), THREADS);
+	assert_int_equal(commits, 1);
+	wait_for_size = 0;
+	assert_int_equal(append_in_threads(p), 0);
+	assert_true(file_exists(p->path, "2026-11-23.1.jsonl"));
+	assert_int_equal(folder_count(p->path), 3);
+}
+
+struct writer {
+	struct place *place;
+	int number;
+};
+
+/* Lines of all lengths, each saying whose it is and ending in the same way. */
+static void *
+append_many(void *arg)
+{
+	const struct writer *w = arg;
+	static const char fill[] =
+	    "................................................................";
+	char line[128];
+
+	for (int i = 0; i < LINES; i++) {
+		snprintf(line, sizeof(line), "%03d %03d %.*s end", w->number, i, (i * 7) % 64,
+		    fill);
+		if (append(w->place, line))
+			return (arg);
+	}
+	return (NULL);
+}
+
+/* One process's part. Returns its exit status. */
+static int
+append_as_process(struct place *p, int process)
+{
+	pthread_t threads[4];
+	struct writer writers[4];
+	int failed = 0;
+	void *result;
+
+	/* a journal of its own, which ends with the process */
+	if ((p->journal = journal_open(p->dir)) == NULL)
+		return (1);
+	for (int i = 0; i < 4; i++) {
+		writers[i] = (struct writer){ p, process * 4 + i };
+		if (pthread_create(&threads[i], NULL, append_many, &writers[i]))
+			return (1);
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], &result);
+		failed |= result != NULL;
+	}
+	return (failed);
+}
+
+/*
+ * Be a writer that runs out of room again and again: half a line, then cut off, all under the
+ * lock.
+ */
+static void
+cut_again_and_again(struct place *p)
+{
+	struct stat st;
+	int fd;
+
+	for (int i = 0; i < 300; i++) {
+		fd = openat(p->dir, "2026-11-23.jsonl", O_RDWR | O_APPEND | O_CLOEXEC);
+		if (fd == -1 || flock(fd, LOCK_EX) || fstat(fd, &st) ||
+		    write(fd, "half a li", 9) != 9)
+			_exit(1);
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+		if (ftruncate(fd, st.st_size))
+			_exit(1);
+		close(fd);
+	}
+	_exit(0);
+}
+
+/*
+ * Goal: lines of several processes, each with several threads, are all there, whole, in each one's
+ * order.
+ */
+static void
+test_many_writers(void **state)
+{
+	struct place *p = *state;
+	int next[4 * PROCESSES] = { 0 }, status, who, number;
+	pid_t pids[PROCESSES + 1];
+	struct buf text = { 0 };
+	size_t lines = 0;
+
+	file_text(p->path, "2026-11-23.jsonl", "", 0600);
+	for (int i = 0; i <= PROCESSES; i++) {
+		assert_int_not_equal(pids[i] = fork(), -1);
+		if (pids[i] == 0 && i == PROCESSES)
+			cut_again_and_again(p);
+		if (pids[i] == 0)
+			_exit(append_as_process(p, i));
+	}
+	for (int i = 0; i <= PROCESSES; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	file_read(p->path, "2026-11-23.jsonl", &text);
+	for (char *line = strtok(text.data, "\n"); line; line = strtok(NULL, "\n"), lines++) {
+		CHECK(sscanf(line, "%3d %3d ", &who, &number) == 2 && who < 4 * PROCESSES &&
+			strcmp(line + strlen(line) - 4, " end") == 0 &&
+			strlen(line) == (size_t)(12 + (number * 7) % 64),
+		    "broken: %s", line);
+		CHECK(next[who]++ == number, "%s: out of its order", line);
+	}
+	assert_int_equal(lines, 4 * PROCESSES * LINES);
+	buf_free(&text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_append, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_commit_before_return, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_folder_committed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_a_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_commit_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_group, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_group_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_writers, setup, teardown),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
