@@ -64,3 +64,11 @@ utf8_check_finish(const struct utf8_check *u)
 {
 	return (u->more ? -1 : 0);
 }
+
+bool
+utf8_is_valid(const char *text, size_t len)
+{
+	struct utf8_check check = { 0 };
+
+	return (utf8_check_feed(&check, text, len) == 0 && utf8_check_finish(&check) == 0);
+}

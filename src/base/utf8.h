@@ -1,6 +1,7 @@
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A check of UTF-8 (RFC 3629) that can stop and go on at any byte. {0} is its start. */
@@ -14,5 +15,8 @@ int utf8_check_feed(struct utf8_check *u, const char *data, size_t len);
 
 /** Returns 0 when the text does not end inside a character, else -1. */
 int utf8_check_finish(const struct utf8_check *u);
+
+/** Whether all of it is valid, from its first to its last byte. */
+bool utf8_is_valid(const char *text, size_t len);
 
 #endif

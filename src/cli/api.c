@@ -1,0 +1,148 @@
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "cli/commands.h"
+#include "cli/data_arg.h"
+#include "cli/installation_arg.h"
+#include "fluid/address.h"
+#include "fluid/token.h"
+#include "fluid/transport.h"
+
+/* Any call of Fluid's API, as an installation or as the company. */
+
+static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" };
+
+/* The method in capital letters, or NULL where it is none of ours. */
+static const char *
+find_method(const char *word)
+{
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (strcasecmp(word, methods[i]) == 0)
+			return (methods[i]);
+	return (NULL);
+}
+
+/* The token of an installation. Becomes the owner of the state directory. Returns 0, or -1. */
+static int
+token_of(const struct conf *conf, const char *word, struct fluid_token *token)
+{
+	struct installation *i = installation_arg(conf, word);
+	struct fluid_error e;
+	int result = -1;
+
+	if (i == NULL)
+		return (-1);
+	if (i->status != INSTALLATION_ACTIVE)
+		cli_fail("%s: is %s, and only an active installation can call Fluid", i->record,
+		    installation_status_name(i->status));
+	else if (token_installation(token, i->authentication_token, i->record, &e))
+		cli_fail("%s", e.text);
+	else
+		result = 0;
+	installation_free(i);
+	return (result);
+}
+
+static void
+print_body(const struct buf *body)
+{
+	if (body->len == 0)
+		return;
+	fwrite(body->data, 1, body->len, stdout);
+	if (isatty(STDOUT_FILENO) && body->data[body->len - 1] != '\n')
+		putchar('\n');
+}
+
+/* Make the call and print its answer. Returns the exit status. */
+static int
+call(struct transport *t, const struct fluid_token *token, const char *method, const char *path,
+    const struct buf *data)
+{
+	struct transport_answer a = { 0 };
+	struct fluid_error e;
+	int failed = transport_api_call(t, method, path, token, data ? data->data : NULL,
+	    data ? data->len : 0, &a, &e);
+
+	/* Half an answer is none: only one that came with a status as a whole is shown. */
+	if (!failed || e.failure == FLUID_REFUSED || e.failure == FLUID_BUSY)
+		print_body(&a.body);
+	transport_answer_free(&a);
+	return (failed ? cli_fail("%s", e.text) : CLI_DONE);
+}
+
+struct given {
+	const char *method, *path, *installation, *data;
+};
+
+static int
+api(const struct cli *c, const struct given *g)
+{
+	struct conf *conf = cli_conf(c);
+	struct fluid_token token = { 0 };
+	struct transport *t = NULL;
+	struct buf data = { 0 };
+	struct fluid_error e;
+	int status = CLI_FAILED;
+
+	if (conf == NULL)
+		return (CLI_USAGE);
+	/* All that only root may read comes first. */
+	if (g->data && data_arg(g->data, &data))
+		goto out;
+	if ((t = transport_new(conf, &e)) == NULL ||
+	    (g->installation == NULL && token_company(&token, conf, &e))) {
+		cli_fail("%s", e.text);
+		goto out;
+	}
+	if (g->installation && token_of(conf, g->installation, &token))
+		goto out;
+	status = call(t, &token, g->method, g->path, g->data ? &data : NULL);
+out:
+	buf_wipe(&data);
+	transport_free(t);
+	token_free(&token);
+	conf_free(conf);
+	return (status);
+}
+
+static int
+run(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	struct given g = { 0 };
+	bool company = false;
+	const struct cli_option options[] = {
+		{ "installation", '\0', NULL, &g.installation },
+		{ "company", '\0', &company, NULL },
+		{ "data", '\0', NULL, &g.data },
+		{ NULL, '\0', NULL, NULL },
+	};
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 2, 2, &status) == -1)
+		return (status);
+	if (company && g.installation)
+		return (cli_misuse(self, "--installation or --company, not both"));
+	if ((g.method = find_method(argv[1])) == NULL)
+		return (cli_misuse(self, "METHOD is GET, HEAD, POST, PUT, PATCH or DELETE"));
+	g.path = argv[2];
+	if (!address_path_check(g.path))
+		return (cli_misuse(self, "PATH is a path at Fluid's API, such as /api/products?page=2"));
+	return (api(c, &g));
+}
+
+const struct command api_command = {
+	.name = "api",
+	.args = "METHOD PATH [--installation I | --company] [--data FILE]",
+	.summary = "Call Fluid's API and print what it answers",
+	.help = "      --installation I  with the token of this installation (a dri, or a shop)\n"
+	    "      --company         with the company's token; the default\n"
+	    "      --data FILE       send this JSON; - is standard input\n"
+	    "\n"
+	    "Exit status 1 where the answer is 4xx or 5xx; its body is printed all the same. Examples:\n"
+	    "\n"
+	    "  fluidhook api GET /api/company/webhooks\n"
+	    "  fluidhook api POST /api/products --installation acme --data product.json\n",
+	.run = run,
+};

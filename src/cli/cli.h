@@ -1,0 +1,90 @@
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/conf.h"
+#include "store/state.h"
+
+/* What the commands of `fluidhook` have in common (contract section 5). */
+
+/* Exit statuses. */
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+struct cli {
+	const char *conf_file;	/* of -c; NULL where none was given */
+};
+
+/* A command, or a command's command: each stands in the file of its name or family. */
+struct command {
+	const char *name;
+	const char *args;	/* what follows the name in the usage line */
+	const char *summary;	/* one line for the list of commands */
+	const char *help;	/* options and all else that --help tells; lines that end with \n */
+	/* argv[0] is the command's name. Returns the exit status. */
+	int (*run)(const struct cli *c, const struct command *self, int argc, char **argv);
+	/* Where one of these has to follow; ended by NULL. Then run is NULL. */
+	const struct command *const *commands;
+};
+
+/* Every command there is, in the order that help lists them, ended by NULL. */
+extern const struct command *const cli_commands[];
+
+/* Where an option's value goes. A table ends with one whose name is NULL; --help is in all of them. */
+struct cli_option {
+	const char *name;	/* without the dashes */
+	char letter;		/* or '\0' */
+	bool *flag;		/* set to true, for an option without a value */
+	const char **value;	/* set to the value, which lies in argv */
+};
+
+/**
+ * Read a command's options and check the number of other words, which are moved to argv[1] and on.
+ * most: SIZE_MAX for any number.
+ * Returns how many words there are, or -1 with *status being what to exit with (help was printed, or
+ * what is wrong).
+ */
+int cli_parse(const struct command *self, int argc, char **argv, const struct cli_option *options,
+    size_t least, size_t most, int *status);
+
+/** Print "fluidhook: ..." and a newline to standard error. Returns CLI_FAILED. */
+int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/** The same for wrong usage, with the hint where help is. Returns CLI_USAGE. */
+int cli_misuse(const struct command *self, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/**
+ * Read the configuration. Returns it for conf_free(), or NULL after every mistake was printed (exit
+ * status CLI_USAGE).
+ */
+struct conf *cli_conf(const struct cli *c);
+
+/**
+ * Where the command runs as root: become the owner of the state directory, for good, so that nothing
+ * it writes is unreadable to the receiver. Read before what only root may read. Says what is wrong and
+ * returns -1 where that does not work, or where there is no state directory; else 0.
+ */
+int cli_become_owner(const struct conf *conf);
+
+/**
+ * Become the owner and open a folder of the state directory, "installations" or "journal". Makes
+ * nothing. Returns a descriptor, or -1 after saying what is wrong.
+ */
+int cli_folder(const struct conf *conf, const char *name);
+
+/** Become the owner and open the state directory to change records. NULL after saying what is wrong. */
+struct state *cli_state(const struct conf *conf);
+
+/**
+ * Print text that somebody else chose, so that it can do nothing to a terminal: control characters
+ * become \xHH (C1 ones too). Valid UTF-8 stays as it is.
+ */
+void cli_print_text(FILE *fp, const char *text, size_t len);
+
+/** Ask on the terminal. False where the answer is not yes, or where nobody can be asked. */
+bool cli_confirm(const char *question);
+
+#endif

@@ -1,0 +1,11 @@
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+/* Each command, defined in the file of its name or family. */
+extern const struct command init_command, webhook_command, secret_command, list_command,
+    show_command, token_command, api_command, deliveries_command, delivery_command, send_command,
+    work_command, subscribe_command, queue_command, retry_command, prune_command;
+
+#endif

@@ -1,0 +1,260 @@
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { OPTIONS_MAX = 24, HELP_OPTION = 0x100, FIRST_OPTION };
+
+int
+cli_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("fluidhook: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return (CLI_FAILED);
+}
+
+/* The parent of a command's command: "webhook" of "webhook create"; NULL where there is none. */
+static const struct command *
+parent_of(const struct command *self)
+{
+	for (const struct command *const *c = cli_commands; *c; c++)
+		for (const struct command *const *s = (*c)->commands; s && *s; s++)
+			if (*s == self)
+				return (*c);
+	return (NULL);
+}
+
+static void
+print_name(FILE *fp, const struct command *self)
+{
+	const struct command *parent = parent_of(self);
+
+	fprintf(fp, "fluidhook %s%s%s", parent ? parent->name : "", parent ? " " : "", self->name);
+}
+
+int
+cli_misuse(const struct command *self, const char *fmt, ...)
+{
+	va_list ap;
+
+	print_name(stderr, self);
+	fputs(": ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs("\nTry \"", stderr);
+	print_name(stderr, self);
+	fputs(" --help\".\n", stderr);
+	return (CLI_USAGE);
+}
+
+static void
+print_help(const struct command *self)
+{
+	fputs("Usage: ", stdout);
+	print_name(stdout, self);
+	printf("%s%s\n\n%s\n", *self->args ? " " : "", self->args, self->summary);
+	if (self->help && *self->help)
+		printf("\n%s", self->help);
+}
+
+/* What getopt wants, out of our table. Returns how many options there are. */
+static size_t
+make_table(const struct cli_option *options, struct option *longs, char *shorts)
+{
+	size_t n = 0;
+
+	/* '+' would stop at the first word; ':' says which mistake it was. */
+	*shorts++ = ':';
+	for (; options && options[n].name; n++) {
+		bool takes = options[n].value != NULL;
+
+		longs[n] = (struct option){ options[n].name, takes ? required_argument : no_argument,
+		    NULL, (int)(FIRST_OPTION + n) };
+		if (options[n].letter) {
+			*shorts++ = options[n].letter;
+			if (takes)
+				*shorts++ = ':';
+		}
+	}
+	longs[n] = (struct option){ "help", no_argument, NULL, HELP_OPTION };
+	longs[n + 1] = (struct option){ NULL, 0, NULL, 0 };
+	*shorts = '\0';
+	return (n);
+}
+
+static const struct cli_option *
+option_of(const struct cli_option *options, size_t n, int c)
+{
+	if (c >= FIRST_OPTION && (size_t)(c - FIRST_OPTION) < n)
+		return (&options[c - FIRST_OPTION]);
+	for (size_t i = 0; i < n; i++)
+		if (options[i].letter && options[i].letter == c)
+			return (&options[i]);
+	return (NULL);
+}
+
+int
+cli_parse(const struct command *self, int argc, char **argv, const struct cli_option *options,
+    size_t least, size_t most, int *status)
+{
+	struct option longs[OPTIONS_MAX + 2];
+	char shorts[2 * OPTIONS_MAX + 2];
+	size_t n = make_table(options, longs, shorts), words;
+	const struct cli_option *o;
+	int c;
+
+	optind = 0;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		if (c == HELP_OPTION) {
+			print_help(self);
+			*status = CLI_DONE;
+			return (-1);
+		}
+		if (c == '?' || c == ':' || (o = option_of(options, n, c)) == NULL) {
+			*status = cli_misuse(self, c == ':' ? "%s needs a value" : "unknown option %s",
+			    argv[optind - 1]);
+			return (-1);
+		}
+		if (o->flag)
+			*o->flag = true;
+		else
+			*o->value = optarg;
+	}
+	words = (size_t)(argc - optind);
+	if (words < least || words > most) {
+		*status = words < least ? cli_misuse(self, "missing argument: %s", self->args) :
+		    cli_misuse(self, "unexpected argument \"%s\"", argv[(size_t)optind + most]);
+		return (-1);
+	}
+	memmove(argv + 1, argv + optind, words * sizeof(*argv));
+	return ((int)words);
+}
+
+struct conf *
+cli_conf(const struct cli *c)
+{
+	char *file = conf_find(c->conf_file);
+	struct buf errors = { 0 };
+	struct conf *conf = file ? conf_load(file, &errors) : NULL;
+
+	if (conf == NULL) {
+		fputs(errors.data ? errors.data : "fluidhook: out of memory\n", stderr);
+		if (file && access(file, F_OK) && errno == ENOENT)
+			fputs("\"fluidhook init\" makes a configuration; -c FILE names another.\n",
+			    stderr);
+	}
+	buf_free(&errors);
+	free(file);
+	return (conf);
+}
+
+int
+cli_become_owner(const struct conf *conf)
+{
+	const struct passwd *pw;
+	struct stat st;
+
+	if (stat(conf->state_dir, &st)) {
+		cli_fail("%s: %s%s", conf->state_dir, strerror(errno), errno == ENOENT ?
+		    "; \"fluidhook init\" makes the state directory" : "");
+		return (-1);
+	}
+	if (geteuid() != 0 || st.st_uid == 0)
+		return (0);
+	pw = getpwuid(st.st_uid);
+	if ((pw ? initgroups(pw->pw_name, st.st_gid) : setgroups(0, NULL)) || setgid(st.st_gid) ||
+	    setuid(st.st_uid)) {
+		cli_fail("cannot become the owner of %s: %s", conf->state_dir, strerror(errno));
+		return (-1);
+	}
+	return (0);
+}
+
+/* Nobody but the owner gets in (and root, who has become the owner): say so where it is not us. */
+static void
+say_cannot_open(const struct conf *conf, const char *name)
+{
+	int saved = errno;
+	const struct passwd *pw;
+	struct stat st;
+
+	if (saved == EACCES && stat(conf->state_dir, &st) == 0 && (pw = getpwuid(st.st_uid)) != NULL)
+		cli_fail("%s%s%s: %s; it belongs to %s: try \"sudo -u %s fluidhook ...\"",
+		    conf->state_dir, name ? "/" : "", name ? name : "", strerror(saved), pw->pw_name,
+		    pw->pw_name);
+	else
+		cli_fail("%s%s%s: %s", conf->state_dir, name ? "/" : "", name ? name : "",
+		    strerror(saved));
+}
+
+int
+cli_folder(const struct conf *conf, const char *name)
+{
+	int top, fd;
+
+	if (cli_become_owner(conf))
+		return (-1);
+	if ((top = open(conf->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
+		say_cannot_open(conf, NULL);
+		return (-1);
+	}
+	if ((fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1)
+		say_cannot_open(conf, name);
+	close(top);
+	return (fd);
+}
+
+struct state *
+cli_state(const struct conf *conf)
+{
+	struct state *s;
+
+	umask(077);
+	if (cli_become_owner(conf))
+		return (NULL);
+	if ((s = state_open(conf->state_dir)) == NULL)
+		say_cannot_open(conf, NULL);
+	return (s);
+}
+
+void
+cli_print_text(FILE *fp, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+		unsigned char next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
+
+		if (c < 0x20 || c == 0x7f)
+			fprintf(fp, "\\x%02x", c);
+		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			fprintf(fp, "\\x%02x", (unsigned char)text[++i]);
+		else
+			fputc(c, fp);
+	}
+}
+
+bool
+cli_confirm(const char *question)
+{
+	char answer[16];
+
+	if (!isatty(STDIN_FILENO))
+		return (false);
+	fprintf(stderr, "%s [y/N] ", question);
+	return (fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y'));
+}

@@ -1,0 +1,367 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/timefmt.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/redact.h"
+#include "cli/table.h"
+#include "cli/when.h"
+#include "store/entry.h"
+#include "store/journal_reader.h"
+#include "store/name.h"
+
+/* The journal: what arrived, the newest first. */
+
+enum { LIMIT_DEFAULT = 20, PROGRESS_AFTER = 1, PROGRESS_EVERY = 4096, UUID_MS_DIGITS = 12 };
+
+/* Going through the journal from its end. */
+struct walk {
+	int dir;
+	struct journal_reader *reader;
+	struct buf line, texts;
+	time_t started;
+	unsigned long lines;
+	bool damaged, progress;
+};
+
+static int
+walk_open(struct walk *w, const struct conf *conf)
+{
+	*w = (struct walk){ .dir = cli_folder(conf, "journal"), .started = time(NULL) };
+	if (w->dir == -1)
+		return (-1);
+	if ((w->reader = journal_reader_new(w->dir)) != NULL)
+		return (0);
+	cli_fail("%s/journal: %s", conf->state_dir, strerror(errno));
+	return (-1);
+}
+
+static void
+walk_close(struct walk *w)
+{
+	if (w->progress)
+		fputs("\r\033[K", stderr);
+	journal_reader_free(w->reader);
+	if (w->dir != -1)
+		close(w->dir);
+	buf_wipe(&w->line);
+	buf_wipe(&w->texts);
+}
+
+/* Somebody waits at a terminal: show that something happens. */
+static void
+show_progress(struct walk *w)
+{
+	if (++w->lines % PROGRESS_EVERY || time(NULL) - w->started <= PROGRESS_AFTER ||
+	    !isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "\r%lu lines, %s", w->lines, journal_reader_file(w->reader));
+	w->progress = true;
+}
+
+/* The delivery before. Returns 1, 0 at the journal's beginning, or -1 after saying what is wrong. */
+static int
+walk_previous(struct walk *w, struct entry *e)
+{
+	int result;
+
+	while ((result = journal_reader_previous(w->reader, &w->line)) == 1) {
+		show_progress(w);
+		if (w->line.len == 0)
+			continue;
+		buf_reset(&w->texts);
+		if (entry_read(e, w->line.data, w->line.len, &w->texts) == 0)
+			return (1);
+		w->damaged = true;
+		cli_fail("journal/%s: a line is damaged, and passed over",
+		    journal_reader_file(w->reader));
+	}
+	if (result == -1)
+		cli_fail("journal/%s: %s", journal_reader_file(w->reader), strerror(errno));
+	return (result);
+}
+
+/* "order" means all events of orders. */
+static bool
+is_event(const char *wanted, const char *event)
+{
+	size_t len = wanted ? strlen(wanted) : 0;
+
+	return (wanted == NULL || strcmp(wanted, event) == 0 ||
+	    (strchr(wanted, '.') == NULL && strncmp(wanted, event, len) == 0 && event[len] == '.'));
+}
+
+/* By the installation's name, or by the shop. */
+static bool
+is_installation(const char *wanted, const struct entry *e)
+{
+	char mine[NAME_SIZE], theirs[NAME_SIZE];
+
+	if (wanted == NULL || (e->installation && strcmp(wanted, e->installation) == 0))
+		return (true);
+	return (e->fluid_shop && name_of_shop(mine, wanted, strlen(wanted)) == 0 &&
+	    name_of_shop(theirs, e->fluid_shop, strlen(e->fluid_shop)) == 0 &&
+	    strcmp(mine, theirs) == 0);
+}
+
+static void
+json_text(struct json_writer *w, const char *key, const char *value)
+{
+	json_key(w, key);
+	json_string(w, value);
+}
+
+/* What the journal says of it, but for the signature and the body. */
+static void
+write_members(struct json_writer *w, const struct entry *e)
+{
+	json_text(w, "delivery", e->delivery);
+	json_text(w, "received_at", e->received_at);
+	json_text(w, "event", e->event);
+	json_text(w, "installation", e->installation);
+	json_text(w, "fluid_shop", e->fluid_shop);
+	json_key(w, "id");
+	if (e->id && e->id_is_number)
+		json_number(w, e->id);
+	else
+		json_string(w, e->id);
+	json_text(w, "identifier", e->identifier);
+	json_text(w, "verified_by", e->verified_by);
+	json_text(w, "key", e->key);
+	json_key(w, "timestamp");
+	if (e->timestamp)
+		json_number(w, e->timestamp);
+	else
+		json_null(w);
+	json_key(w, "bytes");
+	json_int(w, (long long)e->body_len);
+}
+
+static int
+print_json(const struct entry *e, const char *body)
+{
+	struct buf out = { 0 };
+	struct json_writer *w = json_writer_new(&out, false);
+	int result;
+
+	if (w == NULL)
+		return (cli_fail("out of memory"));
+	json_object(w);
+	write_members(w, e);
+	if (body)
+		json_text(w, "body", body);
+	json_object_end(w);
+	result = json_writer_end(w) ? cli_fail("out of memory") : CLI_DONE;
+	if (result == CLI_DONE)
+		printf("%s\n", out.data);
+	buf_free(&out);
+	return (result);
+}
+
+struct wanted {
+	const char *event, *installation;
+	int64_t since;		/* unix seconds; INT64_MIN: ever */
+	unsigned long limit;	/* 0: none */
+	bool json;
+};
+
+static int
+list(struct walk *w, const struct wanted *wanted)
+{
+	struct table *t = table_new((const char *const[]){ "RECEIVED", "EVENT", "INSTALLATION", "SHOP",
+	    "DELIVERY", NULL });
+	struct timespec received;
+	unsigned long n = 0;
+	struct entry e;
+	int result = 0;
+
+	while (t && (wanted->limit == 0 || n < wanted->limit) && (result = walk_previous(w, &e)) == 1) {
+		/* Lines are in the order received, but for the blink of an eye. */
+		if (wanted->since != INT64_MIN && timefmt_parse(e.received_at, &received) == 0 &&
+		    received.tv_sec < wanted->since)
+			break;
+		if (!is_event(wanted->event, e.event) || !is_installation(wanted->installation, &e))
+			continue;
+		n++;
+		if (wanted->json)
+			print_json(&e, NULL);
+		else
+			table_add(t, (const char *const[]){ e.received_at, e.event, e.installation,
+			    e.fluid_shop, e.delivery });
+	}
+	if (w->progress)
+		fputs("\r\033[K", stderr);
+	w->progress = false;
+	if (t && n && !wanted->json)
+		table_print(t, stdout);
+	else if (!wanted->json && result != -1)
+		fputs("No deliveries.\n", stderr);
+	table_free(t);
+	return (result == -1 || w->damaged || t == NULL ? CLI_FAILED : CLI_DONE);
+}
+
+static int
+run_deliveries(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	struct wanted wanted = { .since = INT64_MIN, .limit = LIMIT_DEFAULT };
+	const char *since = NULL, *limit = NULL;
+	const struct cli_option options[] = {
+		{ "event", '\0', NULL, &wanted.event },
+		{ "installation", '\0', NULL, &wanted.installation },
+		{ "since", '\0', NULL, &since },
+		{ "limit", 'n', NULL, &limit },
+		{ "json", '\0', &wanted.json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct conf *conf;
+	struct walk w;
+	char *end;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
+		return (status);
+	if (since && when_parse(since, time(NULL), &wanted.since))
+		return (cli_misuse(self, "--since: \"%s\" is no time (2h, 3d, 2026-11-23, "
+		    "2026-11-23T08:30:00Z)", since));
+	if (since)
+		wanted.limit = 0;
+	if (limit) {
+		wanted.limit = strtoul(limit, &end, 10);
+		if (*limit < '0' || *limit > '9' || *end)
+			return (cli_misuse(self, "--limit: \"%s\" is no number", limit));
+	}
+	if ((conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	status = walk_open(&w, conf) ? CLI_FAILED : list(&w, &wanted);
+	walk_close(&w);
+	conf_free(conf);
+	return (status);
+}
+
+const struct command deliveries_command = {
+	.name = "deliveries",
+	.args = "[--event E] [--installation I] [--since T] [--limit N] [--json]",
+	.summary = "List the deliveries that were accepted, the newest first",
+	.help = "      --event E         order.created, or order for all of its events\n"
+	    "      --installation I  a droplet installation uuid, or a shop\n"
+	    "      --since T         90m, 2h, 3d, 2026-11-23, 2026-11-23T08:30:00Z\n"
+	    "  -n, --limit N         at most so many (20, with --since all; 0: all)\n"
+	    "      --json            one JSON object a line\n",
+	.run = run_deliveries,
+};
+
+/* The day that is in a delivery's name: UUID version 7 begins with the time. */
+static bool
+day_of(const char *uuid, int64_t days, char day[TIMEFMT_DAY_SIZE])
+{
+	char digits[UUID_MS_DIGITS + 1];
+	size_t n = 0;
+	char *end;
+	unsigned long long ms;
+
+	for (const char *p = uuid; *p && n < UUID_MS_DIGITS; p++)
+		if (*p != '-')
+			digits[n++] = *p;
+	digits[n] = '\0';
+	ms = strtoull(digits, &end, 16);
+	if (n < UUID_MS_DIGITS || *end)
+		return (false);
+	timefmt_day(day, (int64_t)(ms / 1000) + days * 86400);
+	return (true);
+}
+
+/* The body as it may be shown: of what carries credentials, all but these. */
+static int
+show(const struct entry *e, bool json)
+{
+	struct buf body = { 0 };
+	int status = CLI_DONE;
+
+	if (redact_body(e->body, e->body_len, &body))
+		status = cli_fail("%s: the body cannot be shown; --raw prints it", e->delivery);
+	else if (json)
+		status = print_json(e, body.data);
+	else {
+		printf("%-14s%s\n%-14s%s\n%-14s%s\n", "Delivery", e->delivery, "Received",
+		    e->received_at, "Event", e->event);
+		printf("%-14s%s\n%-14s", "Installation", e->installation ? e->installation : "-",
+		    "Shop");
+		cli_print_text(stdout, e->fluid_shop ? e->fluid_shop : "-",
+		    strlen(e->fluid_shop ? e->fluid_shop : "-"));
+		printf("\n%-14s%s%s%s\n%-14s%zu bytes\n\n", "Verified by",
+		    e->verified_by ? e->verified_by : "-", e->key ? " of the " : "",
+		    e->key ? e->key : "", "Body", e->body_len);
+		fwrite(body.data, 1, body.len, stdout);
+	}
+	buf_wipe(&body);
+	return (status);
+}
+
+static int
+find(struct walk *w, const char *uuid, struct entry *e)
+{
+	char latest[TIMEFMT_DAY_SIZE], earliest[TIMEFMT_DAY_SIZE];
+	bool dated = day_of(uuid, 1, latest) && day_of(uuid, -1, earliest);
+	int result;
+
+	if (dated)
+		journal_reader_skip_to(w->reader, latest);
+	while ((result = walk_previous(w, e)) == 1) {
+		if (strcmp(e->delivery, uuid) == 0)
+			return (1);
+		if (dated && strncmp(journal_reader_file(w->reader), earliest, JOURNAL_DAY_LEN) < 0)
+			return (0);
+	}
+	return (result);
+}
+
+static int
+run_delivery(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	bool raw = false, json = false;
+	const struct cli_option options[] = {
+		{ "raw", '\0', &raw, NULL },
+		{ "json", '\0', &json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct conf *conf;
+	struct entry e;
+	struct walk w;
+	int status, found;
+
+	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
+		return (status);
+	if (raw && json)
+		return (cli_misuse(self, "--raw and --json exclude each other"));
+	if ((conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	status = CLI_FAILED;
+	if (walk_open(&w, conf) == 0) {
+		if ((found = find(&w, argv[1], &e)) == 0)
+			cli_fail("%s: no such delivery in the journal", argv[1]);
+		else if (found == 1 && raw)
+			status = fwrite(e.body, 1, e.body_len, stdout) == e.body_len ? CLI_DONE :
+			    CLI_FAILED;
+		else if (found == 1)
+			status = show(&e, json);
+	}
+	walk_close(&w);
+	conf_free(conf);
+	return (status);
+}
+
+const struct command delivery_command = {
+	.name = "delivery",
+	.args = "UUID [--raw | --json]",
+	.summary = "Show one delivery, with its body",
+	.help = "Credentials in the body are shown as present.\n"
+	    "\n"
+	    "      --raw   the body alone, the exact bytes received, credentials and all\n"
+	    "      --json  as one JSON object\n",
+	.run = run_delivery,
+};

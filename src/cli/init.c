@@ -1,0 +1,238 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/secret_file.h"
+#include "config.h"
+#include "store/durable.h"
+
+/* The first set-up: state directory, configuration, secrets. Nothing that is there is changed. */
+
+/* The user a web server's programs have on Debian, where no other is named. */
+static const char default_user[] = "www-data";
+
+static const char template[] =
+    "; fluidhook: man 5 fluidhook.conf. Lines that begin with ; show the defaults.\n"
+    "\n"
+    "state_dir         = %s\n"
+    ";max_body         = 1M        ; larger bodies: 413\n"
+    ";tolerance        = 300       ; seconds a signed timestamp may be away from now\n"
+    ";legacy_tokens    = yes       ; accept a bare token where no signature was sent\n"
+    ";unsigned_installs = refuse   ; or confirm: ask Fluid whether an unsigned install is genuine\n"
+    ";min_free         = 16M       ; below this much free disk deliveries get 503\n"
+    ";log              = stderr    ; or syslog\n"
+    ";log_level        = info      ; error, warn, info or debug\n"
+    "\n"
+    "[droplet]\n"
+    ";uuid             = drp_...   ; yours; with it, installs of other droplets are refused\n"
+    "secrets           = %s\n"
+    "\n"
+    "[fluid]\n"
+    ";api              = https://api.fluid.app\n"
+    ";webhooks         = https://fluid.app/api/webhooks https://api.fluid.app/api/company/webhooks\n"
+    "company_token     = %s   ; file; or $FLUID_COMPANY_TOKEN\n"
+    ";timeout          = 20\n"
+    ";ca_file          =\n"
+    "\n"
+    "[worker]\n"
+    "hooks             = %s\n"
+    ";attempts         = 12\n"
+    ";hook_timeout     = 60\n"
+    ";concurrency      = 1\n"
+    ";public_url       =           ; with subscribe: where Fluid shall deliver\n"
+    ";subscribe        =           ; e.g. order.created subscription.started\n";
+
+struct setup {
+	char conf[PATH_MAX], folder[PATH_MAX], state[PATH_MAX];
+	uid_t uid;
+	gid_t gid;
+};
+
+/* Where things go: into the system as root, else below the home directory. */
+static int
+find_places(struct setup *s, const struct cli *c, const char *state_dir, const char *user)
+{
+	bool root = geteuid() == 0;
+	const struct passwd *pw = root || user ? getpwnam(user ? user : default_user) :
+	    getpwuid(geteuid());
+	char *file, *slash;
+
+	if (pw == NULL)
+		return (cli_fail("--user: no user \"%s\"", user ? user : default_user));
+	s->uid = pw->pw_uid;
+	s->gid = pw->pw_gid;
+	if (!root && s->uid != geteuid())
+		return (cli_fail("--user: only root can set up for another user"));
+	if (c->conf_file == NULL && getenv("FLUIDHOOK_CONF") == NULL && !root)
+		snprintf(s->conf, sizeof(s->conf), "%s/fluidhook/fluidhook.conf", pw->pw_dir);
+	else if (c->conf_file == NULL && getenv("FLUIDHOOK_CONF") == NULL)
+		snprintf(s->conf, sizeof(s->conf), "%s/fluidhook/fluidhook.conf", SYSCONFDIR);
+	else if ((file = conf_find(c->conf_file)) != NULL) {
+		snprintf(s->conf, sizeof(s->conf), "%s%s", strchr(file, '/') ? "" : "./", file);
+		free(file);
+	}
+	memcpy(s->folder, s->conf, sizeof(s->folder));
+	if ((slash = strrchr(s->folder, '/')) == NULL)
+		return (cli_fail("out of memory"));
+	*slash = '\0';
+	if (state_dir)
+		snprintf(s->state, sizeof(s->state), "%s", state_dir);
+	else if (root)
+		snprintf(s->state, sizeof(s->state), "%s", DEFAULT_STATE_DIR);
+	else
+		snprintf(s->state, sizeof(s->state), "%s/fluidhook/state", pw->pw_dir);
+	if (*s->state != '/')
+		return (cli_fail("--state-dir: \"%s\" has to be an absolute path", s->state));
+	return (CLI_DONE);
+}
+
+/* Make a folder, unless it is there. Its owner is the receiver's user where `owned`. */
+static int
+make_dir(const struct setup *s, const char *path, mode_t mode, bool owned)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0) {
+		if (!S_ISDIR(st.st_mode))
+			return (cli_fail("%s: is no folder", path));
+		printf("kept  %s\n", path);
+		return (CLI_DONE);
+	}
+	if (mkdir(path, mode))
+		return (cli_fail("%s: %s", path, strerror(errno)));
+	if (chmod(path, mode) || (owned && geteuid() == 0 && lchown(path, s->uid, s->gid)))
+		return (cli_fail("%s: %s", path, strerror(errno)));
+	printf("made  %s\n", path);
+	return (CLI_DONE);
+}
+
+/* Write a file, unless it is there: then it stays as it is. */
+static int
+make_file(const char *path, const char *text, mode_t mode, gid_t gid)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+
+	if (fd == -1 && errno == EEXIST) {
+		printf("kept  %s\n", path);
+		return (CLI_DONE);
+	}
+	if (fd == -1)
+		return (cli_fail("%s: %s", path, strerror(errno)));
+	if ((geteuid() == 0 && fchown(fd, (uid_t)-1, gid)) || fchmod(fd, mode) ||
+	    write_all(fd, text, strlen(text)) || fsync(fd) || close(fd)) {
+		cli_fail("%s: %s", path, strerror(errno));
+		unlink(path);
+		return (CLI_FAILED);
+	}
+	printf("made  %s\n", path);
+	return (CLI_DONE);
+}
+
+static int
+make_secrets(const struct setup *s, const char *path)
+{
+	char text[FRESH_SECRET_SIZE + 1];
+	int status;
+
+	if (secret_fresh(text))
+		return (cli_fail("no random bytes: %s", strerror(errno)));
+	text[FRESH_SECRET_SIZE - 1] = '\n';
+	text[FRESH_SECRET_SIZE] = '\0';
+	status = make_file(path, text, 0640, s->gid);
+	explicit_bzero(text, sizeof(text));
+	return (status);
+}
+
+static int
+make_conf(const struct setup *s)
+{
+	char hooks[PATH_MAX];
+	char *text;
+	int status;
+
+	if (snprintf(hooks, sizeof(hooks), "%s/hooks", s->folder) >= (int)sizeof(hooks) ||
+	    asprintf(&text, template, s->state, "droplet.secrets", "company.token", "hooks") == -1)
+		return (cli_fail("out of memory"));
+	status = make_file(s->conf, text, 0644, (gid_t)-1);
+	free(text);
+	if (status == CLI_DONE)
+		status = make_dir(s, hooks, 0755, false);
+	return (status);
+}
+
+/* What the receiver would make with its first delivery, so that every command works before that. */
+static int
+make_state_folders(const struct setup *s)
+{
+	static const char *const names[] = { "installations", "shops", "companies", "journal", "queue" };
+	char path[PATH_MAX + 32];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", s->state, names[i]);
+		if (make_dir(s, path, 0700, true))
+			return (CLI_FAILED);
+	}
+	return (CLI_DONE);
+}
+
+static int
+init(const struct setup *s)
+{
+	char secrets[PATH_MAX + 32];
+
+	snprintf(secrets, sizeof(secrets), "%s/droplet.secrets", s->folder);
+	if (make_dir(s, s->folder, 0755, false) || make_dir(s, s->state, 0700, true) ||
+	    make_state_folders(s) || make_secrets(s, secrets) || make_conf(s))
+		return (CLI_FAILED);
+	printf("\nNext:\n"
+	    "  a droplet that Fluid gave a webhook secret: fluidhook -c %s secret add FILE\n"
+	    "  for calls with your company's API token: put it into %s/company.token (mode 0600)\n"
+	    "  give the web server its part: README, \"Behind your nginx\" and \"Behind your Apache\"\n"
+	    "  try it: fluidhook -c %s send https://YOUR.SITE/webhook\n",
+	    s->conf, s->folder, s->conf);
+	return (CLI_DONE);
+}
+
+static int
+run(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	const char *state_dir = NULL, *user = NULL;
+	const struct cli_option options[] = {
+		{ "state-dir", '\0', NULL, &state_dir },
+		{ "user", '\0', NULL, &user },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct setup s;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
+		return (status);
+	umask(022);
+	if ((status = find_places(&s, c, state_dir, user)) != CLI_DONE)
+		return (status);
+	return (init(&s));
+}
+
+const struct command init_command = {
+	.name = "init",
+	.args = "[--state-dir DIR] [--user NAME]",
+	.summary = "Make the state directory, a configuration and a first secret",
+	.help = "Never changes what is there: each file is made or kept. As root the configuration goes to\n"
+	    SYSCONFDIR "/fluidhook and the state to " DEFAULT_STATE_DIR "; else both go below\n"
+	    "~/fluidhook. -c FILE in front of the command puts the configuration elsewhere.\n"
+	    "\n"
+	    "      --state-dir DIR  an absolute path\n"
+	    "      --user NAME      who the receiver runs as and the state belongs to (as root;\n"
+	    "                       default www-data)\n"
+	    "\n"
+	    "Encrypting stored credentials (seal_key) comes with a later version.\n",
+	.run = run,
+};

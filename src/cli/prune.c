@@ -1,0 +1,200 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/timefmt.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/when.h"
+#include "store/index.h"
+#include "store/installation.h"
+#include "store/journal_files.h"
+#include "worker/queue.h"
+
+/* Removing old days of the journal, but never what somebody still has to get. */
+
+struct pruning {
+	const struct conf *conf;
+	struct state *state;
+	char keep_from[TIMEFMT_DAY_SIZE];	/* this day and later ones stay */
+	bool failed;
+};
+
+static void
+keep_from(struct pruning *p, const char *day)
+{
+	if (strncmp(day, p->keep_from, JOURNAL_DAY_LEN) < 0)
+		snprintf(p->keep_from, sizeof(p->keep_from), "%.*s", JOURNAL_DAY_LEN, day);
+}
+
+/* An installation that still waits for Fluid: its install's hook has not run. */
+static int
+keep_installation(void *user, const char *record)
+{
+	struct pruning *p = user;
+	struct installation *i = installation_load(p->state->installations, record);
+	char day[TIMEFMT_DAY_SIZE];
+
+	if (i == NULL) {
+		if (errno == ENOENT)
+			return (0);
+		cli_fail("installations/%s.json: %s", record, strerror(errno));
+		p->failed = true;
+		return (1);
+	}
+	/* A day earlier: its time is that of the signature, the journal's that of receipt. */
+	timefmt_day(day, i->installed_at - 86400);
+	keep_from(p, day);
+	installation_free(i);
+	return (0);
+}
+
+static int
+keep_items(struct pruning *p, struct queue *q, bool dead)
+{
+	struct queue_item *items;
+	unsigned n;
+
+	if ((items = queue_items(q, dead, &n)) == NULL && n)
+		return (-1);
+	for (unsigned i = 0; i < n; i++)
+		keep_from(p, items[i].place.name);
+	free(items);
+	return (0);
+}
+
+/* How far the worker has read this file; -1 where its position does not name it. */
+static int64_t
+offset_of(const struct follow_file *files, unsigned n, const char *name)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(files[i].name, name) == 0)
+			return ((int64_t)files[i].offset);
+	return (-1);
+}
+
+/*
+ * Keep what the worker has not read: it names the files it is at, is done with all before them, and has
+ * not begun any behind them. Where it has never run, nobody waits for anything.
+ */
+static int
+keep_unread(struct pruning *p, struct queue *q)
+{
+	char (*names)[JOURNAL_NAME_SIZE];
+	struct follow_file *at;
+	struct stat st;
+	unsigned n_at;
+	size_t n;
+
+	if ((at = queue_position(q, &n_at)) == NULL)
+		return (n_at ? -1 : 0);
+	if ((names = journal_files(p->state->journal, &n)) == NULL) {
+		free(at);
+		return (-1);
+	}
+	for (size_t i = 0; n_at && i < n; i++)
+		if (journal_file_compare(names[i], at[0].name) >= 0 &&
+		    fstatat(p->state->journal, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    offset_of(at, n_at, names[i]) < (int64_t)st.st_size)
+			keep_from(p, names[i]);
+	free(names);
+	free(at);
+	return (0);
+}
+
+/* Keep what waits for its hook, was given up, or has not been looked at by the worker. */
+static int
+keep_undelivered(struct pruning *p)
+{
+	struct queue *q = queue_open(p->state->queue, false);
+	int result = -1;
+
+	if (q == NULL || keep_items(p, q, false) || keep_items(p, q, true) || keep_unread(p, q))
+		goto out;
+	if (index_each(p->state->queue, "pending", 0, keep_installation, p) ||
+	    index_each(p->state->queue, "unconfirmed", 0, keep_installation, p) || p->failed)
+		goto out;
+	result = 0;
+out:
+	if (result && !p->failed)
+		cli_fail("%s/queue: %s", p->state->path, strerror(errno));
+	queue_close(q);
+	return (result);
+}
+
+static int
+prune(struct pruning *p, bool dry)
+{
+	char (*files)[JOURNAL_NAME_SIZE];
+	int status = CLI_DONE;
+	size_t n;
+
+	if ((files = journal_files(p->state->journal, &n)) == NULL)
+		return (cli_fail("%s/journal: %s", p->state->path, strerror(errno)));
+	for (size_t i = 0; i < n && strncmp(files[i], p->keep_from, JOURNAL_DAY_LEN) < 0; i++) {
+		if (!dry && unlinkat(p->state->journal, files[i], 0))
+			status = cli_fail("%s/journal/%s: %s", p->state->path, files[i],
+			    strerror(errno));
+		else
+			printf("%s\n", files[i]);
+	}
+	free(files);
+	if (!dry && fsync(p->state->journal))
+		status = cli_fail("%s/journal: %s", p->state->path, strerror(errno));
+	return (status);
+}
+
+static int
+run(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	const char *keep = NULL;
+	bool dry = false;
+	const struct cli_option options[] = {
+		{ "keep", '\0', NULL, &keep },
+		{ "dry-run", 'n', &dry, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct pruning p = { .conf = NULL };
+	char wanted[TIMEFMT_DAY_SIZE];
+	struct conf *conf;
+	int64_t span = 0;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
+		return (status);
+	if (keep == NULL)
+		return (cli_misuse(self, "--keep says how much stays, such as --keep 30d"));
+	if (when_parse_span(keep, &span))
+		return (cli_misuse(self, "--keep: \"%s\" is no span of time (30d, 12w)", keep));
+	if ((conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	p.conf = conf;
+	timefmt_day(p.keep_from, time(NULL) - span);
+	memcpy(wanted, p.keep_from, sizeof(wanted));
+	status = CLI_FAILED;
+	if ((p.state = cli_state(conf)) != NULL && keep_undelivered(&p) == 0) {
+		status = prune(&p, dry);
+		if (strcmp(wanted, p.keep_from) != 0)
+			fprintf(stderr, "Kept from %s on: what was received then is not delivered to "
+			    "its hook yet, or was given up (\"fluidhook queue\").\n", p.keep_from);
+	}
+	state_close(p.state);
+	conf_free(conf);
+	return (status);
+}
+
+const struct command prune_command = {
+	.name = "prune",
+	.args = "--keep SPAN [--dry-run]",
+	.summary = "Remove old days of the journal",
+	.help = "Days that hold something the worker has not delivered yet stay, and so do all later ones.\n"
+	    "Prints the files it removes.\n"
+	    "\n"
+	    "      --keep SPAN  keep so much: 30d, 12w\n"
+	    "  -n, --dry-run    only print what would be removed\n",
+	.run = run,
+};

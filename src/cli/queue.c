@@ -1,0 +1,188 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "base/timefmt.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/table.h"
+#include "worker/queue.h"
+
+/* What waits, what gave up, and again. */
+
+struct opened {
+	struct conf *conf;
+	struct state *state;
+	struct queue *queue;
+};
+
+static int
+open_queue(struct opened *o, const struct cli *c)
+{
+	*o = (struct opened){ .conf = cli_conf(c) };
+	if (o->conf == NULL)
+		return (CLI_USAGE);
+	if ((o->state = cli_state(o->conf)) == NULL)
+		return (CLI_FAILED);
+	if ((o->queue = queue_open(o->state->queue, false)) == NULL)
+		return (cli_fail("%s/queue: %s", o->state->path, strerror(errno)));
+	return (CLI_DONE);
+}
+
+static void
+close_queue(struct opened *o)
+{
+	queue_close(o->queue);
+	state_close(o->state);
+	conf_free(o->conf);
+}
+
+static int
+print_json(const struct queue_item *item, bool dead)
+{
+	struct buf out = { 0 };
+	struct json_writer *w = json_writer_new(&out, false);
+	char when[TIMEFMT_SECONDS_SIZE];
+
+	if (w == NULL)
+		return (-1);
+	timefmt_seconds(when, item->next);
+	json_object(w);
+	json_key(w, "delivery");
+	json_string(w, item->delivery);
+	json_key(w, "event");
+	json_string(w, item->event);
+	json_key(w, "attempts");
+	json_int(w, item->attempts);
+	json_key(w, dead ? "given_up_at" : "next_at");
+	json_string(w, when);
+	json_key(w, "waits_for_credentials");
+	json_bool(w, item->for_credentials);
+	json_key(w, "why");
+	json_string(w, item->why[0] ? item->why : NULL);
+	json_object_end(w);
+	if (json_writer_end(w) == 0)
+		printf("%s\n", out.data);
+	buf_free(&out);
+	return (0);
+}
+
+static void
+print_table(const struct queue_item *items, unsigned n, bool dead)
+{
+	struct table *t = table_new((const char *const[]){ "DELIVERY", "EVENT", "TRIES",
+	    dead ? "GIVEN UP" : "NEXT", "WHY", NULL });
+	char when[TIMEFMT_SECONDS_SIZE], tries[16];
+
+	if (t == NULL)
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		timefmt_seconds(when, items[i].next);
+		snprintf(tries, sizeof(tries), "%u", items[i].attempts);
+		table_add(t, (const char *const[]){ items[i].delivery, items[i].event, tries, when,
+		    items[i].for_credentials ? "waits for credentials" : items[i].why });
+	}
+	table_print(t, stdout);
+	table_free(t);
+}
+
+static int
+run_queue(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	bool dead = false, json = false;
+	const struct cli_option options[] = {
+		{ "dead", '\0', &dead, NULL },
+		{ "json", '\0', &json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct queue_item *items = NULL;
+	struct opened o;
+	unsigned n = 0;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
+		return (status);
+	if ((status = open_queue(&o, c)) != CLI_DONE)
+		goto out;
+	if ((items = queue_items(o.queue, dead, &n)) == NULL && n) {
+		status = cli_fail("%s/queue: %s", o.state->path, strerror(errno));
+		goto out;
+	}
+	for (unsigned i = 0; json && i < n; i++)
+		print_json(&items[i], dead);
+	if (!json && n)
+		print_table(items, n, dead);
+	else if (!json)
+		fputs(dead ? "Nothing was given up.\n" : "Nothing waits.\n", stderr);
+out:
+	free(items);
+	close_queue(&o);
+	return (status);
+}
+
+const struct command queue_command = {
+	.name = "queue",
+	.args = "[--dead] [--json]",
+	.summary = "Show the deliveries that wait for their hook",
+	.help = "      --dead  those that were given up; \"fluidhook retry\" takes them back\n"
+	    "      --json  one JSON object a line\n",
+	.run = run_queue,
+};
+
+/* Take one back. Returns the exit status. */
+static int
+revive(struct opened *o, const struct queue_item *item)
+{
+	if (queue_revive(o->queue, item, time(NULL)))
+		return (cli_fail("%s: %s", item->delivery, strerror(errno)));
+	printf("%s\n", item->delivery);
+	return (CLI_DONE);
+}
+
+static int
+run_retry(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	bool all = false, found = false;
+	const struct cli_option options[] = {
+		{ "all", '\0', &all, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct queue_item *items = NULL;
+	struct opened o;
+	unsigned n = 0;
+	int status, words;
+
+	if ((words = cli_parse(self, argc, argv, options, 0, 1, &status)) == -1)
+		return (status);
+	if ((words == 1) == all)
+		return (cli_misuse(self, "name one delivery, or --all"));
+	if ((status = open_queue(&o, c)) != CLI_DONE)
+		goto out;
+	if ((items = queue_items(o.queue, true, &n)) == NULL && n) {
+		status = cli_fail("%s/queue: %s", o.state->path, strerror(errno));
+		goto out;
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (all || strcmp(items[i].delivery, argv[1]) == 0) {
+			found = true;
+			if (revive(&o, &items[i]) != CLI_DONE)
+				status = CLI_FAILED;
+		}
+	if (!all && !found)
+		status = cli_fail("%s: not among those given up (\"fluidhook queue --dead\")", argv[1]);
+out:
+	free(items);
+	close_queue(&o);
+	return (status);
+}
+
+const struct command retry_command = {
+	.name = "retry",
+	.args = "DELIVERY | --all",
+	.summary = "Run the hooks of deliveries again that were given up",
+	.help = "Prints the deliveries. The worker runs their hooks within a few seconds, with all their\n"
+	    "attempts before them.\n",
+	.run = run_retry,
+};

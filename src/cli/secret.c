@@ -1,0 +1,284 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/secret_file.h"
+#include "cli/table.h"
+#include "delivery/signature.h"
+#include "store/durable.h"
+
+/* Managing the live secrets of a droplet. Secrets themselves are never printed. */
+
+enum { FINGERPRINT_LEN = 12 };
+
+/* The first digits of the secret's SHA-256: enough to tell it apart, nothing to guess it from. */
+static void
+fingerprint(char out[FINGERPRINT_LEN + 1], const char *secret)
+{
+	char digest[SIGNATURE_HEX_SIZE];
+
+	sha256_hex(digest, secret, strlen(secret));
+	snprintf(out, FINGERPRINT_LEN + 1, "%.*s", FINGERPRINT_LEN, digest);
+}
+
+/* The first line of a file, or of standard input. Returns 0, or -1 after saying what is wrong. */
+static int
+read_secret(const char *file, char *out, size_t size)
+{
+	struct buf text = { 0 };
+	int result = -1;
+	size_t len;
+
+	if (read_whole_path(strcmp(file, "-") == 0 ? "/dev/stdin" : file, 64 * 1024, &text) &&
+	    !(strcmp(file, "-") == 0 && errno == EINVAL)) {
+		cli_fail("%s: %s", file, strerror(errno));
+		goto out;
+	}
+	if (text.len == 0 && strcmp(file, "-") == 0 && buf_reserve(&text, size) == 0)
+		text.len = fread(text.data, 1, size, stdin);
+	len = text.len;
+	while (len && (text.data[len - 1] == '\n' || text.data[len - 1] == '\r'))
+		len--;
+	if (len == 0 || len >= size || memchr(text.data, '\0', len) || memchr(text.data, '\n', len) ||
+	    *text.data == '#' || *text.data == ' ' || *text.data == '\t')
+		cli_fail("%s: one secret on one line is wanted, of at most %zu bytes", file, size - 1);
+	else
+		result = 0;
+	if (result == 0) {
+		memcpy(out, text.data, len);
+		out[len] = '\0';
+	}
+out:
+	buf_wipe(&text);
+	return (result);
+}
+
+static int
+add(const struct conf *conf, const char *name, const char *file)
+{
+	const struct conf_droplet *droplet = secret_droplet(conf, name);
+	char secret[SECRET_LEN_MAX + 1], print[FINGERPRINT_LEN + 1];
+	struct secret_list *there;
+	int status = CLI_FAILED;
+
+	if (droplet == NULL)
+		return (CLI_USAGE);
+	if ((there = secret_file_read(droplet->secrets)) == NULL)
+		return (CLI_FAILED);
+	if (file ? read_secret(file, secret, sizeof(secret)) : secret_fresh(secret))
+		goto out;
+	fingerprint(print, secret);
+	for (size_t i = 0; i < there->n; i++)
+		if (strcmp(there->secrets[i], secret) == 0) {
+			status = cli_fail("%s: has this secret already, as number %zu", droplet->secrets,
+			    i + 1);
+			goto out;
+		}
+	if (secret_file_add(conf, droplet->secrets, secret) == 0) {
+		printf("%s  %s\n", print, droplet->secrets);
+		status = CLI_DONE;
+	}
+out:
+	explicit_bzero(secret, sizeof(secret));
+	secret_list_free(there);
+	return (status);
+}
+
+static int
+run_add(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	const char *name = NULL;
+	const struct cli_option options[] = {
+		{ "droplet", '\0', NULL, &name },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct conf *conf;
+	int status, words;
+
+	if ((words = cli_parse(self, argc, argv, options, 0, 1, &status)) == -1)
+		return (status);
+	if ((conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	status = add(conf, name, words ? argv[1] : NULL);
+	conf_free(conf);
+	return (status);
+}
+
+static const struct command add_command = {
+	.name = "add",
+	.args = "[FILE] [--droplet NAME]",
+	.summary = "Add a secret as the newest one; without FILE a fresh one is made",
+	.help = "FILE has the secret on its one line; - is standard input. It is live at once, without a\n"
+	    "signal to the receiver. Prints the secret's fingerprint and the file it stands in now.\n"
+	    "\n"
+	    "      --droplet NAME  of [droplet NAME], where there are several\n",
+	.run = run_add,
+};
+
+static int
+print_json(const struct conf_droplet *droplet, size_t number, const char *print)
+{
+	struct buf out = { 0 };
+	struct json_writer *w = json_writer_new(&out, false);
+
+	if (w == NULL)
+		return (-1);
+	json_object(w);
+	json_key(w, "droplet");
+	json_string(w, *droplet->name ? droplet->name : NULL);
+	json_key(w, "number");
+	json_int(w, (long long)number);
+	json_key(w, "fingerprint");
+	json_string(w, print);
+	json_key(w, "file");
+	json_string(w, droplet->secrets);
+	json_object_end(w);
+	if (json_writer_end(w) == 0)
+		printf("%s\n", out.data);
+	buf_free(&out);
+	return (0);
+}
+
+static int
+list_droplet(const struct conf_droplet *droplet, struct table *table, bool json)
+{
+	struct secret_list *l;
+	char number[24], print[FINGERPRINT_LEN + 1];
+
+	if (droplet->secrets == NULL)
+		return (CLI_DONE);
+	if ((l = secret_file_read(droplet->secrets)) == NULL)
+		return (CLI_FAILED);
+	for (size_t i = 0; i < l->n; i++) {
+		fingerprint(print, l->secrets[i]);
+		snprintf(number, sizeof(number), "%zu", i + 1);
+		if (json)
+			print_json(droplet, i + 1, print);
+		else
+			table_add(table, (const char *const[]){ number, print, droplet->name,
+			    droplet->secrets });
+	}
+	secret_list_free(l);
+	return (CLI_DONE);
+}
+
+static int
+run_list(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	bool json = false;
+	const struct cli_option options[] = {
+		{ "json", '\0', &json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct table *table;
+	struct conf *conf;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
+		return (status);
+	if ((conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	table = table_new((const char *const[]){ "N", "FINGERPRINT", "DROPLET", "FILE", NULL });
+	status = table ? CLI_DONE : cli_fail("out of memory");
+	for (size_t i = 0; table && i < conf->n_droplets; i++)
+		if (list_droplet(&conf->droplets[i], table, json) != CLI_DONE)
+			status = CLI_FAILED;
+	if (table && !json)
+		table_print(table, stdout);
+	table_free(table);
+	conf_free(conf);
+	return (status);
+}
+
+static const struct command list_secrets_command = {
+	.name = "list",
+	.args = "[--json]",
+	.summary = "List the live secrets by fingerprint, the newest first",
+	.help = "A fingerprint is the beginning of the secret's SHA-256:\n"
+	    "  printf %s \"$secret\" | sha256sum | cut -c1-12\n"
+	    "\n"
+	    "      --json  one JSON object a line\n",
+	.run = run_list,
+};
+
+static int
+retire(const struct conf *conf, const char *name, const char *word, bool force)
+{
+	const struct conf_droplet *droplet = secret_droplet(conf, name);
+	struct secret_list *l;
+	char print[FINGERPRINT_LEN + 1] = "";
+	unsigned long n;
+	size_t left;
+	char *end;
+
+	if (droplet == NULL)
+		return (CLI_USAGE);
+	n = strtoul(word, &end, 10);
+	if (*word < '1' || *word > '9' || *end) {
+		cli_fail("\"%s\" is not a number of \"fluidhook secret list\"", word);
+		return (CLI_USAGE);
+	}
+	if ((l = secret_file_read(droplet->secrets)) == NULL)
+		return (CLI_FAILED);
+	left = l->n;
+	if (n <= l->n)
+		fingerprint(print, l->secrets[n - 1]);
+	secret_list_free(l);
+	if (n > left)
+		return (cli_fail("%s: has no secret number %lu (\"fluidhook secret list\")",
+		    droplet->secrets, n));
+	if (left == 1 && !force)
+		return (cli_fail("%s: this is the last secret; without it every install is refused. Add "
+		    "another first, or use --force", droplet->secrets));
+	if (secret_file_remove(conf, droplet->secrets, n - 1))
+		return (CLI_FAILED);
+	printf("%s\n", print);
+	return (CLI_DONE);
+}
+
+static int
+run_retire(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	const char *name = NULL;
+	bool force = false;
+	const struct cli_option options[] = {
+		{ "droplet", '\0', NULL, &name },
+		{ "force", '\0', &force, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct conf *conf;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
+		return (status);
+	if ((conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	status = retire(conf, name, argv[1], force);
+	conf_free(conf);
+	return (status);
+}
+
+static const struct command retire_command = {
+	.name = "retire",
+	.args = "N [--droplet NAME] [--force]",
+	.summary = "Remove secret number N: what is signed with it is refused from now on",
+	.help = "N is its number in \"fluidhook secret list\". Prints its fingerprint.\n"
+	    "\n"
+	    "      --droplet NAME  of [droplet NAME], where there are several\n"
+	    "      --force         also the last one\n",
+	.run = run_retire,
+};
+
+static const struct command *const secret_commands[] = {
+	&add_command, &list_secrets_command, &retire_command, NULL,
+};
+
+const struct command secret_command = {
+	.name = "secret",
+	.args = "COMMAND",
+	.summary = "Manage the live secrets of a droplet",
+	.commands = secret_commands,
+};

@@ -1,0 +1,58 @@
+#include "cli/secret_arg.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "cli/secret_file.h"
+#include "delivery/secrets.h"
+
+/* secret_list_read() says EACCES for both; the way out is another. */
+static const char *
+reason(const char *path, int error)
+{
+	struct stat st;
+
+	if (error == EACCES && stat(path, &st) == 0 && (st.st_mode & S_IRWXO))
+		return ("open to other users: chmod o= it");
+	if (error == ENODATA)
+		return ("there is no secret in it");
+	if (error == EBADMSG)
+		return ("a line of it is no secret");
+	return (strerror(error));
+}
+
+char *
+secret_arg(const char *path)
+{
+	struct secret_list *l = secret_list_read(path);
+	char *secret;
+
+	if (l == NULL) {
+		cli_fail("%s: %s", path, reason(path, errno));
+		return (NULL);
+	}
+	secret = strdup(l->secrets[0]);
+	secret_list_free(l);
+	if (secret == NULL)
+		cli_fail("out of memory");
+	return (secret);
+}
+
+char *
+secret_newest(const struct conf_droplet *droplet)
+{
+	struct secret_list *l = secret_file_read(droplet->secrets);
+	char *secret = NULL;
+
+	if (l == NULL)
+		return (NULL);
+	if (l->n == 0)
+		cli_fail("%s: no secret in it; \"fluidhook register URL\" or \"fluidhook secret add\" "
+		    "puts one there", droplet->secrets);
+	else if ((secret = strdup(l->secrets[0])) == NULL)
+		cli_fail("out of memory");
+	secret_list_free(l);
+	return (secret);
+}

@@ -1,0 +1,280 @@
+#include "cli/secret_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "store/durable.h"
+
+enum { FILE_MAX = 64 * 1024, FRESH_BYTES = 32 };
+
+int
+secret_fresh(char out[FRESH_SECRET_SIZE])
+{
+	unsigned char random[FRESH_BYTES];
+	char *p = out;
+
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return (-1);
+	p += snprintf(p, FRESH_SECRET_SIZE, "dws_");
+	for (size_t i = 0; i < sizeof(random); i++)
+		p += snprintf(p, 3, "%02x", random[i]);
+	explicit_bzero(random, sizeof(random));
+	return (0);
+}
+
+const struct conf_droplet *
+secret_droplet(const struct conf *conf, const char *name)
+{
+	const struct conf_droplet *found = NULL;
+
+	if (conf->n_droplets == 0) {
+		cli_fail("%s: no [droplet] with \"secrets = FILE\"; add one", conf->file);
+		return (NULL);
+	}
+	if (name == NULL && conf->n_droplets > 1) {
+		cli_fail("%s has several droplets: say which with --droplet NAME", conf->file);
+		return (NULL);
+	}
+	for (size_t i = 0; i < conf->n_droplets; i++)
+		if (name == NULL || strcmp(conf->droplets[i].name, name) == 0)
+			found = &conf->droplets[i];
+	if (found == NULL)
+		cli_fail("%s: no [droplet %s]", conf->file, name);
+	else if (found->secrets == NULL)
+		cli_fail("%s: [droplet%s%s] names no file of secrets; add \"secrets = FILE\"",
+		    conf->file, *found->name ? " " : "", found->name);
+	return (found && found->secrets ? found : NULL);
+}
+
+struct secret_list *
+secret_file_read(const char *path)
+{
+	struct secret_list *l = secret_list_read(path);
+
+	if (l)
+		return (l);
+	if (errno == ENOENT || errno == ENODATA) {
+		if ((l = calloc(1, sizeof(*l))) == NULL)
+			cli_fail("out of memory");
+	} else if (errno == EACCES) {
+		cli_fail("%s: cannot be read, or open to others: it has to be 0640 or less", path);
+	} else if (errno == EBADMSG) {
+		cli_fail("%s: a line that is no secret, or more than %d secrets", path, SECRETS_MAX);
+	} else {
+		cli_fail("%s: %s", path, strerror(errno));
+	}
+	return (l);
+}
+
+/* A secrets file that is being changed. */
+struct editing {
+	char path[PATH_MAX];	/* where a link leads to, so that the link stays one */
+	char *name;		/* its last part; the folder is open as dir */
+	int dir;
+	bool exists;
+	struct stat st;
+	struct buf text;
+};
+
+static int
+say(const struct editing *e)
+{
+	cli_fail("%s: %s", e->path, strerror(errno));
+	return (-1);
+}
+
+/* Open the file's folder, lock it against another such change, and read the file. */
+static int
+begin(struct editing *e, const char *path)
+{
+	*e = (struct editing){ .dir = -1 };
+	if (realpath(path, e->path) == NULL) {
+		if (errno != ENOENT || strlen(path) >= sizeof(e->path)) {
+			cli_fail("%s: %s", path, strerror(errno));
+			return (-1);
+		}
+		memcpy(e->path, path, strlen(path) + 1);
+	}
+	e->name = strrchr(e->path, '/') + 1;
+	e->name[-1] = '\0';
+	e->dir = open(*e->path ? e->path : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (e->dir == -1) {
+		say(e);
+		return (-1);
+	}
+	e->name[-1] = '/';
+	while (flock(e->dir, LOCK_EX))
+		if (errno != EINTR)
+			return (say(e));
+	if (fstatat(e->dir, e->name, &e->st, AT_SYMLINK_NOFOLLOW)) {
+		if (errno != ENOENT)
+			return (say(e));
+		return (0);
+	}
+	e->exists = true;
+	if (e->st.st_mode & S_IRWXO) {
+		cli_fail("%s: open to others (mode %04o); chmod 0640 it first", e->path,
+		    (unsigned)e->st.st_mode & 07777);
+		return (-1);
+	}
+	return (read_whole(e->dir, e->name, FILE_MAX, &e->text) ? say(e) : 0);
+}
+
+/* The group that the receiver reads a new file with: the state directory's. */
+static gid_t
+group_of_receiver(const struct conf *conf)
+{
+	struct stat st;
+
+	return (geteuid() == 0 && stat(conf->state_dir, &st) == 0 ? st.st_gid : (gid_t)-1);
+}
+
+/* Put the new text in the file's place, with owner, group and mode as they were. */
+static int
+finish(struct editing *e, const struct conf *conf)
+{
+	char tmp[NAME_MAX + 1];
+	uid_t uid = e->exists ? e->st.st_uid : (uid_t)-1;
+	gid_t gid = e->exists ? e->st.st_gid : group_of_receiver(conf);
+	mode_t mode = e->exists ? e->st.st_mode & 07777 : 0640;
+	int fd, saved;
+
+	if (snprintf(tmp, sizeof(tmp), ".%s.new", e->name) >= (int)sizeof(tmp)) {
+		errno = ENAMETOOLONG;
+		return (say(e));
+	}
+	if (unlinkat(e->dir, tmp, 0) && errno != ENOENT)
+		return (say(e));
+	fd = openat(e->dir, tmp, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return (say(e));
+	/* Where nobody but the owner may give files away, the owner is who we are already. */
+	if ((fchown(fd, uid, gid) && (e->exists || errno != EPERM)) || fchmod(fd, mode) ||
+	    write_all(fd, e->text.data, e->text.len) || fsync(fd)) {
+		saved = errno;
+		close(fd);
+		goto fail;
+	}
+	if (close(fd) || renameat(e->dir, tmp, e->dir, e->name) || fsync(e->dir)) {
+		saved = errno;
+		goto fail;
+	}
+	return (0);
+
+fail:
+	unlinkat(e->dir, tmp, 0);
+	errno = saved;
+	return (say(e));
+}
+
+static void
+end(struct editing *e)
+{
+	if (e->dir != -1)
+		close(e->dir);
+	buf_wipe(&e->text);
+}
+
+/* Whether a line of the file holds a secret. */
+static bool
+is_secret(const char *line, size_t len)
+{
+	while (len && (*line == ' ' || *line == '\t' || *line == '\r')) {
+		line++;
+		len--;
+	}
+	return (len > 0 && *line != '#');
+}
+
+/* Where secret number n begins (the end of the text: there are not so many), and its line's length. */
+static size_t
+find_secret(const struct buf *text, size_t n, size_t *len)
+{
+	size_t at = 0;
+	const char *end;
+
+	for (*len = 0; at < text->len; at += *len) {
+		end = memchr(text->data + at, '\n', text->len - at);
+		*len = end ? (size_t)(end - (text->data + at)) + 1 : text->len - at;
+		if (is_secret(text->data + at, *len) && n-- == 0)
+			return (at);
+	}
+	*len = 0;
+	return (text->len);
+}
+
+/* Replace `len` bytes at `at` by others. Returns 0, or -1 when out of memory. */
+static int
+replace_part(struct buf *text, size_t at, size_t len, const char *other)
+{
+	struct buf out = { 0 };
+
+	buf_add(&out, text->data, at);
+	buf_adds(&out, other);
+	buf_add(&out, text->len ? text->data + at + len : "", text->len - at - len);
+	buf_wipe(text);
+	*text = out;
+	if (out.failed)
+		cli_fail("out of memory");
+	return (out.failed ? -1 : 0);
+}
+
+static size_t
+count(const struct buf *text)
+{
+	size_t n = 0, len;
+
+	while (find_secret(text, n, &len) < text->len)
+		n++;
+	return (n);
+}
+
+int
+secret_file_add(const struct conf *conf, const char *path, const char *secret)
+{
+	struct editing e;
+	char line[SECRET_LEN_MAX + 2];
+	size_t len;
+	int result = -1;
+
+	if (begin(&e, path))
+		goto out;
+	if (count(&e.text) >= SECRETS_MAX) {
+		cli_fail("%s: has %d secrets, as many as can be: retire one first (fluidhook secret "
+		    "retire)", e.path, SECRETS_MAX);
+		goto out;
+	}
+	snprintf(line, sizeof(line), "%s\n", secret);
+	if (replace_part(&e.text, find_secret(&e.text, 0, &len), 0, line) == 0)
+		result = finish(&e, conf);
+	explicit_bzero(line, sizeof(line));
+out:
+	end(&e);
+	return (result);
+}
+
+int
+secret_file_remove(const struct conf *conf, const char *path, size_t n)
+{
+	struct editing e;
+	size_t at, len;
+	int result = -1;
+
+	if (begin(&e, path))
+		goto out;
+	if ((at = find_secret(&e.text, n, &len)) == e.text.len)
+		cli_fail("%s: has no secret number %zu", e.path, n + 1);
+	else if (replace_part(&e.text, at, len, "") == 0)
+		result = finish(&e, conf);
+out:
+	end(&e);
+	return (result);
+}

@@ -1,0 +1,260 @@
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/utf8.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/data_arg.h"
+#include "cli/secret_arg.h"
+#include "cli/secret_file.h"
+#include "cli/send_bodies.h"
+#include "cli/signed.h"
+#include "delivery/delivery.h"
+
+/* A signed delivery, posted the way Fluid posts it. */
+
+static const char default_event[] = "droplet.installed", default_shop[] = "example.fluid.app";
+
+struct sending {
+	const char *url, *event, *contract, *body_file, *secret_file, *shop, *droplet;
+	bool json;
+	struct conf *conf;		/* or NULL, where none is needed */
+	const char *droplet_uuid;	/* of the configuration, or NULL */
+	char *secret;
+	struct buf body;
+	char *body_shop;		/* what a body out of a file says, or NULL */
+	bool lifecycle;
+};
+
+/* Whether there is a configuration to read. Only then is one read that is not needed. */
+static bool
+has_conf(const struct cli *c)
+{
+	char *file = conf_find(c->conf_file);
+	bool has = c->conf_file || (file && access(file, F_OK) == 0);
+
+	free(file);
+	return (has);
+}
+
+/* The configuration's droplet and the secret. Returns CLI_DONE, or the exit status. */
+static int
+find_secret(struct sending *s, const struct cli *c)
+{
+	const struct conf_droplet *droplet = NULL;
+
+	if (!s->secret_file || s->droplet || has_conf(c)) {
+		if ((s->conf = cli_conf(c)) == NULL)
+			return (CLI_USAGE);
+		/* With a secret out of a file, the droplet is only good for its uuid. */
+		if ((!s->secret_file || s->droplet || s->conf->n_droplets == 1) &&
+		    (droplet = secret_droplet(s->conf, s->droplet)) == NULL)
+			return (CLI_FAILED);
+	}
+	s->droplet_uuid = droplet ? droplet->uuid : NULL;
+	s->secret = s->secret_file ? secret_arg(s->secret_file) : secret_newest(droplet);
+	return (s->secret ? CLI_DONE : CLI_FAILED);
+}
+
+/* What a body out of a file is about; it need not be about anything. */
+static void
+look_at_body(struct sending *s)
+{
+	struct delivery *d = delivery_new();
+	const char *event, *shop;
+
+	if (d == NULL)
+		return;
+	delivery_feed(d, s->body.data, s->body.len);
+	delivery_finish(d);
+	event = delivery_event(d);
+	shop = delivery_text(d, COMPANY_SHOP);
+	s->lifecycle = s->event ? send_event_is_lifecycle(s->event) :
+	    event == NULL || send_event_is_lifecycle(event);
+	/* Only what can stand in a header. */
+	for (const char *p = shop; p && *p; p++)
+		if (!isgraph((unsigned char)*p))
+			shop = NULL;
+	s->body_shop = shop ? strdup(shop) : NULL;
+	delivery_free(d);
+}
+
+static int
+find_body(struct sending *s)
+{
+	const struct send_body b = { .event = s->event ? s->event : default_event,
+		.v2 = s->contract && strcmp(s->contract, "v2") == 0,
+		.shop = s->shop ? s->shop : default_shop, .droplet_uuid = s->droplet_uuid };
+
+	if (s->body_file) {
+		if (data_arg(s->body_file, &s->body))
+			return (CLI_FAILED);
+		look_at_body(s);
+		return (CLI_DONE);
+	}
+	s->lifecycle = send_event_is_lifecycle(b.event);
+	return (send_body(&s->body, &b) ? cli_fail("out of memory") : CLI_DONE);
+}
+
+static int
+print_json(const struct client_answer *a)
+{
+	struct buf out = { 0 }, ms = { 0 };
+	struct json_writer *w = json_writer_new(&out, false);
+	int status = CLI_DONE;
+
+	buf_addf(&ms, "%.1f", a->ms);
+	if (w && ms.data) {
+		json_object(w);
+		json_key(w, "status");
+		if (a->failure == CLIENT_OK)
+			json_int(w, a->status);
+		else
+			json_null(w);
+		json_key(w, "ms");
+		json_number(w, ms.data);
+		json_key(w, "answer");
+		if (a->failure == CLIENT_OK && utf8_is_valid(a->body.data, a->body.len))
+			json_string_len(w, a->body.data ? a->body.data : "", a->body.len);
+		else
+			json_null(w);
+		json_key(w, "error");
+		json_string(w, a->failure == CLIENT_OK || !utf8_is_valid(a->error,
+		    strlen(a->error)) ? NULL : a->error);
+		json_object_end(w);
+	}
+	if (w == NULL || json_writer_end(w) || ms.failed)
+		status = cli_fail("out of memory");
+	else
+		printf("%s\n", out.data);
+	buf_free(&ms);
+	buf_free(&out);
+	return (status);
+}
+
+static void
+print_answer(const struct client_answer *a)
+{
+	size_t len = a->body.len;
+
+	printf("%ld in %.1f ms\n", a->status, a->ms);
+	while (len && strchr("\r\n", a->body.data[len - 1]))
+		len--;
+	if (len == 0)
+		return;
+	cli_print_text(stdout, a->body.data, len);
+	putchar('\n');
+}
+
+/* What an answer means where it is no success. Returns CLI_FAILED. */
+static int
+say_refused(const struct client_answer *a)
+{
+	if (a->redirect)
+		return (cli_fail("answered %ld, a redirect, which Fluid does not follow; use the "
+		    "address that it leads to: %s", a->status, a->redirect));
+	if (a->status == 401)
+		return (cli_fail("answered 401: the receiver does not know this secret, or its clock "
+		    "or a header got lost; \"fluidhook doctor URL\" finds out"));
+	return (cli_fail("answered %ld", a->status));
+}
+
+static int
+post(const struct sending *s)
+{
+	const char *shop = s->shop ? s->shop : s->body_shop ? s->body_shop : default_shop;
+	struct signed_headers headers;
+	struct client_request r = { .method = "POST", .url = s->url, .body = s->body.data,
+		.body_len = s->body.len, .headers = headers.list,
+		.timeout = s->lifecycle ? CLIENT_LIFECYCLE : CLIENT_BUSINESS,
+		.ca_file = s->conf ? s->conf->ca_file : NULL };
+	struct client_answer a = { 0 };
+	int status = CLI_DONE;
+
+	signed_headers(&headers, s->secret, shop, !s->lifecycle, s->body.data, s->body.len);
+	if (client_send(&r, &a) == 0 && !s->json)
+		print_answer(&a);
+	if (s->json)
+		status = print_json(&a);
+	if (a.failure != CLIENT_OK)
+		status = cli_fail("%s: %s", s->url, a.error);
+	else if (a.status < 200 || a.status > 299)
+		status = say_refused(&a);
+	client_answer_free(&a);
+	return (status);
+}
+
+/* Returns CLI_DONE, or the exit status. */
+static int
+check(const struct command *self, const struct sending *s)
+{
+	if (s->event && !s->body_file && !send_event_is_known(s->event))
+		return (cli_misuse(self, "no body for %s is built in: give one with --body FILE",
+		    s->event));
+	if (s->contract && strcmp(s->contract, "v1") != 0 && strcmp(s->contract, "v2") != 0)
+		return (cli_misuse(self, "--contract is v1 or v2"));
+	if (s->contract && s->body_file)
+		return (cli_misuse(self, "--contract goes with the bodies built in, not with --body"));
+	for (const char *p = s->shop ? s->shop : "x"; p; p = p[1] ? p + 1 : NULL)
+		if (!isgraph((unsigned char)*p))
+			return (cli_misuse(self, "--shop is a name such as acme or acme.fluid.app"));
+	return (client_check_url(s->url) ? CLI_USAGE : CLI_DONE);
+}
+
+static int
+run(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	struct sending s = { 0 };
+	const struct cli_option options[] = {
+		{ "event", '\0', NULL, &s.event },
+		{ "contract", '\0', NULL, &s.contract },
+		{ "body", '\0', NULL, &s.body_file },
+		{ "secret-file", '\0', NULL, &s.secret_file },
+		{ "shop", '\0', NULL, &s.shop },
+		{ "droplet", '\0', NULL, &s.droplet },
+		{ "json", '\0', &s.json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
+		return (status);
+	s.url = argv[1];
+	if ((status = check(self, &s)) != CLI_DONE)
+		return (status);
+	if ((status = find_secret(&s, c)) == CLI_DONE && (status = find_body(&s)) == CLI_DONE)
+		status = post(&s);
+	free(s.body_shop);
+	secret_free(s.secret);
+	buf_wipe(&s.body);
+	conf_free(s.conf);
+	return (status);
+}
+
+const struct command send_command = {
+	.name = "send",
+	.args = "URL [OPTIONS]",
+	.summary = "Post a signed delivery, the way Fluid does",
+	.help = "      --event E        droplet.installed (default), droplet.uninstalled, order.created;\n"
+	    "                       with --body any\n"
+	    "      --contract V     v1 (default) or v2: whether an install brings permanent tokens or\n"
+	    "                       one to exchange\n"
+	    "      --body FILE      send this file unchanged; - is standard input\n"
+	    "      --secret-file F  sign with the first secret in this file, which must not be readable\n"
+	    "                       by others; else with the droplet's newest\n"
+	    "      --droplet NAME   which droplet, where the configuration has several\n"
+	    "      --shop S         X-Fluid-Shop, and the shop in the bodies built in\n"
+	    "      --json           print status, time and answer as JSON\n"
+	    "\n"
+	    "The ids and tokens in the bodies built in are fresh each time and mean nothing to Fluid,\n"
+	    "but a receiver stores what it gets. URL is https, or http to this machine. Exit status 1\n"
+	    "unless the answer is 2xx. Examples:\n"
+	    "\n"
+	    "  fluidhook send https://hooks.example.com/webhook\n"
+	    "  fluidhook send http://127.0.0.1:8080/webhook --event order.created\n",
+	.run = run,
+};

@@ -1,0 +1,26 @@
+#include "cli/signed.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+void
+signed_headers(struct signed_headers *h, const char *secret, const char *shop, bool tokens,
+    const void *body, size_t len)
+{
+	unsigned char mac[SIGNATURE_LEN];
+	struct client_header *to = h->list;
+
+	snprintf(h->timestamp, sizeof(h->timestamp), "%" PRId64, (int64_t)time(NULL));
+	signature_compute(mac, secret, h->timestamp, body, len);
+	signature_hex(h->signature, mac);
+	*to++ = (struct client_header){ "Content-Type", "application/json" };
+	*to++ = (struct client_header){ "X-Fluid-Shop", shop };
+	*to++ = (struct client_header){ "X-Fluid-Timestamp", h->timestamp };
+	*to++ = (struct client_header){ "X-Fluid-Signature", h->signature };
+	if (tokens) {
+		*to++ = (struct client_header){ "AUTH_TOKEN", secret };
+		*to++ = (struct client_header){ "X-Fluid-Token", secret };
+	}
+	*to = (struct client_header){ NULL, NULL };
+}

@@ -1,0 +1,450 @@
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "cli/commands.h"
+#include "cli/company.h"
+#include "cli/secret_arg.h"
+#include "cli/table.h"
+#include "fluid/webhooks.h"
+
+/* The webhooks that Fluid knows for the company: create, list, show, update, delete, events. */
+
+/* Print JSON that was written to `out`, on one line. Returns the exit status. */
+static int
+print_line(struct buf *out, int written)
+{
+	if (written)
+		cli_fail("out of memory");
+	else
+		printf("%s\n", out->data);
+	buf_free(out);
+	return (written ? CLI_FAILED : CLI_DONE);
+}
+
+static int
+print_json(const struct webhook *w)
+{
+	struct buf out = { 0 };
+	struct json_writer *json = json_writer_new(&out, false);
+
+	if (json)
+		webhook_write(w, json);
+	return (print_line(&out, json ? json_writer_end(json) : -1));
+}
+
+static void
+print_field(const char *name, const char *value)
+{
+	printf("%-14s", name);
+	if (value)
+		cli_print_text(stdout, value, strlen(value));
+	else
+		putchar('-');
+	putchar('\n');
+}
+
+static int
+print_webhook(const struct webhook *w, bool json)
+{
+	if (json)
+		return (print_json(w));
+	print_field("id", w->id);
+	if (w->resource && w->event) {
+		struct buf name = { 0 };
+
+		buf_addf(&name, "%s.%s", w->resource, w->event);
+		print_field("event", name.data);
+		buf_free(&name);
+	} else {
+		print_field("event", w->event_identifier);
+	}
+	print_field("url", w->url);
+	print_field("active", w->active ? "yes" : "no");
+	print_field("http_method", w->http_method);
+	print_field("auth_token", w->auth_token ? "present" : NULL);
+	print_field("installation", w->droplet_installation_uuid);
+	print_field("created_at", w->created_at);
+	print_field("updated_at", w->updated_at);
+	return (CLI_DONE);
+}
+
+/* What create and update take. */
+struct given {
+	const char *resource, *event, *url, *method, *token_file;
+	bool active, inactive, json;
+};
+
+/* Check what was given. Returns 0, or -1 with *status set. */
+static int
+check_given(const struct command *self, struct given *g, int *status)
+{
+	if (g->method && strcasecmp(g->method, "post") != 0 && strcasecmp(g->method, "put") != 0 &&
+	    strcasecmp(g->method, "get") != 0) {
+		*status = cli_misuse(self, "--method is post, put or get");
+		return (-1);
+	}
+	if (g->active && g->inactive) {
+		*status = cli_misuse(self, "--active or --inactive, not both");
+		return (-1);
+	}
+	return (0);
+}
+
+static const char *
+lower_method(const char *method)
+{
+	if (method == NULL)
+		return (NULL);
+	return (strcasecmp(method, "post") == 0 ? "post" :
+	    strcasecmp(method, "put") == 0 ? "put" : "get");
+}
+
+/* Create (id is NULL) or update a webhook, and print it. Returns the exit status. */
+static int
+send_values(const struct cli *c, const char *id, const struct given *g)
+{
+	bool active = !g->inactive;
+	struct webhook_values v = { .resource = g->resource, .event = g->event, .url = g->url,
+		.http_method = lower_method(g->method) };
+	struct webhook w = { 0 };
+	struct company k;
+	char *secret = NULL;
+	int status, failed;
+
+	if (g->active || g->inactive)
+		v.active = &active;
+	if (g->token_file && (secret = secret_arg(g->token_file)) == NULL)
+		return (CLI_FAILED);
+	v.auth_token = secret;
+	if ((status = company_open(&k, c)) == CLI_DONE) {
+		failed = id ? webhooks_update(k.transport, &k.token, id, &v, &w, &k.e) :
+		    webhooks_create(k.transport, &k.token, &v, &w, &k.e);
+		if (failed && !id && k.e.failure == FLUID_NO_ANSWER)
+			fluid_error_hint(&k.e, "it may exist now: look with \"fluidhook webhook list\"");
+		status = failed ? company_fail(&k) : print_webhook(&w, g->json);
+		webhook_free(&w);
+	}
+	company_close(&k);
+	secret_free(secret);
+	return (status);
+}
+
+static int
+run_create(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	struct given g = { 0 };
+	const struct cli_option options[] = {
+		{ "resource", '\0', NULL, &g.resource },
+		{ "event", '\0', NULL, &g.event },
+		{ "url", '\0', NULL, &g.url },
+		{ "method", '\0', NULL, &g.method },
+		{ "inactive", '\0', &g.inactive, NULL },
+		{ "auth-token-file", '\0', NULL, &g.token_file },
+		{ "json", '\0', &g.json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1 ||
+	    check_given(self, &g, &status))
+		return (status);
+	if (g.resource == NULL || g.event == NULL || g.url == NULL)
+		return (cli_misuse(self, "%s is needed", g.resource == NULL ? "--resource" :
+		    g.event == NULL ? "--event" : "--url"));
+	return (send_values(c, NULL, &g));
+}
+
+static const struct command create_command = {
+	.name = "create",
+	.args = "--resource R --event E --url U [OPTIONS]",
+	.summary = "Create a webhook at Fluid",
+	.help = "      --resource R         what it is about: order, droplet, ...\n"
+	    "      --event E            what happened to it: created, installed, ...\n"
+	    "      --url U              where Fluid shall deliver\n"
+	    "      --method M           post (default), put or get\n"
+	    "      --inactive           make it, but let nothing be delivered yet\n"
+	    "      --auth-token-file F  sign its deliveries with the secret in this file, which must\n"
+	    "                           not be readable by others\n"
+	    "      --json               print it as JSON\n"
+	    "\n"
+	    "\"fluidhook webhook events\" lists resources and events. Example:\n"
+	    "\n"
+	    "  fluidhook webhook create --resource order --event created \\\n"
+	    "      --url https://hooks.example.com/webhook \\\n"
+	    "      --auth-token-file /etc/fluidhook/droplet.secrets\n",
+	.run = run_create,
+};
+
+static int
+run_update(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	struct given g = { 0 };
+	const struct cli_option options[] = {
+		{ "url", '\0', NULL, &g.url },
+		{ "method", '\0', NULL, &g.method },
+		{ "active", '\0', &g.active, NULL },
+		{ "inactive", '\0', &g.inactive, NULL },
+		{ "auth-token-file", '\0', NULL, &g.token_file },
+		{ "json", '\0', &g.json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1 ||
+	    check_given(self, &g, &status))
+		return (status);
+	if (!webhook_is_id(argv[1]))
+		return (cli_misuse(self, "the ID of a webhook is a number"));
+	if (!g.url && !g.method && !g.active && !g.inactive && !g.token_file)
+		return (cli_misuse(self, "nothing to change was given"));
+	return (send_values(c, argv[1], &g));
+}
+
+static const struct command update_command = {
+	.name = "update",
+	.args = "ID [OPTIONS]",
+	.summary = "Change a webhook at Fluid",
+	.help = "      --url U              where Fluid shall deliver\n"
+	    "      --method M           post, put or get\n"
+	    "      --active             deliver\n"
+	    "      --inactive           deliver nothing for now\n"
+	    "      --auth-token-file F  sign its deliveries with the secret in this file, which must\n"
+	    "                           not be readable by others\n"
+	    "      --json               print it as JSON\n"
+	    "\n"
+	    "Only what is given changes. Example:\n"
+	    "\n"
+	    "  fluidhook webhook update 4711 --inactive\n",
+	.run = run_update,
+};
+
+static int
+run_show(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	bool json = false;
+	const struct cli_option options[] = {
+		{ "json", '\0', &json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct webhook w = { 0 };
+	struct company k;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
+		return (status);
+	if (!webhook_is_id(argv[1]))
+		return (cli_misuse(self, "the ID of a webhook is a number"));
+	if ((status = company_open(&k, c)) == CLI_DONE) {
+		status = webhooks_show(k.transport, &k.token, argv[1], &w, &k.e) ?
+		    company_fail(&k) : print_webhook(&w, json);
+		webhook_free(&w);
+	}
+	company_close(&k);
+	return (status);
+}
+
+static const struct command show_webhook_command = {
+	.name = "show",
+	.args = "ID [--json]",
+	.summary = "Show one webhook",
+	.help = "      --json  print it as JSON\n"
+	    "\n"
+	    "Of its auth_token only whether there is one. Example:\n"
+	    "\n"
+	    "  fluidhook webhook show 4711\n",
+	.run = run_show,
+};
+
+static int
+run_delete(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	struct company k;
+	int status;
+
+	if (cli_parse(self, argc, argv, NULL, 1, 1, &status) == -1)
+		return (status);
+	if (!webhook_is_id(argv[1]))
+		return (cli_misuse(self, "the ID of a webhook is a number"));
+	if ((status = company_open(&k, c)) == CLI_DONE) {
+		if (webhooks_delete(k.transport, &k.token, argv[1], &k.e))
+			status = company_fail(&k);
+		else
+			printf("deleted webhook %s\n", argv[1]);
+	}
+	company_close(&k);
+	return (status);
+}
+
+static const struct command delete_command = {
+	.name = "delete",
+	.args = "ID",
+	.summary = "Delete a webhook at Fluid",
+	.help = "Fluid delivers nothing more for it. Example:\n"
+	    "\n"
+	    "  fluidhook webhook delete 4711\n",
+	.run = run_delete,
+};
+
+static void
+print_table(const struct webhook_list *l)
+{
+	struct table *t = table_new((const char *const[]){ "ID", "EVENT", "ACTIVE", "METHOD",
+	    "INSTALLATION", "URL", NULL });
+
+	for (size_t i = 0; t && i < l->n; i++) {
+		const struct webhook *w = &l->items[i];
+		struct buf event = { 0 };
+
+		if (w->resource && w->event)
+			buf_addf(&event, "%s.%s", w->resource, w->event);
+		table_add(t, (const char *const[]){ w->id, event.len ? event.data :
+		    w->event_identifier, w->active ? "yes" : "no", w->http_method,
+		    w->droplet_installation_uuid, w->url });
+		buf_free(&event);
+	}
+	if (t)
+		table_print(t, stdout);
+	table_free(t);
+}
+
+static int
+print_list(const struct webhook_list *l, bool json)
+{
+	int status = CLI_DONE;
+
+	for (size_t i = 0; json && status == CLI_DONE && i < l->n; i++)
+		status = print_json(&l->items[i]);
+	if (json)
+		return (status);
+	if (l->n)
+		print_table(l);
+	else
+		fputs("Fluid has no webhooks for this company.\n", stderr);
+	return (CLI_DONE);
+}
+
+static int
+run_list(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	bool json = false;
+	const struct cli_option options[] = {
+		{ "json", '\0', &json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct webhook_list l = { 0 };
+	struct company k;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
+		return (status);
+	if ((status = company_open(&k, c)) == CLI_DONE) {
+		status = webhooks_list(k.transport, &k.token, &l, &k.e) ? company_fail(&k) :
+		    print_list(&l, json);
+		webhook_list_free(&l);
+	}
+	company_close(&k);
+	return (status);
+}
+
+static const struct command list_webhook_command = {
+	.name = "list",
+	.args = "[--json]",
+	.summary = "List the company's webhooks",
+	.help = "      --json  one JSON object a line\n"
+	    "\n"
+	    "All of the company's, whoever made them. Example:\n"
+	    "\n"
+	    "  fluidhook webhook list --json | jq -r 'select(.active | not) | .id'\n",
+	.run = run_list,
+};
+
+static int
+print_event_json(const struct webhook_event *event)
+{
+	struct buf out = { 0 };
+	struct json_writer *json = json_writer_new(&out, false);
+
+	if (json) {
+		json_object(json);
+		json_key(json, "event");
+		json_string(json, event->name);
+		json_key(json, "deprecated");
+		json_bool(json, event->deprecated);
+		json_object_end(json);
+	}
+	return (print_line(&out, json ? json_writer_end(json) : -1));
+}
+
+static int
+print_events(const struct webhook_events *l, bool json)
+{
+	int status = CLI_DONE;
+
+	for (size_t i = 0; status == CLI_DONE && i < l->n; i++) {
+		const struct webhook_event *event = &l->items[i];
+
+		if (json) {
+			status = print_event_json(event);
+		} else {
+			cli_print_text(stdout, event->name, strlen(event->name));
+			puts(event->deprecated ? "  (deprecated)" : "");
+		}
+	}
+	return (status);
+}
+
+static int
+run_events(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	bool json = false;
+	const struct cli_option options[] = {
+		{ "json", '\0', &json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct webhook_events l = { 0 };
+	struct company k;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
+		return (status);
+	if ((status = company_open(&k, c)) == CLI_DONE) {
+		status = webhooks_events(k.transport, &k.token, &l, &k.e) ? company_fail(&k) :
+		    print_events(&l, json);
+		webhook_events_free(&l);
+	}
+	company_close(&k);
+	return (status);
+}
+
+static const struct command events_command = {
+	.name = "events",
+	.args = "[--json]",
+	.summary = "List what can be subscribed to",
+	.help = "      --json  one JSON object a line\n"
+	    "\n"
+	    "A line each, as RESOURCE.EVENT. Example:\n"
+	    "\n"
+	    "  fluidhook webhook events | grep ^order\n",
+	.run = run_events,
+};
+
+static const struct command *const commands[] = {
+	&create_command,
+	&list_webhook_command,
+	&show_webhook_command,
+	&update_command,
+	&delete_command,
+	&events_command,
+	NULL,
+};
+
+const struct command webhook_command = {
+	.name = "webhook",
+	.args = "COMMAND [...]",
+	.summary = "Manage the company's webhooks at Fluid",
+	.help = "All of them use the company's token: the file that `company_token` under [fluid] names,\n"
+	    "or $FLUID_COMPANY_TOKEN.\n",
+	.commands = commands,
+};

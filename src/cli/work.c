@@ -1,0 +1,53 @@
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "worker/worker.h"
+
+static int
+run(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	bool once = false;
+	const struct cli_option options[] = {
+		{ "once", '\0', &once, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct state *state = NULL;
+	struct conf *conf;
+	char *file = NULL;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
+		return (status);
+	if ((conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	status = CLI_FAILED;
+	/* For the hooks, which do not run where we do. */
+	if ((file = realpath(conf->file, NULL)) == NULL)
+		cli_fail("%s: %s", conf->file, strerror(errno));
+	else if ((state = cli_state(conf)) != NULL) {
+		log_open("fluidhook", conf->log_syslog, conf->log_level);
+		status = work(conf, file, state, once) ? CLI_FAILED : CLI_DONE;
+	}
+	state_close(state);
+	free(file);
+	conf_free(conf);
+	return (status);
+}
+
+const struct command work_command = {
+	.name = "work",
+	.args = "[--once]",
+	.summary = "Exchange tokens, confirm and subscribe installations, run hooks",
+	.help = "Follows the journal until SIGTERM. One worker runs on a state directory at a time.\n"
+	    "\n"
+	    "      --once  do what can be done now and end, for cron:\n"
+	    "              * * * * * fluidhook work --once\n"
+	    "\n"
+	    "Hooks are programs in the folder that [worker] hooks names; man 7 fluidhook-hooks.\n",
+	.run = run,
+};

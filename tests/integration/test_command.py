@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""The command: set-up, queries, secrets and the worker, over a state directory that a CGI has filled."""
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from harness import process, tap  # noqa: E402
+from harness.site import BUILD, RECEIVER, SOURCE  # noqa: E402
+
+COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
+SAMPLE = SOURCE / "examples/deliveries/droplet_installed-flat-v1.json"
+ORDER = SOURCE / "examples/deliveries/order_created.json"
+DRI = "dri_ssklg1e12jewefxfrorx92v317t0b2ho"
+TOKEN = "dit_n9F8NmwVzaKiCMDRAN4FBsj8jlvR0I31"
+KEY = "wvt_1vGG3sDMABi5jQ0z5OYnD4gcpn92trvnk"
+COMMANDS = ("init webhook secret list show token api deliveries delivery send work subscribe queue "
+            "retry prune").split()
+
+
+class Place:
+    """A configuration made by init, and the state that belongs to it."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.conf = self.folder / "conf/fluidhook.conf"
+        self.state = self.folder / "state"
+        user = ["--user", "root"] if os.geteuid() == 0 else []
+        self.ok("init", "--state-dir", self.state, *user)
+
+    def run(self, *words, **more):
+        env = process.environment(HOME=str(self.folder), **more)
+        return subprocess.run([COMMAND, "-c", self.conf, *words], env=env, text=True, timeout=60,
+                              capture_output=True, check=False, cwd="/", stdin=subprocess.DEVNULL)
+
+    def ok(self, *words, **more):
+        done = self.run(*words, **more)
+        assert done.returncode == 0, (words, done.returncode, done.stdout, done.stderr)
+        return done.stdout
+
+    def deliver(self, file):
+        """Sign and deliver a body through the CGI, with the secret that init made."""
+        sign = subprocess.run([SOURCE / "script/sign", self.folder / "conf/droplet.secrets", file],
+                              capture_output=True, text=True, check=True, timeout=30)
+        headers = dict(line.split(": ", 1) for line in sign.stdout.splitlines() if ": " in line)
+        env = process.environment(
+            FLUIDHOOK_CONF=str(self.conf), GATEWAY_INTERFACE="CGI/1.1", REQUEST_METHOD="POST",
+            CONTENT_LENGTH=str(file.stat().st_size), CONTENT_TYPE="application/json",
+            **{"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()
+               if name.lower().startswith("x-fluid")})
+        done = subprocess.run([RECEIVER], env=env, input=file.read_bytes(), timeout=30,
+                              capture_output=True, check=True)
+        assert b"Status: 200" in done.stdout, (done.stdout, done.stderr)
+        return json.loads(done.stdout.split(b"\r\n\r\n", 1)[1])
+
+
+def with_place(function):
+    def run():
+        with tempfile.TemporaryDirectory(prefix="fh-command-") as folder:
+            function(Place(folder))
+    return run
+
+
+def init_keeps(place):
+    """What init made is not changed by a second one, and is closed to others."""
+    before = {path: path.read_bytes() for path in place.conf.parent.iterdir() if path.is_file()}
+    assert "made" not in place.ok("init", "--state-dir", place.state).split("Next:")[0]
+    assert before == {path: path.read_bytes() for path in before}
+    assert stat.S_IMODE((place.conf.parent / "droplet.secrets").stat().st_mode) == 0o640
+    assert stat.S_IMODE(place.state.stat().st_mode) == 0o700
+
+
+def secrets(place):
+    """Secrets come and go by fingerprint, and are live at once; none is ever printed."""
+    file = place.conf.parent / "droplet.secrets"
+    first = file.read_text().strip()
+    fresh = place.ok("secret", "add").split()[0]
+    newest = file.read_text().splitlines()[0]
+    listed = place.ok("secret", "list", "--json")
+    assert [json.loads(line)["fingerprint"] for line in listed.splitlines()][0] == fresh
+    assert first not in listed and newest not in listed
+    assert place.deliver(ORDER)["status"] == "accepted"
+    place.ok("secret", "retire", "2")
+    assert file.read_text().split() == [newest]
+    assert place.run("secret", "retire", "1").returncode == 1
+    assert place.run("secret", "retire", "7").returncode == 1
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def queries(place):
+    """What arrived can be asked for in every form, and only token prints a token."""
+    install, order = place.deliver(SAMPLE), place.deliver(ORDER)
+    said = place.ok("list") + place.ok("list", "--json") + place.ok("show", DRI)
+    said += place.ok("show", "fluid", "--json") + place.ok("deliveries") + place.ok("queue")
+    said += place.ok("delivery", install["delivery"]) + place.ok("deliveries", "--json")
+    said += place.ok("delivery", install["delivery"], "--json")
+    assert TOKEN not in said and KEY not in said, said
+    assert place.ok("token", DRI) == TOKEN + "\n"
+    newest = [json.loads(line) for line in place.ok("deliveries", "--json").splitlines()]
+    assert [one["delivery"] for one in newest] == [order["delivery"], install["delivery"]]
+    only = place.ok("deliveries", "--event", "order", "--since", "1h", "--json").splitlines()
+    assert [json.loads(line)["event"] for line in only] == ["order.created"]
+    assert place.ok("delivery", order["delivery"], "--raw") == ORDER.read_text()
+    assert place.run("show", "dri_nobody").returncode == 1
+    assert place.run("delivery", "01a20b4e-0000-7000-8000-000000000000").returncode == 1
+
+
+def damaged(place):
+    """A damaged record is named, and the rest is listed all the same."""
+    place.deliver(SAMPLE)
+    (place.state / "installations/dri_broken.json").write_text('{"status":')
+    done = place.run("list")
+    assert done.returncode == 1 and "dri_broken.json" in done.stderr and DRI in done.stdout
+
+
+def hooks(place):
+    """The worker runs the most specific hook, once, and what fails waits."""
+    folder = place.conf.parent / "hooks"
+    (folder / "any").write_text("#!/bin/sh\ncat >/dev/null; exit 3\n")
+    (folder / "droplet.installed").write_text(
+        f'#!/bin/sh\ncat >>{place.folder}/installed; echo "$FLUIDHOOK_EVENT" >>{place.folder}/events\n')
+    for hook in folder.iterdir():
+        hook.chmod(0o755)
+    place.deliver(SAMPLE)
+    order = place.deliver(ORDER)
+    place.deliver(SAMPLE)
+    place.ok("work", "--once")
+    place.ok("work", "--once")
+    assert (place.folder / "installed").read_bytes() == SAMPLE.read_bytes()
+    assert (place.folder / "events").read_text() == "droplet.installed\n"
+    waits = [json.loads(line) for line in place.ok("queue", "--json").splitlines()]
+    assert [(one["delivery"], one["attempts"], one["why"]) for one in waits] == [
+        (order["delivery"], 1, "exit 3")], waits
+
+
+def prune_keeps(place):
+    """Old days go, but not those that hold what has not been delivered."""
+    place.deliver(SAMPLE)
+    journal = place.state / "journal"
+    (today,) = journal.iterdir()
+    (journal / "2020-01-01.jsonl").write_text(today.read_text())
+    assert place.run("prune").returncode == 2
+    assert place.ok("prune", "--keep", "30d", "--dry-run") == "2020-01-01.jsonl\n"
+    place.ok("prune", "--keep", "30d")
+    assert list(journal.iterdir()) == [today]
+
+
+def usage(place):
+    """Every command has help, and says 2 to an option it does not know."""
+    for name in COMMANDS:
+        assert place.ok(name, "--help").startswith(f"Usage: fluidhook {name}"), name
+        assert place.run(name, "--no-such-option").returncode == 2, name
+    assert place.run("no-such-command").returncode == 2
+    (place.conf.parent / "bad.conf").write_text("nonsense = 1\n")
+    bad = subprocess.run([COMMAND, "-c", place.conf.parent / "bad.conf", "list"], text=True,
+                         capture_output=True, check=False, timeout=30)
+    assert bad.returncode == 2 and "bad.conf:1:" in bad.stderr
+
+
+if __name__ == "__main__":
+    tap.run([tap.Test(function.__doc__.split(".")[0].replace("#", ""), with_place(function)) for function in
+             (init_keeps, secrets, queries, damaged, hooks, prune_keeps, usage)])
