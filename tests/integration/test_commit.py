@@ -38,6 +38,29 @@ def need_tracing():
         raise tap.Skip("strace is missing or may not trace here")
 
 
+def whole_calls(trace):
+    """The traced calls, each on one line: strace splits a call that another thread's comes in between.
+    What sends counts from its beginning, what commits from its end."""
+    calls, begun = [], {}
+    for line in trace.read_text(errors="replace").splitlines():
+        pid = line.split(" ", 1)[0]
+        if line.endswith("<unfinished ...>"):
+            begun[pid] = len(calls)
+            calls.append(line.removesuffix("<unfinished ...>"))
+            continue
+        resumed = re.match(r"\d+\s+<\.\.\. \w+ resumed>(.*)", line)
+        if not resumed or pid not in begun:
+            calls.append(line)
+            continue
+        at = begun.pop(pid)
+        call = calls[at] + resumed[1]
+        sends = re.match(r"\d+\s+(write|send)", call)
+        calls[at] = call if sends else ""
+        if not sends:
+            calls.append(call)
+    return [call for call in calls if call]
+
+
 def traceable(env):
     """The environment for a traced program: a leak check of its own would want to trace it as well."""
     options = [option for option in (env.get("ASAN_OPTIONS"), "detect_leaks=0") if option]
@@ -66,7 +89,7 @@ class TracedCgi(Cgi):
 
     def calls(self):
         """The traced calls in order."""
-        return self.trace.read_text(errors="replace").splitlines()
+        return whole_calls(self.trace)
 
 
 class TracedServer(SpawnFcgi):
@@ -151,7 +174,7 @@ def server_order():
     request, company = delivery(site)
     assert front.send(request).status == 200
     front.stop()
-    calls = front.trace.read_text(errors="replace").splitlines()
+    calls = whole_calls(front.trace)
     check_order(calls, company.dri, r'(write|sendto|sendmsg)\(\d+<.*Status: 200.*accepted')
 
 
