@@ -304,7 +304,8 @@ follow_lines(struct worker *w)
 		files = follow_position(w->follow, &n);
 		/* With so many files open they are old ones: going over some again does no harm. */
 		n = n < POSITION_FILES ? n : POSITION_FILES;
-		memcpy(before, files, n * sizeof(*files));
+		if (n)
+			memcpy(before, files, n * sizeof(*files));
 		if ((result = follow_next(w->follow, &w->line, &place)) == -1)
 			log_errno(LOG_LEVEL_ERROR, "journal cannot be read", NULL);
 		if (result != 1)
