@@ -193,19 +193,19 @@ explain(const struct call *call, CURLcode code, const struct client_request *r)
 		    curl_easy_strerror(code));
 }
 
-/* When the site's own certificate expires: it is the first of the chain. */
+/* A time out of the site's own certificate, which is the first of the chain; 0 where it is unknown. */
 static int64_t
-expiry(CURL *curl)
+certificate_time(CURL *curl, const char *name)
 {
-	static const char name[] = "Expire date:";
 	struct curl_certinfo *info = NULL;
+	size_t len = strlen(name);
 	time_t when;
 
 	if (curl_easy_getinfo(curl, CURLINFO_CERTINFO, &info) || !info || info->num_of_certs < 1)
 		return (0);
 	for (struct curl_slist *l = info->certinfo[0]; l; l = l->next)
-		if (strncmp(l->data, name, sizeof(name) - 1) == 0) {
-			when = curl_getdate(l->data + sizeof(name) - 1, NULL);
+		if (strncmp(l->data, name, len) == 0) {
+			when = curl_getdate(l->data + len, NULL);
 			return (when == -1 ? 0 : when);
 		}
 	return (0);
@@ -223,7 +223,8 @@ learn(const struct call *call)
 	a->ms = (double)us / 1000;
 	if (curl_easy_getinfo(call->curl, CURLINFO_REDIRECT_URL, &to) == CURLE_OK && to)
 		a->redirect = strdup(to);
-	a->expires = expiry(call->curl);
+	a->issued = certificate_time(call->curl, "Start date:");
+	a->expires = certificate_time(call->curl, "Expire date:");
 }
 
 /* OpenSSL writes without MSG_NOSIGNAL: a peer that is gone must not end the process. */

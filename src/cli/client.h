@@ -52,7 +52,7 @@ struct client_answer {
 	char *server, *date;		/* headers, or NULL */
 	char *redirect;			/* where a 3xx points to, or NULL */
 	double ms;			/* from the name's look-up to the last byte */
-	int64_t expires;		/* of the site's certificate, unix seconds; 0 where unknown */
+	int64_t issued, expires;	/* of the site's certificate, unix seconds; 0 where unknown */
 	int64_t at;			/* when the answer's head came, unix seconds */
 };
 

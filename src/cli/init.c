@@ -193,11 +193,12 @@ init(const struct setup *s)
 	    make_state_folders(s) || make_secrets(s, secrets) || make_conf(s))
 		return (CLI_FAILED);
 	printf("\nNext:\n"
-	    "  a droplet that Fluid gave a webhook secret: fluidhook -c %s secret add FILE\n"
-	    "  for calls with your company's API token: put it into %s/company.token (mode 0600)\n"
 	    "  give the web server its part: README, \"Behind your nginx\" and \"Behind your Apache\"\n"
-	    "  try it: fluidhook -c %s send https://YOUR.SITE/webhook\n",
-	    s->conf, s->folder, s->conf);
+	    "  put your company's API token into %s/company.token (mode 0600)\n"
+	    "  fluidhook -c %s register https://YOUR.SITE/webhook\n"
+	    "  fluidhook -c %s doctor https://YOUR.SITE/webhook\n"
+	    "A droplet that Fluid gave a webhook secret: secret add FILE instead of register.\n",
+	    s->folder, s->conf, s->conf);
 	return (CLI_DONE);
 }
 

@@ -9,6 +9,8 @@
 
 const struct command *const cli_commands[] = {
 	&init_command,
+	&check_command,
+	&register_command,
 	&webhook_command,
 	&secret_command,
 	&list_command,
@@ -18,6 +20,7 @@ const struct command *const cli_commands[] = {
 	&deliveries_command,
 	&delivery_command,
 	&send_command,
+	&doctor_command,
 	&work_command,
 	&subscribe_command,
 	&queue_command,

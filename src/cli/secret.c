@@ -7,22 +7,9 @@
 #include "cli/commands.h"
 #include "cli/secret_file.h"
 #include "cli/table.h"
-#include "delivery/signature.h"
 #include "store/durable.h"
 
 /* Managing the live secrets of a droplet. Secrets themselves are never printed. */
-
-enum { FINGERPRINT_LEN = 12 };
-
-/* The first digits of the secret's SHA-256: enough to tell it apart, nothing to guess it from. */
-static void
-fingerprint(char out[FINGERPRINT_LEN + 1], const char *secret)
-{
-	char digest[SIGNATURE_HEX_SIZE];
-
-	sha256_hex(digest, secret, strlen(secret));
-	snprintf(out, FINGERPRINT_LEN + 1, "%.*s", FINGERPRINT_LEN, digest);
-}
 
 /* The first line of a file, or of standard input. Returns 0, or -1 after saying what is wrong. */
 static int
@@ -60,7 +47,7 @@ static int
 add(const struct conf *conf, const char *name, const char *file)
 {
 	const struct conf_droplet *droplet = secret_droplet(conf, name);
-	char secret[SECRET_LEN_MAX + 1], print[FINGERPRINT_LEN + 1];
+	char secret[SECRET_LEN_MAX + 1], print[FINGERPRINT_SIZE];
 	struct secret_list *there;
 	int status = CLI_FAILED;
 
@@ -70,7 +57,7 @@ add(const struct conf *conf, const char *name, const char *file)
 		return (CLI_FAILED);
 	if (file ? read_secret(file, secret, sizeof(secret)) : secret_fresh(secret))
 		goto out;
-	fingerprint(print, secret);
+	secret_fingerprint(print, secret);
 	for (size_t i = 0; i < there->n; i++)
 		if (strcmp(there->secrets[i], secret) == 0) {
 			status = cli_fail("%s: has this secret already, as number %zu", droplet->secrets,
@@ -146,14 +133,14 @@ static int
 list_droplet(const struct conf_droplet *droplet, struct table *table, bool json)
 {
 	struct secret_list *l;
-	char number[24], print[FINGERPRINT_LEN + 1];
+	char number[24], print[FINGERPRINT_SIZE];
 
 	if (droplet->secrets == NULL)
 		return (CLI_DONE);
 	if ((l = secret_file_read(droplet->secrets)) == NULL)
 		return (CLI_FAILED);
 	for (size_t i = 0; i < l->n; i++) {
-		fingerprint(print, l->secrets[i]);
+		secret_fingerprint(print, l->secrets[i]);
 		snprintf(number, sizeof(number), "%zu", i + 1);
 		if (json)
 			print_json(droplet, i + 1, print);
@@ -209,7 +196,7 @@ retire(const struct conf *conf, const char *name, const char *word, bool force)
 {
 	const struct conf_droplet *droplet = secret_droplet(conf, name);
 	struct secret_list *l;
-	char print[FINGERPRINT_LEN + 1] = "";
+	char print[FINGERPRINT_SIZE] = "";
 	unsigned long n;
 	size_t left;
 	char *end;
@@ -225,7 +212,7 @@ retire(const struct conf *conf, const char *name, const char *word, bool force)
 		return (CLI_FAILED);
 	left = l->n;
 	if (n <= l->n)
-		fingerprint(print, l->secrets[n - 1]);
+		secret_fingerprint(print, l->secrets[n - 1]);
 	secret_list_free(l);
 	if (n > left)
 		return (cli_fail("%s: has no secret number %lu (\"fluidhook secret list\")",

@@ -2,26 +2,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/secret_file.h"
 #include "delivery/secrets.h"
-
-/* secret_list_read() says EACCES for both; the way out is another. */
-static const char *
-reason(const char *path, int error)
-{
-	struct stat st;
-
-	if (error == EACCES && stat(path, &st) == 0 && (st.st_mode & S_IRWXO))
-		return ("open to other users: chmod o= it");
-	if (error == ENODATA)
-		return ("there is no secret in it");
-	if (error == EBADMSG)
-		return ("a line of it is no secret");
-	return (strerror(error));
-}
 
 char *
 secret_arg(const char *path)
@@ -30,7 +14,7 @@ secret_arg(const char *path)
 	char *secret;
 
 	if (l == NULL) {
-		cli_fail("%s: %s", path, reason(path, errno));
+		cli_fail("%s: %s", path, secret_file_fault(path, errno));
 		return (NULL);
 	}
 	secret = strdup(l->secrets[0]);

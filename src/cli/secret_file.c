@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "delivery/signature.h"
 #include "store/durable.h"
 
 enum { FILE_MAX = 64 * 1024, FRESH_BYTES = 32 };
@@ -28,6 +29,15 @@ secret_fresh(char out[FRESH_SECRET_SIZE])
 		p += snprintf(p, 3, "%02x", random[i]);
 	explicit_bzero(random, sizeof(random));
 	return (0);
+}
+
+void
+secret_fingerprint(char out[FINGERPRINT_SIZE], const char *secret)
+{
+	char digest[SIGNATURE_HEX_SIZE];
+
+	sha256_hex(digest, secret, strlen(secret));
+	snprintf(out, FINGERPRINT_SIZE, "%.*s", FINGERPRINT_SIZE - 1, digest);
 }
 
 const struct conf_droplet *
@@ -54,6 +64,21 @@ secret_droplet(const struct conf *conf, const char *name)
 	return (found && found->secrets ? found : NULL);
 }
 
+const char *
+secret_file_fault(const char *path, int error)
+{
+	struct stat st;
+
+	/* secret_list_read() says EACCES for both; the way out is another. */
+	if (error == EACCES && stat(path, &st) == 0 && (st.st_mode & S_IRWXO))
+		return ("open to other users: chmod o= it");
+	if (error == ENODATA)
+		return ("there is no secret in it");
+	if (error == EBADMSG)
+		return ("a line of it is no secret, or there are too many");
+	return (strerror(error));
+}
+
 struct secret_list *
 secret_file_read(const char *path)
 {
@@ -64,12 +89,8 @@ secret_file_read(const char *path)
 	if (errno == ENOENT || errno == ENODATA) {
 		if ((l = calloc(1, sizeof(*l))) == NULL)
 			cli_fail("out of memory");
-	} else if (errno == EACCES) {
-		cli_fail("%s: cannot be read, or open to others: it has to be 0640 or less", path);
-	} else if (errno == EBADMSG) {
-		cli_fail("%s: a line that is no secret, or more than %d secrets", path, SECRETS_MAX);
 	} else {
-		cli_fail("%s: %s", path, strerror(errno));
+		cli_fail("%s: %s", path, secret_file_fault(path, errno));
 	}
 	return (l);
 }

@@ -6,16 +6,22 @@
 
 /* Changing a droplet's file of secrets (contract sections 2 and 5). */
 
-enum { FRESH_SECRET_SIZE = 4 + 64 + 1 };
+enum { FRESH_SECRET_SIZE = 4 + 64 + 1, FINGERPRINT_SIZE = 12 + 1 };
 
 /** A new secret: "dws_" and 32 random bytes in hexadecimal. Returns 0, or -1 with errno set. */
 int secret_fresh(char out[FRESH_SECRET_SIZE]);
+
+/** The first digits of a secret's SHA-256: enough to tell it apart, nothing to guess it from. */
+void secret_fingerprint(char out[FINGERPRINT_SIZE], const char *secret);
 
 /**
  * The droplet that is meant: the one called `name`, or the only one where `name` is NULL. It has a file
  * of secrets. NULL after saying what is wrong.
  */
 const struct conf_droplet *secret_droplet(const struct conf *conf, const char *name);
+
+/** What is wrong with a file where secret_list_read() failed with this errno, in a few words. */
+const char *secret_file_fault(const char *path, int error);
 
 /**
  * The live secrets, newest first, for secret_list_free(). A file that is missing or has none in it is

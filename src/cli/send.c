@@ -175,7 +175,8 @@ post(const struct sending *s)
 	struct client_answer a = { 0 };
 	int status = CLI_DONE;
 
-	signed_headers(&headers, s->secret, shop, !s->lifecycle, s->body.data, s->body.len);
+	signed_headers(&headers, s->secret, shop, s->lifecycle ? NULL : s->secret, s->body.data,
+	    s->body.len);
 	if (client_send(&r, &a) == 0 && !s->json)
 		print_answer(&a);
 	if (s->json)

@@ -5,7 +5,7 @@
 #include <time.h>
 
 void
-signed_headers(struct signed_headers *h, const char *secret, const char *shop, bool tokens,
+signed_headers(struct signed_headers *h, const char *secret, const char *shop, const char *token,
     const void *body, size_t len)
 {
 	unsigned char mac[SIGNATURE_LEN];
@@ -18,9 +18,9 @@ signed_headers(struct signed_headers *h, const char *secret, const char *shop, b
 	*to++ = (struct client_header){ "X-Fluid-Shop", shop };
 	*to++ = (struct client_header){ "X-Fluid-Timestamp", h->timestamp };
 	*to++ = (struct client_header){ "X-Fluid-Signature", h->signature };
-	if (tokens) {
-		*to++ = (struct client_header){ "AUTH_TOKEN", secret };
-		*to++ = (struct client_header){ "X-Fluid-Token", secret };
+	if (token) {
+		*to++ = (struct client_header){ "AUTH_TOKEN", token };
+		*to++ = (struct client_header){ "X-Fluid-Token", token };
 	}
 	*to = (struct client_header){ NULL, NULL };
 }

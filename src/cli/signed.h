@@ -1,7 +1,6 @@
 #ifndef CLI_SIGNED_H
 #define CLI_SIGNED_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "cli/client.h"
@@ -15,10 +14,10 @@ struct signed_headers {
 };
 
 /**
- * Sign a body as of now. tokens: with AUTH_TOKEN and X-Fluid-Token, as business events have them.
- * The list points to secret and shop, which have to stay.
+ * Sign a body as of now. token: what AUTH_TOKEN and X-Fluid-Token say, as business events have them;
+ * NULL: no such headers. The list points to token and shop, which have to stay.
  */
-void signed_headers(struct signed_headers *h, const char *secret, const char *shop, bool tokens,
+void signed_headers(struct signed_headers *h, const char *secret, const char *shop, const char *token,
     const void *body, size_t len);
 
 #endif

@@ -121,8 +121,6 @@ send_values(const struct cli *c, const char *id, const struct given *g)
 	if ((status = company_open(&k, c)) == CLI_DONE) {
 		failed = id ? webhooks_update(k.transport, &k.token, id, &v, &w, &k.e) :
 		    webhooks_create(k.transport, &k.token, &v, &w, &k.e);
-		if (failed && !id && k.e.failure == FLUID_NO_ANSWER)
-			fluid_error_hint(&k.e, "it may exist now: look with \"fluidhook webhook list\"");
 		status = failed ? company_fail(&k) : print_webhook(&w, g->json);
 		webhook_free(&w);
 	}

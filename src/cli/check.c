@@ -1,0 +1,136 @@
+#include "cli/check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/secret_file.h"
+#include "fluid/token.h"
+#include "fluid/transport.h"
+
+/* Is everything in order, as far as it can be seen on this machine? Nothing is changed. */
+
+/* The configuration could be read, or there were no check. It says which programs run. */
+static void
+check_conf(struct checklist *l, const struct conf *conf)
+{
+	struct stat st;
+
+	if (stat(conf->file, &st) == 0 && (st.st_mode & S_IWOTH))
+		checklist_bad(l, "configuration", "chmod o-w it.", "%s: others can change it",
+		    conf->file);
+	else
+		checklist_good(l, "configuration", "%s", conf->file);
+}
+
+/* What is needed to call Fluid. The company's token may be root's alone, so this comes first. */
+static void
+check_fluid(struct checklist *l, const struct conf *conf)
+{
+	struct fluid_token token = { 0 };
+	struct fluid_error e;
+	struct transport *t;
+
+	if (conf->company_token == NULL && getenv("FLUID_COMPANY_TOKEN") == NULL)
+		checklist_good(l, "company token", "none; register, webhook and api want one");
+	else if (token_company(&token, conf, &e) == 0)
+		checklist_good(l, "company token", "%s", token.source);
+	else if (conf->company_token && access(conf->company_token, F_OK))
+		checklist_good(l, "company token", "%s is not there; register, webhook and api want it",
+		    conf->company_token);
+	else
+		checklist_bad(l, "company token", "Put the token alone into it, with mode 0600.", "%s",
+		    e.text);
+	token_free(&token);
+	if (conf->ca_file == NULL)
+		return;
+	if ((t = transport_new(conf, &e)) == NULL)
+		checklist_bad(l, "ca_file", "Without it every call of Fluid fails.", "%s", e.text);
+	else
+		checklist_good(l, "ca_file", "%s", conf->ca_file);
+	transport_free(t);
+}
+
+static void
+check_droplet(struct checklist *l, const struct conf *conf, const struct conf_droplet *d)
+{
+	struct secret_list *live;
+	const char *name = *d->name ? d->name : "droplet";
+
+	if (d->secrets == NULL && conf->unsigned_installs == UNSIGNED_CONFIRM && d->uuid) {
+		checklist_good(l, "secrets", "%s: none; installs are confirmed with Fluid", name);
+		return;
+	}
+	if (d->secrets == NULL) {
+		checklist_bad(l, "secrets", "Add \"secrets = FILE\" to it.",
+		    "%s: no file of secrets, so every install is refused", name);
+		return;
+	}
+	if ((live = secret_list_read(d->secrets)) != NULL)
+		checklist_good(l, "secrets", "%s: %zu in %s", name, live->n, d->secrets);
+	else
+		checklist_bad(l, "secrets", "The receiver's user has to be able to read it, others not: "
+		    "mode 0640, one secret a line.\n\"fluidhook register URL\" or \"fluidhook secret add\" "
+		    "puts a secret there.", "%s: %s: %s", name, d->secrets,
+		    secret_file_fault(d->secrets, errno));
+	secret_list_free(live);
+}
+
+static void
+check_worker_settings(struct checklist *l, const struct conf *conf)
+{
+	if (conf->n_subscribe && conf->public_url == NULL)
+		checklist_bad(l, "subscribe", "Add \"public_url = https://...\" under [worker].",
+		    "nothing is subscribed to without public_url");
+	else if (conf->n_subscribe)
+		checklist_good(l, "subscribe", "%zu event%s to %s", conf->n_subscribe,
+		    conf->n_subscribe == 1 ? "" : "s", conf->public_url);
+}
+
+static int
+run(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	struct checklist l = { .failed = false };
+	const struct cli_option options[] = {
+		{ "json", '\0', &l.json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct conf *conf;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
+		return (status);
+	if ((conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	check_conf(&l, conf);
+	check_fluid(&l, conf);
+	check_worker_settings(&l, conf);
+	/* From here on as the owner of the state directory: what it cannot read, the receiver cannot. */
+	if (check_state(&l, conf) == 0) {
+		for (size_t i = 0; i < conf->n_droplets; i++)
+			check_droplet(&l, conf, &conf->droplets[i]);
+		if (conf->n_droplets == 0)
+			checklist_bad(&l, "secrets", "Add a [droplet] with \"secrets = FILE\".",
+			    "no [droplet], so every install is refused");
+		check_hooks(&l, conf);
+	}
+	status = checklist_status(&l);
+	conf_free(conf);
+	return (status);
+}
+
+const struct command check_command = {
+	.name = "check",
+	.args = "[--json]",
+	.summary = "Is everything in order: configuration, secrets, state directory, disk, hooks",
+	.help = "One line for each thing looked at, and the way out below what is wrong. Changes nothing.\n"
+	    "Every mistake in the configuration is told at once, with its line.\n"
+	    "\n"
+	    "      --json  one JSON object a line\n"
+	    "\n"
+	    "Exit status: 0 all is well, 1 something is wrong, 2 the configuration is.\n",
+	.run = run,
+};

@@ -1,0 +1,18 @@
+#ifndef CLI_CHECK_H
+#define CLI_CHECK_H
+
+#include "base/conf.h"
+#include "cli/checklist.h"
+
+/* The parts of `fluidhook check`. Each adds lines to the list. */
+
+/**
+ * The state directory: there, closed to others, writable, with room, its records readable. Where we are
+ * root, become its owner first. Returns 0, or -1 where it is of no use to look at what the owner can do.
+ */
+int check_state(struct checklist *l, const struct conf *conf);
+
+/** The hooks folder, as its worker sees it. */
+void check_hooks(struct checklist *l, const struct conf *conf);
+
+#endif

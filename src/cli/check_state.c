@@ -1,0 +1,290 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "cli/check.h"
+#include "cli/cli.h"
+#include "store/installations.h"
+
+enum { OWNER_SIZE = 64, FREE_INODES_LEAST = 16, DEPTH_MAX = 3 };
+
+/* The state directory while it is looked at. */
+struct looking {
+	struct checklist *list;
+	const struct conf *conf;
+	struct stat top;
+	char owner[OWNER_SIZE];
+	unsigned wrong;			/* files and folders that are not as they should be */
+	char first[PATH_MAX];		/* the first of them, and what is wrong with it */
+	const char *fault;
+	unsigned counts[INSTALLATION_SUPERSEDED + 1], damaged;
+};
+
+static void
+name_of(char out[OWNER_SIZE], uid_t uid)
+{
+	const struct passwd *pw = getpwuid(uid);
+
+	if (pw)
+		snprintf(out, OWNER_SIZE, "%s", pw->pw_name);
+	else
+		snprintf(out, OWNER_SIZE, "user %lu", (unsigned long)uid);
+}
+
+/* What is wrong with something in there, or NULL. */
+static const char *
+fault_of(const struct looking *k, const struct stat *st, bool top)
+{
+	/* Links are fluidhook's own in the indexes, which are not walked through; nowhere else. */
+	if (S_ISLNK(st->st_mode))
+		return ("is a symbolic link, which fluidhook does not follow here");
+	if (!S_ISDIR(st->st_mode) && (top || !S_ISREG(st->st_mode)))
+		return (top ? "is no folder" : "is neither file nor folder");
+	if (st->st_uid != k->top.st_uid)
+		return ("belongs to another user");
+	if (st->st_mode & (S_IRWXG | S_IRWXO))
+		return ("is open to others");
+	return (NULL);
+}
+
+/* Look at a folder and all below it. path: below the state directory, for messages. */
+static void
+walk(struct looking *k, int parent, const char *name, const char *path, unsigned depth)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	char inner[PATH_MAX];
+	struct dirent *entry;
+	const char *fault;
+	struct stat st;
+
+	if (folder == NULL) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(folder)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		    fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		if (snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name) >= (int)sizeof(inner))
+			continue;
+		if ((fault = fault_of(k, &st, false)) != NULL && k->wrong++ == 0) {
+			k->fault = fault;
+			memcpy(k->first, inner, sizeof(inner));
+		}
+		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+			walk(k, fd, entry->d_name, inner, depth + 1);
+	}
+	closedir(folder);
+}
+
+/* Folders and files: fluidhook's own folders are looked into, whatever else lies there is not ours. */
+static void
+check_files(struct looking *k, int top)
+{
+	static const struct {
+		const char *name;
+		bool has_links;
+	} folders[] = { { "installations", false }, { "journal", false }, { "queue", false },
+		{ "refused", false }, { "shops", true }, { "companies", true } };
+	const char *fault;
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		if (fstatat(top, folders[i].name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		if ((fault = fault_of(k, &st, true)) != NULL && k->wrong++ == 0) {
+			k->fault = fault;
+			snprintf(k->first, sizeof(k->first), "%s", folders[i].name);
+		}
+		if (!folders[i].has_links)
+			walk(k, top, folders[i].name, folders[i].name, 1);
+	}
+	if (k->wrong == 0) {
+		checklist_good(k->list, "state", "%s, of %s", k->conf->state_dir, k->owner);
+		return;
+	}
+	checklist_bad(k->list, "state", "Folders have mode 0700 and files 0600, all of the same user.",
+	    "%s/%s %s%s", k->conf->state_dir, k->first, k->fault,
+	    k->wrong > 1 ? ", and it is not the only one" : "");
+}
+
+static void
+check_room(struct looking *k, int top)
+{
+	const double mib = 1024 * 1024;
+	struct statvfs fs;
+	double free_bytes;
+
+	if (fstatvfs(top, &fs)) {
+		checklist_bad(k->list, "disk", "Nothing can be stored where that fails.", "%s",
+		    strerror(errno));
+		return;
+	}
+	free_bytes = (double)fs.f_bavail * (double)fs.f_frsize;
+	if (free_bytes < (double)k->conf->min_free)
+		checklist_bad(k->list, "disk", "Deliveries get 503 until there is room: make some, for "
+		    "example with \"fluidhook prune\".", "%.0f MiB free, less than min_free (%.0f MiB)",
+		    free_bytes / mib, (double)k->conf->min_free / mib);
+	else if (fs.f_files && fs.f_favail < FREE_INODES_LEAST)
+		checklist_bad(k->list, "disk", "Deliveries get 503 until there is room: remove files.",
+		    "no room for more files (inodes)");
+	else
+		checklist_good(k->list, "disk", "%.0f MiB free", free_bytes / mib);
+}
+
+/* Try it, without leaving anything behind where the file system can do that. */
+static int
+can_write(int top, const char *name)
+{
+	int dir = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), fd, result;
+
+	if (dir == -1)
+		return (errno == ENOENT ? faccessat(top, ".", W_OK | X_OK, AT_EACCESS) : -1);
+	if ((result = faccessat(dir, ".", W_OK | X_OK, AT_EACCESS)) == 0) {
+		fd = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+		if (fd != -1)
+			close(fd);
+		else if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+			result = -1;
+	}
+	close(dir);
+	return (result);
+}
+
+static void
+check_write(struct looking *k, int top)
+{
+	static const char *const names[] = { "journal", "installations", "shops", "companies", "queue" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (can_write(top, names[i])) {
+			checklist_bad(k->list, "write", "The receiver answers 503 while it cannot write.",
+			    "%s/%s: %s", k->conf->state_dir, names[i], strerror(errno));
+			return;
+		}
+	checklist_good(k->list, "write", "%s can make files in it", k->owner);
+}
+
+static int
+look_at(void *user, const char *record, struct installation *i)
+{
+	struct looking *k = user;
+
+	if (i) {
+		k->counts[i->status]++;
+		installation_free(i);
+		return (0);
+	}
+	k->damaged++;
+	checklist_bad(k->list, "record", "Put it right, or move it away: the journal has the install.",
+	    "%s/installations/%s.json: %s", k->conf->state_dir, record,
+	    errno == EBADMSG ? "damaged: it is no installation record" : strerror(errno));
+	return (0);
+}
+
+static void
+check_records(struct looking *k, int top)
+{
+	int dir = openat(top, "installations", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	unsigned all = 0;
+	int result;
+
+	if (dir == -1 && errno == ENOENT) {
+		checklist_good(k->list, "records", "none yet");
+		return;
+	}
+	result = dir == -1 ? -1 : installations_each(dir, look_at, k);
+	if (result)
+		checklist_bad(k->list, "records", "Nothing is known about the installations.",
+		    "%s/installations: %s", k->conf->state_dir, strerror(errno));
+	if (dir != -1)
+		close(dir);
+	for (size_t i = 0; i < sizeof(k->counts) / sizeof(k->counts[0]); i++)
+		all += k->counts[i];
+	if (result == 0 && k->damaged == 0)
+		checklist_good(k->list, "records", "%u installation%s, %u active", all,
+		    all == 1 ? "" : "s", k->counts[INSTALLATION_ACTIVE]);
+}
+
+/* Installs wait for Fluid only as long as their token lives: somebody has to be at work. */
+static void
+check_worker(struct looking *k, int top)
+{
+	unsigned waiting = k->counts[INSTALLATION_PENDING] + k->counts[INSTALLATION_UNCONFIRMED];
+	int fd = openat(top, "queue/worker.lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	bool runs = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+
+	if (fd != -1)
+		close(fd);
+	if (runs)
+		checklist_good(k->list, "worker", "runs");
+	else if (waiting)
+		checklist_bad(k->list, "worker", "Run \"fluidhook work\": their tokens die within minutes.",
+		    "does not run, and %u installation%s for credentials", waiting,
+		    waiting == 1 ? " waits" : "s wait");
+	else
+		checklist_good(k->list, "worker", "does not run, and no installation waits for it");
+}
+
+/* Look at the directory itself. Returns 0, or -1 where there is no use in looking further. */
+static int
+begin(struct looking *k)
+{
+	const char *path = k->conf->state_dir;
+	char us[OWNER_SIZE], way_out[OWNER_SIZE + 32];
+
+	if (stat(path, &k->top)) {
+		checklist_bad(k->list, "state", errno == ENOENT ? "\"fluidhook init\" makes it." :
+		    "Every folder above it has to let its owner through.", "%s: %s", path,
+		    strerror(errno));
+		return (-1);
+	}
+	name_of(k->owner, k->top.st_uid);
+	if (!S_ISDIR(k->top.st_mode)) {
+		checklist_bad(k->list, "state", "Name a folder as state_dir.", "%s: is no folder", path);
+		return (-1);
+	}
+	if (k->top.st_mode & (S_IRWXG | S_IRWXO))
+		checklist_bad(k->list, "state", "chmod 0700 it.", "%s: open to others (mode %04o)", path,
+		    (unsigned)k->top.st_mode & 07777);
+	if (geteuid() != 0 && geteuid() != k->top.st_uid) {
+		name_of(us, geteuid());
+		snprintf(way_out, sizeof(way_out), "Try \"sudo -u %s fluidhook check\".", k->owner);
+		checklist_bad(k->list, "state", way_out, "%s: belongs to %s, and we are %s", path,
+		    k->owner, us);
+		return (-1);
+	}
+	return (cli_become_owner(k->conf));
+}
+
+int
+check_state(struct checklist *l, const struct conf *conf)
+{
+	struct looking k = { .list = l, .conf = conf };
+	int top;
+
+	if (begin(&k))
+		return (-1);
+	if ((top = open(conf->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
+		checklist_bad(l, "state", "Its owner needs all rights on it: mode 0700.", "%s: %s",
+		    conf->state_dir, strerror(errno));
+		return (-1);
+	}
+	check_files(&k, top);
+	check_room(&k, top);
+	check_write(&k, top);
+	check_records(&k, top);
+	check_worker(&k, top);
+	close(top);
+	return (0);
+}

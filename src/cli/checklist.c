@@ -1,0 +1,101 @@
+#include "cli/checklist.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "cli/cli.h"
+
+enum { TEXT_SIZE = 1024, NAME_WIDTH = 13 };
+
+static void
+member(struct json_writer *w, const char *key, const char *value)
+{
+	json_key(w, key);
+	json_string(w, value && utf8_is_valid(value, strlen(value)) ? value : NULL);
+}
+
+static void
+print_json(const char *name, const char *text, const char *way_out, bool good)
+{
+	struct buf out = { 0 };
+	struct json_writer *w = json_writer_new(&out, false);
+
+	if (w) {
+		json_object(w);
+		member(w, "check", name);
+		json_key(w, "ok");
+		json_bool(w, good);
+		member(w, "text", text);
+		member(w, "way_out", way_out);
+		json_object_end(w);
+	}
+	if (w && json_writer_end(w) == 0)
+		printf("%s\n", out.data);
+	else
+		cli_fail("out of memory");
+	buf_free(&out);
+}
+
+/* Lines below the first one of a way out are indented like it. */
+static void
+print_way_out(const char *way_out)
+{
+	size_t len;
+
+	for (; *way_out; way_out += len + (way_out[len] == '\n')) {
+		len = strcspn(way_out, "\n");
+		fputs("    ", stdout);
+		cli_print_text(stdout, way_out, len);
+		putchar('\n');
+	}
+}
+
+static void
+add(struct checklist *l, const char *name, const char *way_out, const char *fmt, va_list ap)
+{
+	char text[TEXT_SIZE];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	if (l->json) {
+		print_json(name, text, way_out, way_out == NULL);
+	} else {
+		printf("%s %-*s ", way_out ? "\u2717" : "\u2713", NAME_WIDTH, name);
+		cli_print_text(stdout, text, strlen(text));
+		putchar('\n');
+		if (way_out)
+			print_way_out(way_out);
+	}
+	/* The next one can take seconds. */
+	fflush(stdout);
+}
+
+void
+checklist_good(struct checklist *l, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(l, name, NULL, fmt, ap);
+	va_end(ap);
+}
+
+void
+checklist_bad(struct checklist *l, const char *name, const char *way_out, const char *fmt, ...)
+{
+	va_list ap;
+
+	l->failed = true;
+	va_start(ap, fmt);
+	add(l, name, way_out, fmt, ap);
+	va_end(ap);
+}
+
+int
+checklist_status(const struct checklist *l)
+{
+	return (l->failed ? CLI_FAILED : CLI_DONE);
+}

@@ -1,0 +1,327 @@
+#include "cli/doctor.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/commands.h"
+#include "cli/secret_arg.h"
+#include "cli/secret_file.h"
+
+enum {
+	HOST_SIZE = 256,
+	LIFE_LEAST = 10,	/* a certificate is renewed before the last tenth of its life */
+	SKEW_MOST = 30,		/* seconds; of the 300 that a signature may be old */
+	SLOW_MS = 5000,		/* of the 15 s that Fluid waits */
+	ADDRESSES_SHOWN = 4,
+};
+
+/* What an error of the TLS library is about. It says so in words only. */
+static const struct {
+	const char *part, *way_out;
+} tls_faults[] = {
+	{ "expired", "Renew the certificate." },
+	{ "not yet valid", "Set the clock right, here or where the certificate was made." },
+	{ "subject name", "The certificate has to be made for the name in the URL." },
+	{ "self-signed", "Use a certificate of an authority that everybody trusts, such as Let's "
+	    "Encrypt." },
+	{ "self signed", "Use a certificate of an authority that everybody trusts, such as Let's "
+	    "Encrypt." },
+	{ "issuer", "Serve the whole chain (nginx: ssl_certificate fullchain.pem)." },
+	{ "", "Look at it: openssl s_client -connect HOST:443 -servername HOST" },
+};
+
+static const struct {
+	long from, to;
+	const char *way_out;
+} ways_out[] = {
+	{ 200, 299, "Something else answers here: the URL has to lead to fluidhook.fcgi." },
+	{ 300, 399, "Fluid does not follow redirects: use the address that it leads to." },
+	{ 401, 401, "The web server wants a password here, which Fluid does not have: take it away." },
+	{ 403, 403, "The web server lets nobody in here: look at its allow, deny or Require lines." },
+	{ 404, 404, "The web server knows no such path: mount the receiver at the path of the URL\n"
+	    "(nginx: include fluidhook.conf in this site's server block)." },
+	{ 405, 405, "Something else answers here: the URL has to lead to fluidhook.fcgi." },
+	{ 429, 429, "The web server limits requests: take the limit away for this path." },
+	{ 500, 500, "The web server's error log says why. With mod_fcgid, larger bodies need\n"
+	    "FcgidMaxRequestLen 2097152 in the server's configuration." },
+	{ 502, 504, "The web server does not reach the receiver: is it running, and may the web server\n"
+	    "open its socket? Its error log says more." },
+	{ 0, 999, "The web server's error log says more." },
+};
+
+const char *
+doctor_way_out(long status)
+{
+	size_t i = 0;
+
+	while (status < ways_out[i].from || status > ways_out[i].to)
+		i++;
+	return (ways_out[i].way_out);
+}
+
+int
+doctor_send(struct doctor *d, const struct client_request *r, struct client_answer *a)
+{
+	struct client_request request = *r;
+	int result;
+
+	request.url = d->url;
+	request.timeout = CLIENT_BUSINESS;
+	request.ca_file = d->conf->ca_file;
+	result = client_send(&request, a);
+	if (a->server)
+		snprintf(d->server, sizeof(d->server), "%s", a->server);
+	if (a->ms > d->slowest)
+		d->slowest = a->ms;
+	return (result);
+}
+
+/* The host and the port of the URL, which is one that may be called. Returns 0, or -1: no memory. */
+static int
+split_url(const char *url, char host[HOST_SIZE], char port[8])
+{
+	CURLU *u = curl_url();
+	char *h = NULL, *p = NULL;
+	int result = -1;
+
+	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_HOST, &h, 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_PORT, &p, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+		/* Brackets around an IPv6 address are the URL's. */
+		snprintf(host, HOST_SIZE, "%.*s", (int)strcspn(h + (*h == '['), "]"), h + (*h == '['));
+		snprintf(port, 8, "%s", p);
+		result = 0;
+	}
+	curl_free(h);
+	curl_free(p);
+	curl_url_cleanup(u);
+	return (result);
+}
+
+/* Whether only this machine, or only a private network, knows such an address (RFC 1918, RFC 4193). */
+static bool
+is_private(const struct sockaddr *sa)
+{
+	uint32_t v4;
+	const unsigned char *v6;
+
+	if (sa->sa_family == AF_INET) {
+		v4 = ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr);
+		return (v4 >> 24 == 127 || v4 >> 24 == 10 || v4 >> 20 == 0xac1 || v4 >> 16 == 0xc0a8 ||
+		    v4 >> 16 == 0xa9fe);
+	}
+	v6 = ((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr.s6_addr;
+	return (IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)(const void *)v6) ||
+	    (v6[0] & 0xfe) == 0xfc || (v6[0] == 0xfe && (v6[1] & 0xc0) == 0x80));
+}
+
+/* Returns 0, or -1 where the name leads nowhere. */
+static int
+check_name(struct doctor *d, const char *host)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	struct addrinfo *found = NULL;
+	struct buf list = { 0 };
+	char text[INET6_ADDRSTRLEN];
+	unsigned n = 0;
+	bool all_private = true;
+	int error = getaddrinfo(host, NULL, &hints, &found);
+
+	if (error) {
+		checklist_bad(&d->list, "name", "Have an A or AAAA record made for it, or mend the URL.",
+		    "%s: %s", host, gai_strerror(error));
+		return (-1);
+	}
+	for (struct addrinfo *a = found; a; a = a->ai_next) {
+		all_private = all_private && is_private(a->ai_addr);
+		if (n++ < ADDRESSES_SHOWN && getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text),
+		    NULL, 0, NI_NUMERICHOST) == 0)
+			buf_addf(&list, "%s%s", list.len ? ", " : "", text);
+	}
+	checklist_good(&d->list, "name", "%s is %s%s", host, list.len ? list.data : "known", all_private ?
+	    " (private: from outside it has to be another)" : "");
+	buf_free(&list);
+	freeaddrinfo(found);
+	return (0);
+}
+
+static void
+check_certificate(struct doctor *d, const char *host, const struct client_answer *a)
+{
+	int64_t left = a->expires - time(NULL), life = a->expires - a->issued, days = left / 86400;
+
+	if (strncmp(d->url, "http:", 5) == 0)
+		checklist_good(&d->list, "tls", "none, on this machine only: Fluid wants https");
+	else if (a->expires == 0)
+		checklist_good(&d->list, "tls", "the certificate is good for %s", host);
+	else if (a->issued && left < life / LIFE_LEAST)
+		checklist_bad(&d->list, "tls", "Renew the certificate: Fluid delivers to no site without "
+		    "a good one.", "the certificate is good for %" PRId64 " more hours only", left / 3600);
+	else
+		checklist_good(&d->list, "tls", "the certificate is good for %s, %" PRId64 " more days",
+		    host, days);
+}
+
+/* There was no answer: which part of the way is it? */
+static void
+say_no_answer(struct doctor *d, const char *port, const struct client_answer *a)
+{
+	char way_out[160];
+	size_t i = 0;
+
+	switch (a->failure) {
+	case CLIENT_TLS:
+		while (strstr(a->error, tls_faults[i].part) == NULL)
+			i++;
+		checklist_bad(&d->list, "tls", tls_faults[i].way_out, "%s", a->error);
+		break;
+	case CLIENT_RESOLVE:
+	case CLIENT_CONNECTING:
+		snprintf(way_out, sizeof(way_out), "Does the web server run, and does the firewall let "
+		    "port %s in?", port);
+		checklist_bad(&d->list, "connection", way_out, "%s", a->error);
+		break;
+	default:
+		checklist_bad(&d->list, "routing", "The web server's error log says more.", "%s",
+		    a->error);
+	}
+}
+
+static bool
+says(const struct client_answer *a, const char *text)
+{
+	return (a->body.data && strstr(a->body.data, text) != NULL);
+}
+
+/* Who answers to a GET: our receiver says how it feels. Returns 0, or -1 where it is not ours. */
+static int
+check_routing(struct doctor *d, const struct client_answer *a)
+{
+	bool ok = a->status == 200 && says(a, "\"status\":\"ok\"");
+
+	if (!ok && !(a->status == 503 && says(a, "\"status\":\"unavailable\""))) {
+		checklist_bad(&d->list, "routing", doctor_way_out(a->status),
+		    "answered %ld%s%s%s, and that is not the receiver", a->status,
+		    a->redirect ? " to " : "", a->redirect ? a->redirect : "",
+		    a->status < 300 ? " to a GET" : "");
+		return (-1);
+	}
+	checklist_good(&d->list, "routing", "the receiver answers%s%s", *d->server ? " behind " : "",
+	    d->server);
+	if (ok)
+		checklist_good(&d->list, "health", "deliveries can be stored");
+	else
+		checklist_bad(&d->list, "health", "\"fluidhook check\" on the server says why; so does the "
+		    "receiver's log.", "the receiver cannot store deliveries now");
+	return (0);
+}
+
+static void
+check_clock(struct doctor *d, const struct client_answer *a)
+{
+	time_t there = a->date ? curl_getdate(a->date, NULL) : -1;
+	long long skew = (long long)there - (long long)a->at;
+
+	if (there == -1)
+		checklist_good(&d->list, "clock", "not compared: the web server sends no Date");
+	else if (skew > SKEW_MOST || skew < -SKEW_MOST)
+		checklist_bad(&d->list, "clock", "Set both clocks by NTP (timedatectl set-ntp true): a "
+		    "signature is good for 300 s.", "the web server's clock is %lld s %s of this one",
+		    skew < 0 ? -skew : skew, skew < 0 ? "behind" : "ahead");
+	else
+		checklist_good(&d->list, "clock", "the web server's is %lld s off this one",
+		    skew < 0 ? -skew : skew);
+}
+
+static void
+check_time(struct doctor *d)
+{
+	if (d->slowest > SLOW_MS)
+		checklist_bad(&d->list, "time", "Fluid gives up after 15 s: look for what is slow on the "
+		    "way.", "%.1f s for the slowest answer", d->slowest / 1000);
+	else
+		checklist_good(&d->list, "time", "%.0f ms for the slowest answer; Fluid waits 15 s",
+		    d->slowest);
+}
+
+static void
+examine(struct doctor *d)
+{
+	struct client_answer health = { 0 };
+	char host[HOST_SIZE], port[8];
+
+	if (split_url(d->url, host, port)) {
+		d->list.failed = true;
+		cli_fail("out of memory");
+		return;
+	}
+	if (check_name(d, host))
+		return;
+	if (doctor_send(d, &(struct client_request){ .method = "GET" }, &health)) {
+		say_no_answer(d, port, &health);
+	} else {
+		check_certificate(d, host, &health);
+		if (check_routing(d, &health) == 0) {
+			doctor_probe(d);
+			check_clock(d, &health);
+			check_time(d);
+		}
+	}
+	client_answer_free(&health);
+}
+
+static int
+run(const struct cli *c, const struct command *self, int argc, char **argv)
+{
+	struct doctor d = { .secret = NULL };
+	const struct conf_droplet *droplet;
+	const char *name = NULL;
+	const struct cli_option options[] = {
+		{ "droplet", '\0', NULL, &name },
+		{ "json", '\0', &d.list.json, NULL },
+		{ NULL, '\0', NULL, NULL },
+	};
+	struct conf *conf;
+	int status;
+
+	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
+		return (status);
+	d.url = argv[1];
+	if (client_check_url(d.url) || (conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	d.conf = conf;
+	if ((droplet = secret_droplet(conf, name)) == NULL) {
+		status = CLI_USAGE;
+	} else if ((d.secret = secret_newest(droplet)) == NULL) {
+		status = CLI_FAILED;
+	} else {
+		examine(&d);
+		status = checklist_status(&d.list);
+	}
+	secret_free(d.secret);
+	conf_free(conf);
+	return (status);
+}
+
+const struct command doctor_command = {
+	.name = "doctor",
+	.args = "URL [--droplet NAME] [--json]",
+	.summary = "Go the way from the internet to the receiver, and say what is wrong on it",
+	.help = "Looks up the name, checks the certificate, asks for the receiver's health and posts probes\n"
+	    "signed with the droplet's newest secret, which the receiver does not store. One line a\n"
+	    "step, and the way out below what is wrong. Run it from outside, too, where the name may\n"
+	    "lead elsewhere; it needs a configuration with the same secret there.\n"
+	    "\n"
+	    "      --droplet NAME  of [droplet NAME], where there are several\n"
+	    "      --json          one JSON object a line\n"
+	    "\n"
+	    "Exit status: 0 all is well, 1 something is wrong. Example:\n"
+	    "\n"
+	    "  fluidhook doctor https://hooks.example.com/webhook\n",
+	.run = run,
+};

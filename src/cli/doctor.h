@@ -1,0 +1,28 @@
+#ifndef CLI_DOCTOR_H
+#define CLI_DOCTOR_H
+
+#include "base/conf.h"
+#include "cli/checklist.h"
+#include "cli/client.h"
+
+/* The way from the internet to the receiver, gone step by step. */
+
+struct doctor {
+	struct checklist list;
+	const char *url;
+	const struct conf *conf;
+	char *secret;		/* live; of the droplet */
+	char server[64];	/* what the web server says it is, or "" */
+	double slowest;		/* ms, of all requests so far */
+};
+
+/** Make a request, and learn from its answer. As client_send(). */
+int doctor_send(struct doctor *d, const struct client_request *r, struct client_answer *a);
+
+/** Post signed probes: is the secret known, which headers arrive, how large may a body be. */
+void doctor_probe(struct doctor *d);
+
+/** What to do where the web server, and not the receiver, answered with this status. */
+const char *doctor_way_out(long status);
+
+#endif

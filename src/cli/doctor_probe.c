@@ -1,0 +1,189 @@
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "cli/doctor.h"
+#include "cli/secret_file.h"
+#include "cli/signed.h"
+
+/* Bytes of the large probe: less than the default max_body, more than most web servers' own limit. */
+enum { LARGE = 900 * 1000 };
+
+static const char shop[] = "probe.fluid.app";
+
+static const char nginx_way[] =
+    "nginx, in the http block or the site's default server block:\n"
+    "  underscores_in_headers on;\n";
+
+static const char apache_way[] =
+    "Apache, in the site or its .htaccess (mod_setenvif and mod_headers):\n"
+    "  SetEnvIfNoCase ^AUTH.TOKEN$ ^(.+)$ fix_auth_token=$1\n"
+    "  RequestHeader set Auth-Token %{fix_auth_token}e env=fix_auth_token\n";
+
+/* What the answer to a probe says. */
+struct probe_answer {
+	bool is_probe, in_headers;
+	struct buf headers;	/* " X-Fluid-Shop AUTH_TOKEN " */
+};
+
+static void
+on_answer(void *user, enum json_kind kind, const char *text, size_t len, unsigned depth)
+{
+	struct probe_answer *p = user;
+
+	if (kind == JSON_KEY && depth == 1)
+		p->in_headers = len == 7 && memcmp(text, "headers", len) == 0;
+	if (kind != JSON_STRING)
+		return;
+	if (depth == 1 && len == 5 && memcmp(text, "probe", len) == 0)
+		p->is_probe = true;
+	if (depth == 2 && p->in_headers) {
+		buf_add(&p->headers, text, len);
+		buf_addc(&p->headers, ' ');
+	}
+}
+
+static void
+read_answer(struct probe_answer *p, const struct client_answer *a)
+{
+	struct json_parser *parser = json_parser_new(on_answer, p);
+
+	*p = (struct probe_answer){ .is_probe = false };
+	buf_addc(&p->headers, ' ');
+	if (parser && (json_parser_feed(parser, a->body.data ? a->body.data : "", a->body.len) ||
+	    json_parser_finish(parser)))
+		p->is_probe = false;
+	json_parser_free(parser);
+}
+
+/* Send a probe of about `size` bytes, with all headers of a business event. As client_send(). */
+static int
+send_probe(struct doctor *d, size_t size, struct client_answer *a)
+{
+	struct signed_headers headers;
+	struct buf body = { 0 };
+	int result = -1;
+
+	buf_adds(&body, "{\"resource\":\"fluidhook\",\"event\":\"probe\",\"filler\":\"");
+	while (body.len + 2 < size && !body.failed)
+		buf_addc(&body, 'x');
+	buf_adds(&body, "\"}");
+	*a = (struct client_answer){ .failure = CLIENT_ANSWER, .error = "out of memory" };
+	if (!body.failed) {
+		/* Whether the token's headers arrive is all that matters: whoever gets them learns nothing. */
+		signed_headers(&headers, d->secret, shop, "probe", body.data, body.len);
+		result = doctor_send(d, &(struct client_request){ .method = "POST",
+		    .headers = headers.list, .body = body.data, .body_len = body.len }, a);
+	}
+	buf_free(&body);
+	return (result);
+}
+
+static bool
+is_ours(const struct client_answer *a, const char *error)
+{
+	return (a->body.data && strstr(a->body.data, error) != NULL);
+}
+
+/* The receiver does not take the probe. */
+static void
+say_refused(struct doctor *d, const struct client_answer *a)
+{
+	const char *way_out = doctor_way_out(a->status);
+
+	if (a->status == 401 && is_ours(a, "\"unauthorized\""))
+		way_out = "It does not know this secret, or the signature's headers do not arrive: does it "
+		    "read this\nconfiguration? Its log says the reason.";
+	else if (a->status == 503 && is_ours(a, "\"unavailable\""))
+		way_out = "Its clock may be wrong, its secrets unreadable, or its disk full: its log says "
+		    "the reason.";
+	else if (is_ours(a, "\"error\":"))
+		way_out = "Something on the way changes requests: the receiver's log says the reason.";
+	checklist_bad(&d->list, "probe", way_out, "a signed probe was answered %ld", a->status);
+}
+
+static void
+check_headers(struct doctor *d, const struct buf *arrived)
+{
+	static const char *const wanted[] = { "X-Fluid-Shop", "X-Fluid-Timestamp", "X-Fluid-Signature",
+		"X-Fluid-Token" };
+	bool nginx = strcasestr(d->server, "nginx") != NULL;
+	bool apache = strcasestr(d->server, "apache") != NULL;
+	struct buf way_out = { 0 };
+	char name[32];
+
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		snprintf(name, sizeof(name), " %s ", wanted[i]);
+		if (arrived->data && strcasestr(arrived->data, name) == NULL) {
+			checklist_bad(&d->list, "headers", "Something on the way takes it out: a proxy, a "
+			    "firewall, or the web server's own lines.", "%s does not arrive", wanted[i]);
+			return;
+		}
+	}
+	if (arrived->data && strstr(arrived->data, " AUTH_TOKEN ")) {
+		checklist_good(&d->list, "headers", "all of Fluid's arrive, AUTH_TOKEN too");
+		return;
+	}
+	/* Unless it is known which one it is, both. */
+	if (nginx || !apache)
+		buf_adds(&way_out, nginx_way);
+	if (apache || !nginx)
+		buf_adds(&way_out, apache_way);
+	checklist_bad(&d->list, "headers", way_out.data ? way_out.data : nginx_way,
+	    "AUTH_TOKEN does not arrive: the web server drops names with an underscore");
+	buf_free(&way_out);
+}
+
+/* Bodies of this size come, if seldom: one that is too large for the web server is lost. */
+static void
+check_large(struct doctor *d)
+{
+	struct client_answer a = { 0 };
+	struct probe_answer p;
+	const char *way_out;
+
+	if (send_probe(d, LARGE, &a)) {
+		checklist_bad(&d->list, "body size", "The web server's error log says more.",
+		    "a body of %d kB: %s", LARGE / 1000, a.error);
+		client_answer_free(&a);
+		return;
+	}
+	read_answer(&p, &a);
+	if (p.is_probe) {
+		checklist_good(&d->list, "body size", "%d kB arrive", LARGE / 1000);
+	} else {
+		way_out = is_ours(&a, "\"too_large\"") ? "Raise max_body in fluidhook.conf." :
+		    a.status == 413 ? "Raise the web server's limit: client_max_body_size 2m; (nginx), "
+		    "LimitRequestBody 2097152 (Apache)." : doctor_way_out(a.status);
+		checklist_bad(&d->list, "body size", way_out, "a body of %d kB was answered %ld",
+		    LARGE / 1000, a.status);
+	}
+	buf_free(&p.headers);
+	client_answer_free(&a);
+}
+
+void
+doctor_probe(struct doctor *d)
+{
+	struct client_answer a = { 0 };
+	struct probe_answer p;
+	char print[FINGERPRINT_SIZE];
+
+	if (send_probe(d, 0, &a)) {
+		checklist_bad(&d->list, "probe", "The web server's error log says more.", "%s", a.error);
+		client_answer_free(&a);
+		return;
+	}
+	read_answer(&p, &a);
+	if (p.is_probe) {
+		secret_fingerprint(print, d->secret);
+		checklist_good(&d->list, "probe", "signed with secret %s, and known to the receiver", print);
+		check_headers(d, &p.headers);
+		check_large(d);
+	} else {
+		say_refused(d, &a);
+	}
+	buf_free(&p.headers);
+	client_answer_free(&a);
+}

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""check: every mistake is named, with the way out, and nothing is changed."""
+
+import json
+import os
+import shutil
+import subprocess
+
+from harness import fluid, process, tap
+from harness.command import Command
+from harness.fluid import Company, Droplet
+from harness.site import Site
+from harness.fronts import Cgi
+from harness.web import Request
+
+PARTS = ["configuration", "company token", "state", "disk", "write", "records", "worker", "secrets",
+         "hooks"]
+
+
+class World:
+    """A site that a CGI has been used on, with a hooks folder."""
+
+    def __init__(self, settings="", **fields):
+        self.site = Site(**fields)
+        self.hooks = self.site.dir / "hooks"
+        self.hooks.mkdir()
+        process.give(self.hooks)
+        self.site.write_conf(self.site.conf_text() + f"{settings}\n[worker]\nhooks = hooks\n")
+        self.command = Command(self.site)
+        self.front = Cgi()
+        self.front.start(self.site)
+
+    def install(self, **fields):
+        company = Company(self.site.droplets[0])
+        body = company.install(**fields)
+        headers = fluid.signed(self.site.droplets[0].secret, body)
+        assert self.front.send(Request(headers=headers, body=body)).status == 200
+        return company
+
+    def hook(self, name, text="#!/bin/sh\n", mode=0o755):
+        self.site.write(self.hooks / name, text, mode)
+        return self.hooks / name
+
+    def check(self, *words, **more):
+        """What is said, as a list of (check, text, way out) of what is wrong; and all of it."""
+        done = self.command.run("check", "--json", *words, **more)
+        said = [json.loads(line) for line in done.stdout.splitlines()]
+        bad = [(s["check"], s["text"], s["way_out"]) for s in said if not s["ok"]]
+        assert done.returncode == (1 if bad else 0), done
+        assert done.stderr == "", done.stderr
+        return bad, said
+
+    def close(self):
+        said = "".join(self.command.said)
+        self.site.close()
+        for secret in fluid.CREDENTIALS:
+            assert secret not in said, f"{secret} was shown"
+
+
+def with_world(function, **fields):
+    def run():
+        world = World(**fields)
+        try:
+            function(world)
+        finally:
+            world.close()
+    return tap.Test(function.__doc__, run)
+
+
+def tree(path):
+    return {p: (p.lstat().st_mode, p.lstat().st_mtime_ns) for p in path.rglob("*")}
+
+
+def in_order(world):
+    """All is well, before the first delivery and after it; nothing is changed by looking."""
+    world.front.stop()
+    for path in world.site.state.iterdir():
+        shutil.rmtree(path)
+    before = tree(world.site.dir)
+    bad, said = world.check()
+    assert bad == [] and [s["check"] for s in said] == PARTS, said
+    world.install()
+    world.hook("order.created")
+    before = tree(world.site.dir)
+    bad, said = world.check()
+    assert bad == [] and tree(world.site.dir) == before
+    text = {s["check"]: s["text"] for s in said}
+    assert text["records"] == "1 installation, 1 active" and text["hooks"] == "order.created", text
+    lines = world.command.ok("check").splitlines()
+    assert len(lines) == len(PARTS) and all(line.startswith("\u2713 ") for line in lines), lines
+
+
+def configuration(world):
+    """All that is wrong in the configuration is told at once, with its line; exit status 2."""
+    world.site.write_conf("state_dir = state\nmax_bodi = 3\ntolerance = -1\n[droplet]\nlog = x\n")
+    out, err = world.command.fails(2, "check")
+    assert out == "", out
+    for line, word in ((2, "max_bodi"), (3, "tolerance"), (5, "log")):
+        assert any(f"fluidhook.conf:{line}:" in said and word in said for said in err.splitlines()), err
+    world.site.conf.unlink()
+    _, err = world.command.fails(2, "check")
+    assert str(world.site.conf) in err and "fluidhook init" in err, err
+
+
+def state_directory(world):
+    """A state directory that is missing, open to others, or holds what does not belong there."""
+    world.install()
+    state = world.site.state
+    state.chmod(0o755)
+    ((check, text, way_out),) = world.check()[0]
+    assert (check, way_out) == ("state", "chmod 0700 it.") and "0755" in text
+    state.chmod(0o700)
+    record = next((state / "installations").glob("*.json"))
+    record.chmod(0o644)
+    ((check, text, _),) = world.check()[0]
+    assert check == "state" and record.name in text and "open to others" in text, text
+    record.chmod(0o600)
+    (state / "journal").rename(state / "elsewhere")
+    (state / "journal").symlink_to("elsewhere")
+    assert ("state", "write") == tuple(check for check, *_ in world.check()[0])
+    (state / "journal").unlink()
+    (state / "elsewhere").rename(state / "journal")
+    (state / "installations/dri_link.json").symlink_to("/etc/passwd")
+    bad = world.check()[0]
+    assert any("symbolic link" in text for _, text, _ in bad), bad
+    (state / "installations/dri_link.json").unlink()
+    assert world.check()[0] == []
+    state.rename(state.with_name("gone"))
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "state" and "fluidhook init" in way_out and str(state) in text
+
+
+def read_only(world):
+    """A folder that cannot be written, and one without room."""
+    world.install()
+    (world.site.state / "journal").chmod(0o500)
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "write" and "journal: Permission denied" in text and "503" in way_out, text
+    (world.site.state / "journal").chmod(0o700)
+    world.site.write_conf(world.site.conf_text().replace("min_free = 1M", "min_free = 900000G"))
+    ((check, _, way_out),) = world.check()[0]
+    assert check == "disk" and "503" in way_out
+
+
+def damaged_records(world):
+    """Each damaged record is named."""
+    world.install()
+    folder = world.site.state / "installations"
+    for name in ("dri_a", "dri_b"):
+        world.site.write(folder / f"{name}.json", '{"status":')
+    bad = world.check()[0]
+    assert [check for check, *_ in bad] == ["record", "record"], bad
+    assert {text.split(": ")[0].rsplit("/", 1)[1] for _, text, _ in bad} == {"dri_a.json", "dri_b.json"}
+
+
+def secrets(world):
+    """Secrets that are missing, open to others, or none at all."""
+    file = world.site.secrets_file(world.site.droplets[0])
+    file.chmod(0o604)
+    ((check, text, _),) = world.check()[0]
+    assert check == "secrets" and "open to other users" in text
+    world.site.write(file, "# nothing\n")
+    ((check, text, way_out),) = world.check()[0]
+    assert "no secret" in text and "fluidhook register" in way_out
+    file.unlink()
+    ((check, text, _),) = world.check()[0]
+    assert str(file) in text and "No such file" in text
+    world.site.write_conf("state_dir = state\n")
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "secrets" and "[droplet]" in way_out
+
+
+def company_token(world):
+    """The company's token may be missing, but not open to others."""
+    world.site.write_conf(world.site.conf_text() + "[fluid]\ncompany_token = company.token\n")
+    assert world.check()[0] == []
+    world.site.write(world.site.dir / "company.token", fluid.credential("C-"), 0o644)
+    ((check, text, _),) = world.check()[0]
+    assert check == "company token" and "company.token" in text
+    (world.site.dir / "company.token").chmod(0o600)
+    assert world.check()[0] == []
+    world.site.write_conf(world.site.conf_text() + "[fluid]\nca_file = nothing.pem\n")
+    ((check, text, _),) = world.check()[0]
+    assert check == "ca_file" and "nothing.pem" in text
+
+
+def hooks(world):
+    """Hooks: misspelled, not executable, without interpreter, dangling, open to others."""
+    for name in ("order.created", "any", "subscription", "fluidhook.install_failed", "pallet.moved"):
+        world.hook(name)
+    world.hook("README", "Our hooks\n", 0o644)
+    world.hook(".old", mode=0o644)
+    bad, said = world.check()
+    assert bad == [], bad
+    (text,) = [s["text"] for s in said if s["check"] == "hooks"]
+    assert "pallet.moved (not an event that fluidhook knows)" in text and "README" not in text
+    for name, meant in (("order.create", "order.created"), ("orders", "order"), ("Any", "any"),
+                        ("droplet.instaled", "droplet.installed")):
+        path = world.hook(name)
+        ((check, text, way_out),) = world.check()[0]
+        assert check == "hooks" and text.startswith(f"{path}: ") and way_out == f"Did you mean {meant}?"
+        path.unlink()
+    path = world.hook("order.created", mode=0o644)
+    ((_, text, way_out),) = world.check()[0]
+    assert "cannot execute" in text and way_out == "chmod +x it."
+    path = world.hook("order.created", "#!/usr/bin/no-such-php\n")
+    ((_, text, way_out),) = world.check()[0]
+    assert "interpreter" in text and "/usr/bin/no-such-php" in way_out
+    path = world.hook("order.created", mode=0o757)
+    ((_, text, _),) = world.check()[0]
+    assert "somebody else can change it" in text
+    path.unlink()
+    path.symlink_to("nowhere")
+    ((_, text, _),) = world.check()[0]
+    assert "No such file" in text
+    path.unlink()
+    world.hooks.chmod(0o777)
+    ((_, text, _),) = world.check()[0]
+    assert "somebody else can change what is in it" in text
+
+
+def no_worker(world):
+    """Installs that wait, and nobody at work."""
+    company = Company(world.site.droplets[0])
+    body = company.install_v2()
+    headers = fluid.signed(world.site.droplets[0].secret, body)
+    assert world.front.send(Request(headers=headers, body=body)).status == 202
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "worker" and "1 installation waits" in text and "fluidhook work" in way_out
+
+
+def as_root(world):
+    """Run as root it looks with the eyes of the receiver's user, and says so where that is another."""
+    if os.geteuid() != 0:
+        raise tap.Skip("needs root")
+    file = world.site.secrets_file(world.site.droplets[0])
+    os.chown(file, 0, 0)
+    file.chmod(0o600)
+    done = subprocess.run([world.command.program, "-c", world.site.conf, "check", "--json"], text=True,
+                          env=process.environment(), capture_output=True, check=False, timeout=60)
+    bad = [s for s in map(json.loads, done.stdout.splitlines()) if not s["ok"]]
+    assert done.returncode == 1 and [s["check"] for s in bad] == ["secrets"], done
+    assert "Permission denied" in bad[0]["text"]
+    os.chown(world.site.state, 0, 0)
+    world.site.state.chmod(0o700)
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "state" and "belongs to root" in text and "sudo -u root" in way_out
+
+
+def several_droplets(world):
+    """Each droplet's secrets are looked at."""
+    first, second = world.site.droplets
+    world.site.secrets_file(second).unlink()
+    ((check, text, _),) = world.check()[0]
+    assert check == "secrets" and text.startswith("shipping: "), text
+    assert first.name == "reports"
+
+
+tap.run([with_world(function) for function in (
+    in_order, configuration, state_directory, read_only, damaged_records, secrets, company_token, hooks,
+    no_worker, as_root)] + [
+    with_world(several_droplets, droplets=[Droplet("reports"), Droplet("shipping")])])

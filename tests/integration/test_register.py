@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+"""register: what Fluid is told, when, and what becomes of it when it is cut short; and the whole way
+from a company's token to a call of the API as one of its installations."""
+
+import hashlib
+import json
+
+from harness import fluid, tap
+from harness.command import Command
+from harness.fluid import Company, Droplet
+from harness.site import Site
+from harness.web import Request
+from harness.webservers import Nginx, find
+from standin import Company as FluidCompany
+from standin import StandIn
+
+URL = "https://hooks.example.com/webhook"
+EVENTS = ["droplet.installed", "droplet.uninstalled"]
+LISTING = "GET /api/webhooks?page=1&per_page=100"
+
+
+class World:
+    """A stand-in for Fluid, a site without any secret, and the command."""
+
+    def __init__(self, droplets=None, **fields):
+        self.token = fluid.credential("C-")
+        self.fluid = FluidCompany(company_token=self.token, allow_http=True)
+        self.standin = StandIn(company=self.fluid, **fields).start()
+        self.site = Site(droplets=droplets or [Droplet(n_secrets=0)])
+        self.site.write(self.site.dir / "company.token", self.token + "\n")
+        self.site.write_conf(self.site.conf_text() + f"""
+[fluid]
+api = {self.standin.url}
+webhooks = {self.standin.url}/api/webhooks {self.standin.url}/api/company/webhooks
+company_token = company.token
+timeout = 5
+""")
+        self.command = Command(self.site)
+
+    def secrets(self, droplet=None):
+        text = self.site.secrets_file(droplet or self.site.droplets[0]).read_text()
+        return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+    def webhooks(self):
+        return [(f"{w['resource']}.{w['event']}", w["url"], w["auth_token"], w["active"])
+                for w in self.fluid.webhooks]
+
+    def bodies(self):
+        return [r.json() for r in self.standin.requests if r.method in ("POST", "PUT")]
+
+    def close(self):
+        self.standin.stop()
+        said = "".join(self.command.said) + self.site.log_text()
+        for secret in fluid.CREDENTIALS | set(self.secrets()):
+            assert secret not in said, f"{secret} was shown"
+        self.site.close()
+
+
+def with_world(function, **fields):
+    def run():
+        world = World(**fields)
+        try:
+            function(world)
+        finally:
+            world.close()
+    return run
+
+
+def first(world):
+    """A fresh secret is live before Fluid hears of it, and Fluid gets what the guide says."""
+    file = world.site.secrets_file(world.site.droplets[0])
+    on_disk = []
+    handle = world.standin.handle
+
+    def look(request):
+        if request.method == "POST":
+            on_disk.append(file.read_text())
+        return handle(request)
+
+    world.standin.handle = look
+    printed = world.command.ok("register", URL)
+    (secret,) = world.secrets()
+    assert len(secret) > 40 and all(secret in text for text in on_disk) and len(on_disk) == 2
+    assert world.webhooks() == [(event, URL, secret, True) for event in EVENTS]
+    assert world.standin.calls() == [LISTING] + 2 * ["POST /api/webhooks"]
+    assert world.bodies() == [{"webhook": {
+        "resource": "droplet", "event": event, "url": URL, "active": True, "http_method": "post",
+        "auth_token": secret}} for event in ("installed", "uninstalled")]
+    fingerprint = hashlib.sha256(secret.encode()).hexdigest()[:12]
+    assert fingerprint in printed and all(event in printed for event in EVENTS)
+    assert (file.stat().st_mode & 0o777) == 0o600, "the file keeps its mode"
+
+
+def again(world):
+    """A second run changes nothing, and makes nothing twice."""
+    world.command.ok("register", URL)
+    before, secrets = world.webhooks(), world.secrets()
+    world.standin.forget()
+    said = json.loads(world.command.ok("register", URL, "--json"))
+    assert world.webhooks() == before and world.secrets() == secrets
+    assert not world.bodies(), world.standin.calls()
+    assert [w["done"] for w in said["webhooks"]] == ["kept", "kept"] and not said["secret"]["fresh"]
+    assert [w["event"] for w in said["webhooks"]] == EVENTS
+    assert said["webhooks"][0]["id"] == world.fluid.webhooks[0]["id"]
+    world.fluid.webhooks[1]["active"] = False
+    world.command.ok("register", URL)
+    assert world.webhooks() == before and len(world.bodies()) == 1, "it is made active again"
+
+
+def cut_short(world):
+    """Where the second subscription fails, it is said what exists; the next run completes it."""
+    world.standin.fail(method="POST", skip=1, status=422,
+                       body={"error_message": "Invalid", "errors": {"url": ["must be https"]}})
+    _, err = world.command.fails(1, "register", URL)
+    assert "fluid: 422: url: must be https" in err, err
+    assert "droplet.installed is registered (webhook 4300000001)" in err, err
+    assert "droplet.uninstalled is not registered: run the same command again" in err, err
+    (secret,) = world.secrets()
+    world.standin.forget()
+    world.command.ok("register", URL)
+    assert world.secrets() == [secret], "no other secret is needed"
+    assert world.webhooks() == [(event, URL, secret, True) for event in EVENTS]
+    assert len(world.bodies()) == 1
+
+
+def lost_answer(world):
+    """A subscription whose answer is lost is not made twice."""
+    world.standin.fail("close", method="POST", skip=1, done=True)
+    _, err = world.command.fails(1, "register", URL)
+    assert "droplet.uninstalled may be registered or not: run the same command" in err, err
+    assert world.standin.calls().count("POST /api/webhooks") == 2
+    world.command.ok("register", URL)
+    assert [event for event, *_ in world.webhooks()] == EVENTS
+
+
+def refused_token(world):
+    """What can be known before anything is changed is known then."""
+    world.fluid.company_token = "another"
+    _, err = world.command.fails(1, "register", URL)
+    assert "fluid: 401" in err and "company.token" in err, err
+    assert world.secrets() == [] and not world.bodies()
+    world.standin.stop()
+    _, err = world.command.fails(1, "register", URL)
+    assert world.secrets() == [] and len(err.splitlines()) == 1, err
+
+
+def nothing_registered(world):
+    """Where the first one fails, the fresh secret is told of."""
+    world.standin.fail(method="POST", shape="422_object", times=1)
+    _, err = world.command.fails(1, "register", URL)
+    (secret,) = world.secrets()
+    assert hashlib.sha256(secret.encode()).hexdigest()[:12] in err, err
+    assert "droplet.installed is not registered" in err and "secret retire" in err, err
+
+
+def foreign(world):
+    """Webhooks of another address or of an installation stay; ones without our secret are mended."""
+    other = "https://other.example.com/webhook"
+    make = world.fluid.create_webhook
+    make(None, {"webhook": {"resource": "droplet", "event": "installed", "url": other}})
+    installation = world.fluid.install("dri_x")
+    make(installation, {"webhook": {"resource": "droplet", "event": "installed", "url": URL}})
+    make(None, {"webhook": {"resource": "droplet", "event": "uninstalled", "url": URL,
+                            "active": False, "auth_token": "unknown-here"}})
+    done = world.command.run("register", URL)
+    assert done.returncode == 0, done.stderr
+    assert f"webhook 4300000001 sends droplet.installed to {other}" in done.stderr, done.stderr
+    (secret,) = world.secrets()
+    assert world.webhooks() == [("droplet.installed", other, None, True),
+                                ("droplet.installed", URL, None, True),
+                                ("droplet.uninstalled", URL, secret, True),
+                                ("droplet.installed", URL, secret, True)]
+    assert "updated  webhook 4300000003" in done.stdout, done.stdout
+
+
+def new_secret(world):
+    """--new-secret changes the secret of both; the old one stays live."""
+    world.command.ok("register", URL)
+    (old,) = world.secrets()
+    world.command.ok("register", URL, "--new-secret")
+    assert world.secrets()[1:] == [old] and world.secrets()[0] != old
+    assert world.webhooks() == [(event, URL, world.secrets()[0], True) for event in EVENTS]
+
+
+def which_droplet():
+    """With several droplets the one that is meant has to be said, and only its file changes."""
+    world = World(droplets=[Droplet("reports", n_secrets=0), Droplet("shipping", n_secrets=0)])
+    try:
+        _, err = world.command.fails(2, "register", URL)
+        assert "--droplet" in err and not world.standin.requests
+        _, err = world.command.fails(2, "register", URL, "--droplet", "none")
+        assert "[droplet none]" in err, err
+        world.command.ok("register", URL, "--droplet", "shipping")
+        reports, shipping = world.site.droplets
+        assert world.secrets(reports) == [] and len(world.secrets(shipping)) == 1
+    finally:
+        world.close()
+
+
+def bad_address(world):
+    """An address that Fluid cannot use is refused before anything happens."""
+    for url in ("http://hooks.example.com/webhook", "hooks.example.com", "ftp://x/", ""):
+        world.command.fails(2, "register", url)
+    world.command.fails(2, "register")
+    assert not world.standin.requests and world.secrets() == []
+
+
+def read_only(world):
+    """Where the secret cannot be stored, Fluid is not told of any."""
+    file = world.site.secrets_file(world.site.droplets[0])
+    mode = file.stat().st_mode
+    file.chmod(0o644)
+    _, err = world.command.fails(1, "register", URL)
+    assert str(file) in err and not world.bodies(), err
+    file.chmod(mode)
+
+
+def whole_way(world):
+    """register, a delivery signed with the secret it chose, list, show, token, and a call with that."""
+    if not find("nginx"):
+        raise tap.Skip("nginx is missing")
+    front, site, command = Nginx(), world.site, world.command
+    front.start(site)
+    try:
+        url = f"http://127.0.0.1:{front.port}/webhook"
+        command.ok("register", url)
+        droplet = site.droplets[0]
+        company = Company(droplet)
+        world.fluid.install(company.dri, droplet.uuid, company.id, company.shop, company.dit,
+                            company.wvt)
+        auth = {w["auth_token"] for w in world.fluid.webhooks}
+        (secret,) = auth
+        body = company.install()
+        answer = front.send(Request(headers=fluid.signed(secret, body, shop=company.shop), body=body))
+        assert answer.status == 200, answer
+        assert company.dri in command.ok("list")
+        (listed,) = [json.loads(line) for line in command.ok("list", "--json").splitlines()]
+        assert (listed["installation"], listed["status"]) == (company.dri, "active")
+        assert company.name in command.ok("show", company.shop)
+        assert "droplet.installed" in command.ok("deliveries")
+        assert command.ok("check").count("\u2713") > 5
+        token = command.ok("token", company.dri)
+        command.said.pop()
+        assert token == company.dit + "\n"
+        world.standin.forget()
+        said = json.loads(command.ok("api", "GET", "/api/products?page=2", "--installation",
+                                     company.dri))
+        assert said["as"] == company.dri and said["query"] == {"page": "2"}
+        (request,) = world.standin.requests
+        assert request.header("Authorization") == f"Bearer {company.dit}"
+        assert request.header("User-Agent").startswith("fluidhook/")
+    finally:
+        front.stop()
+
+
+tap.run([tap.Test(function.__doc__, function if function is which_droplet else with_world(function))
+         for function in (first, again, cut_short, lost_answer, refused_token, nothing_registered,
+                          foreign, new_secret, which_droplet, bad_address, read_only, whole_way)])
