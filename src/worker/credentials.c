@@ -414,8 +414,8 @@ try_marker(void *user, const char *record)
 		return (0);
 	}
 	if (p->subscriptions)
-		outcome = subscribe_record(p->c->conf, p->c->transport, p->c->state, record) ? LATER :
-		    SETTLED;
+		outcome = subscribe_record(p->c->conf, p->c->transport, p->c->state, record) == -1 ?
+		    LATER : SETTLED;
 	else
 		outcome = settle_record(p->c, record);
 	if (outcome == LATER) {

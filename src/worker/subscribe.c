@@ -165,7 +165,7 @@ subscribe_record(const struct conf *conf, struct transport *t, struct state *s, 
 		log_line(LOG_LEVEL_ERROR, "subscriptions not made", "installation", record, "why",
 		    e.text, NULL);
 		if (e.failure == FLUID_REFUSED)
-			result = 0;
+			result = 1;
 	} else {
 		log_line(LOG_LEVEL_INFO, "subscribed", "installation", record, NULL);
 	}

@@ -16,7 +16,8 @@ void subscribe_want(const struct conf *conf, int markers, const char *record);
 /**
  * Make the subscriptions that are missing at Fluid, and keep the webhooks' ids in the record. Looks at
  * what is there first, so doing it again makes none twice.
- * Returns 0 when all are there, or when it makes no sense to try again (logged); -1 to try later.
+ * Returns 0 when all are there, or none is wanted any more; -1 to try later (logged); 1 when Fluid
+ * refuses, so that it makes no sense to try again (logged).
  */
 int subscribe_record(const struct conf *conf, struct transport *t, struct state *s, const char *record);
 
