@@ -275,6 +275,19 @@ day_of(const char *uuid, int64_t days, char day[TIMEFMT_DAY_SIZE])
 	return (true);
 }
 
+/* Text of several lines, as cli_print_text() prints one. */
+static void
+print_lines(const char *text, size_t len)
+{
+	const char *end;
+
+	for (; (end = memchr(text, '\n', len)) != NULL; len -= (size_t)(end + 1 - text), text = end + 1) {
+		cli_print_text(stdout, text, (size_t)(end - text));
+		putchar('\n');
+	}
+	cli_print_text(stdout, text, len);
+}
+
 /* The body as it may be shown: of what carries credentials, all but these. */
 static int
 show(const struct entry *e, bool json)
@@ -296,7 +309,7 @@ show(const struct entry *e, bool json)
 		printf("\n%-14s%s%s%s\n%-14s%zu bytes\n\n", "Verified by",
 		    e->verified_by ? e->verified_by : "-", e->key ? " of the " : "",
 		    e->key ? e->key : "", "Body", e->body_len);
-		fwrite(body.data, 1, body.len, stdout);
+		print_lines(body.data, body.len);
 	}
 	buf_wipe(&body);
 	return (status);

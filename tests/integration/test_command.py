@@ -110,6 +110,15 @@ def queries(place):
     assert place.run("delivery", "01a20b4e-0000-7000-8000-000000000000").returncode == 1
 
 
+def terminals(place):
+    """What a body says does nothing to a terminal."""
+    file = place.folder / "odd.json"
+    file.write_text('{"resource":"order","event":"created","order":{"note":"\\u009b31m\x9b5m\\u001b[2J"}}')
+    shown = place.ok("delivery", place.deliver(file)["delivery"])
+    assert "\x9b" not in shown and "\x1b" not in shown, shown
+    assert r'"note": "\x9b31m\x9b5m\u001B[2J"' in shown, shown
+
+
 def damaged(place):
     """A damaged record is named, and the rest is listed all the same."""
     place.deliver(SAMPLE)
@@ -164,4 +173,4 @@ def usage(place):
 
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__.split(".")[0].replace("#", ""), with_place(function)) for function in
-             (init_keeps, secrets, queries, damaged, hooks, prune_keeps, usage)])
+             (init_keeps, secrets, queries, terminals, damaged, hooks, prune_keeps, usage)])
