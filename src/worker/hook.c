@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -16,20 +17,20 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "store/durable.h"
 
 enum {
 	LOG_LINES_MAX = 200,	/* of one run; the rest is read and dropped */
 	LOG_LINE_MAX = 240,	/* bytes of a line */
 	ENV_MAX = 12,
+	KILLED_MS = 50,		/* how often one that was killed is looked at, where nothing tells */
 };
 
 struct hook {
 	pid_t pid;		/* 0: it has ended */
 	int pid_fd;		/* readable when it has */
-	int in, out;		/* our ends; -1: closed */
+	int out;		/* our end of its output; -1: closed */
 	int exec_errno;		/* why it could not be executed; 0: it was */
-	struct buf body;
-	size_t written;
 	struct buf line;	/* of its output, not ended yet */
 	unsigned lines;
 	char name[128];		/* for the log: the program's */
@@ -77,8 +78,11 @@ hook_find(const char *hooks, const char *event, char *out, size_t size)
 	return (0);
 }
 
-/* The environment that contract section 6 lists, and nothing else. The strings are never freed. */
-static void
+/*
+ * The environment that contract section 6 lists, and nothing else. The strings are for free(), whatever
+ * comes of it. Returns 0, or -1 with errno ENOMEM.
+ */
+static int
 make_env(char **env, const struct hook_call *call)
 {
 	const struct passwd *pw = getpwuid(geteuid());
@@ -98,13 +102,36 @@ make_env(char **env, const struct hook_call *call)
 		{ "FLUIDHOOK_ATTEMPT", attempt },
 		{ "FLUIDHOOK_CONF", call->conf },
 	};
-	size_t n = 0;
 
 	snprintf(attempt, sizeof(attempt), "%u", call->attempt);
 	for (size_t i = 0; i < sizeof(vars) / sizeof(vars[0]); i++)
-		if (asprintf(&env[n], "%s=%s", vars[i].name, vars[i].value) != -1)
-			n++;
-	env[n] = NULL;
+		if (asprintf(&env[i], "%s=%s", vars[i].name, vars[i].value) == -1) {
+			env[i] = NULL;
+			errno = ENOMEM;
+			return (-1);
+		}
+	return (0);
+}
+
+/*
+ * The body as a file in memory that nobody can change, read from its start. A pipe would need us to
+ * write while the hook reads, and if we were killed would give it half a body that looks whole.
+ * Returns a descriptor, or -1 with errno set.
+ */
+static int
+make_input(const struct hook_call *call)
+{
+	int fd = memfd_create("delivery", MFD_CLOEXEC | MFD_ALLOW_SEALING), saved;
+
+	if (fd == -1)
+		return (-1);
+	if (write_all(fd, call->body, call->body_len) == 0 && lseek(fd, 0, SEEK_SET) == 0 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+		return (fd);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return (-1);
 }
 
 /* In the new process: become the hook, or tell through `report` why not. */
@@ -120,7 +147,7 @@ be_hook(const struct hook_call *call, char **env, int in, int out, int report)
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* Standard descriptors that were closed have made the pipes' numbers small. */
+	/* Standard descriptors that were closed have made these numbers small. */
 	if ((in = fcntl(in, F_DUPFD_CLOEXEC, 10)) == -1 || (out = fcntl(out, F_DUPFD_CLOEXEC, 10)) == -1 ||
 	    (report = fcntl(report, F_DUPFD_CLOEXEC, 10)) == -1 || dup2(in, 0) == -1 ||
 	    dup2(out, 1) == -1 || dup2(out, 2) == -1 || chdir("/") == -1)
@@ -138,47 +165,46 @@ fail:
 }
 
 static void
-close_pair(int *fds)
+close_fd(int *fd)
 {
-	for (int i = 0; i < 2; i++)
-		if (fds[i] != -1)
-			close(fds[i]);
+	int saved = errno;
+
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+	errno = saved;
 }
 
 /* Make the process. Returns 0, or -1 with errno set. */
 static int
 spawn(struct hook *h, const struct hook_call *call)
 {
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, report[2] = { -1, -1 };
+	int in = make_input(call), out[2] = { -1, -1 }, report[2] = { -1, -1 };
 	char *env[ENV_MAX] = { NULL };
-	int result = -1, saved;
+	int result = -1;
 
-	make_env(env, call);
-	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC))
-		goto done;
-	if (fcntl(in[1], F_SETFL, O_NONBLOCK) || fcntl(out[0], F_SETFL, O_NONBLOCK))
+	if (in == -1 || make_env(env, call) || pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) ||
+	    fcntl(out[0], F_SETFL, O_NONBLOCK))
 		goto done;
 	if ((h->pid = fork()) == -1)
 		goto done;
 	if (h->pid == 0)
-		be_hook(call, env, in[0], out[1], report[1]);
-	close(report[1]);
-	report[1] = -1;
+		be_hook(call, env, in, out[1], report[1]);
+	close_fd(&report[1]);
 	/* Ends when the program runs, or says why it does not. */
 	if (read(report[0], &h->exec_errno, sizeof(h->exec_errno)) != (ssize_t)sizeof(int))
 		h->exec_errno = 0;
-	h->in = in[1];
 	h->out = out[0];
-	in[1] = out[0] = -1;
+	out[0] = -1;
 	result = 0;
 done:
-	saved = errno;
-	close_pair(in);
-	close_pair(out);
-	close_pair(report);
+	close_fd(&in);
+	for (int i = 0; i < 2; i++) {
+		close_fd(&out[i]);
+		close_fd(&report[i]);
+	}
 	for (size_t i = 0; env[i]; i++)
 		free(env[i]);
-	errno = saved;
 	return (result);
 }
 
@@ -190,12 +216,11 @@ hook_start(const struct hook_call *call, unsigned timeout)
 
 	if (h == NULL)
 		return (NULL);
-	h->in = h->out = h->pid_fd = -1;
+	h->out = h->pid_fd = -1;
 	snprintf(h->name, sizeof(h->name), "%s", name ? name + 1 : call->path);
 	snprintf(h->delivery, sizeof(h->delivery), "%s", call->delivery);
-	buf_add(&h->body, call->body, call->body_len);
 	h->deadline = now_ms() + (int64_t)timeout * 1000;
-	if (h->body.failed || spawn(h, call)) {
+	if (spawn(h, call)) {
 		h->pid = 0;
 		hook_free(h);
 		return (NULL);
@@ -207,36 +232,14 @@ hook_start(const struct hook_call *call, unsigned timeout)
 int
 hook_poll(const struct hook *h, struct pollfd *fds)
 {
-	int64_t left = h->deadline - now_ms();
+	int64_t left = h->timed_out ? KILLED_MS : h->deadline - now_ms();
 
-	fds[0] = (struct pollfd){ .fd = h->in, .events = POLLOUT };
-	fds[1] = (struct pollfd){ .fd = h->out, .events = POLLIN };
-	fds[2] = (struct pollfd){ .fd = h->pid_fd, .events = POLLIN };
+	fds[0] = (struct pollfd){ .fd = h->out, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = h->pid_fd, .events = POLLIN };
 	/* Without a pidfd (an old kernel): look now and then. */
-	if (h->pid_fd == -1 && left > 50)
-		left = 50;
+	if (h->pid_fd == -1 && left > KILLED_MS)
+		left = KILLED_MS;
 	return (left < 0 ? 0 : (int)left);
-}
-
-static void
-close_fd(int *fd)
-{
-	if (*fd != -1)
-		close(*fd);
-	*fd = -1;
-}
-
-/* A hook need not read its input: that is no failure. */
-static void
-write_body(struct hook *h)
-{
-	ssize_t n = 0;
-
-	while (h->written < h->body.len && (n = write(h->in, h->body.data + h->written,
-	    h->body.len - h->written)) > 0)
-		h->written += (size_t)n;
-	if (h->written == h->body.len || (n == -1 && errno != EAGAIN && errno != EINTR))
-		close_fd(&h->in);
 }
 
 static void
@@ -282,7 +285,6 @@ end(struct hook *h)
 	read_output(h);
 	if (h->line.len)
 		log_output(h);
-	close_fd(&h->in);
 	close_fd(&h->out);
 	close_fd(&h->pid_fd);
 }
@@ -292,16 +294,14 @@ hook_step(struct hook *h, const struct pollfd *fds)
 {
 	if (h->pid == 0)
 		return (true);
-	if (h->in != -1 && fds[0].revents)
-		write_body(h);
-	if (h->out != -1 && fds[1].revents)
+	if (h->out != -1 && fds[0].revents)
 		read_output(h);
 	if (!h->timed_out && now_ms() >= h->deadline) {
 		h->timed_out = true;
 		kill(-h->pid, SIGKILL);
 		kill(h->pid, SIGKILL);
 	}
-	if (waitpid(h->pid, &h->status, h->timed_out ? 0 : WNOHANG) != h->pid)
+	if (waitpid(h->pid, &h->status, WNOHANG) != h->pid)
 		return (false);
 	end(h);
 	return (true);
@@ -334,10 +334,8 @@ hook_free(struct hook *h)
 		kill(h->pid, SIGKILL);
 		waitpid(h->pid, NULL, 0);
 	}
-	close_fd(&h->in);
 	close_fd(&h->out);
 	close_fd(&h->pid_fd);
-	buf_wipe(&h->body);
 	buf_free(&h->line);
 	free(h);
 	errno = saved;

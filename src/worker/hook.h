@@ -8,7 +8,7 @@
 
 /* Running people's programs (contract section 6). */
 
-/* What a hook is told. The strings are the caller's, and outlive hook_start() only as said there. */
+/* What a hook is told. The strings are the caller's; none is kept. */
 struct hook_call {
 	const char *path;		/* of the program */
 	const char *event;
@@ -18,7 +18,7 @@ struct hook_call {
 	const char *received_at;
 	unsigned attempt;		/* from 1 */
 	const char *conf;		/* the configuration file, absolute */
-	const char *body;		/* copied */
+	const char *body;
 	size_t body_len;
 };
 
@@ -38,7 +38,7 @@ struct hook;
  */
 struct hook *hook_start(const struct hook_call *call, unsigned timeout);
 
-enum { HOOK_POLL_FDS = 3 };
+enum { HOOK_POLL_FDS = 2 };
 
 /** What to wait for: HOOK_POLL_FDS entries. Returns the milliseconds until its time is up. */
 int hook_poll(const struct hook *h, struct pollfd *fds);

@@ -1,0 +1,240 @@
+"""A place where the worker runs hooks: a site with a hooks folder, the command, a journal to write to."""
+
+import contextlib
+import datetime
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from . import process
+from .fluid import Company, Droplet, encode, signed
+from .fronts import Cgi
+from .site import BUILD, Site
+from .web import Request
+
+COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
+SANITIZED = b"__asan_init" in COMMAND.read_bytes()
+JSON_HEADER = [("Content-Type", "application/json")]
+
+
+def delivery_id(milliseconds=None):
+    """A fresh UUIDv7."""
+    when = int(time.time() * 1000) if milliseconds is None else milliseconds
+    digits = f"{when:012x}7{secrets.randbits(12):03x}{secrets.randbits(62) | 1 << 63:016x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def when_text(seconds):
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime(
+        "%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def day_text(seconds):
+    return when_text(seconds)[:10]
+
+
+def journal_line(event, body, installation=None, received=None, delivery=None, shop=None):
+    """A line as the receiver writes it, without its newline. body: bytes."""
+    received = time.time() if received is None else received
+    value = json.loads(body)
+    return json.dumps({
+        "delivery": delivery or delivery_id(int(received * 1000)), "received_at": when_text(received),
+        "event": event, "installation": installation, "fluid_shop": shop, "id": value.get("id"),
+        "identifier": value.get("identifier"), "verified_by": "signature", "key": "droplet",
+        "timestamp": int(received), "signature": "00" * 32, "body": body.decode("utf-8"),
+    }, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def event_body(number, event="order.created", **more):
+    """A business event's body in Fluid's envelope, with this id."""
+    resource, _, verb = event.partition(".")
+    return encode({"id": number, "identifier": f"evt_{number}", "name": f"{resource}_{verb}",
+                   "payload": {"event_name": f"{resource}_{verb}", "resource": resource,
+                               "event": verb, resource: {"id": number}, **more}})
+
+
+class Workplace(Site):
+    """settings: lines for [worker], beside the hooks folder."""
+
+    def __init__(self, head=None, **settings):
+        self.worker_settings = settings
+        self.proc = None
+        super().__init__([Droplet(uuid=False)], **(head or {}))
+        self.hooks = self.dir / "hooks"
+        self.out = self.dir / "out"
+        for folder in (self.hooks, self.out):
+            folder.mkdir()
+            process.give(folder)
+        # A copy, as of the receiver: the build folder may be closed to others.
+        self.command = self.dir / "fluidhook"
+        shutil.copy(COMMAND, self.command)
+        self.command.chmod(0o755)
+        self.cgi = Cgi()
+        self.cgi.start(self)
+
+    def conf_text(self):
+        lines = ["", "[fluid]", "api = http://127.0.0.1:9", "", "[worker]", "hooks = hooks"]
+        lines += [f"{key} = {value}" for key, value in self.worker_settings.items()]
+        return super().conf_text() + "\n".join(lines) + "\n"
+
+    def configure(self, **settings):
+        self.worker_settings.update(settings)
+        self.write_conf()
+
+    # Hooks
+
+    def hook(self, name, text, mode=0o755):
+        """Put a hook in place by rename. text: without #!, a shell script in which $OUT is the folder
+        for what hooks leave behind."""
+        if not text.startswith("#!"):
+            text = f"#!/bin/sh\nOUT={self.out}\n{text}\n"
+        # Not open for writing in this process: a fork elsewhere would make it "text file busy".
+        self.write(self.hooks / name, text, mode)
+
+    def left(self, name):
+        """What hooks wrote into a file of that folder; "" where there is none."""
+        try:
+            return (self.out / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def lines(self, name):
+        """Its whole lines."""
+        text = self.left(name)
+        return text[:text.rfind("\n") + 1].splitlines()
+
+    def touch(self, name):
+        """For hooks that wait for a file."""
+        (self.out / name).touch()
+        process.give(self.out / name)
+
+    # Deliveries
+
+    def deliver(self, body, shop=None):
+        """Through the receiver, signed. Returns the delivery's id."""
+        answer = self.cgi.send(Request(headers=signed(self.droplets[0].secret, body, shop=shop), body=body))
+        assert answer.status == 200, answer.describe() + self.log_tail()
+        return json.loads(answer.body)["delivery"]
+
+    def company(self):
+        """A company that has installed the droplet."""
+        company = Company(self.droplets[0])
+        company.install_delivery = self.deliver(company.install())
+        return company
+
+    def journal_file(self, day=None, number=0):
+        folder = self.state / "journal"
+        for path in (folder,):
+            if not path.is_dir():
+                path.mkdir(mode=0o700)
+                process.give(path)
+        name = day or day_text(time.time())
+        return folder / (f"{name}.{number}.jsonl" if number else f"{name}.jsonl")
+
+    def append(self, lines, path=None, end=b"\n"):
+        """Write lines to a journal file in one write, as the receiver would."""
+        path = path or self.journal_file()
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            data = memoryview(b"\n".join(lines) + end)
+            while data:
+                data = data[os.write(fd, data):]
+        finally:
+            os.close(fd)
+        process.give(path)
+
+    # The command and the worker
+
+    def run(self, *words, status=0, timeout=60):
+        """Run a command to its end; its standard output. Its messages are in `said`."""
+        done = subprocess.run([self.command, "-c", self.conf, *words], env=process.environment(),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/",
+                              errors="replace", timeout=timeout, check=False, **process.identity())
+        self.said = done.stderr
+        with self.log("command.log") as log:
+            log.write(done.stderr.encode())
+        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr[-3000:])
+        return done.stdout
+
+    def once(self, **more):
+        """`work --once`; what it logged."""
+        self.run("work", "--once", **more)
+        return self.said
+
+    def values(self, *words):
+        """What a command says with --json, one value a line."""
+        return [json.loads(line) for line in self.run(*words, "--json").splitlines()]
+
+    def queue(self):
+        return self.values("queue")
+
+    def dead(self):
+        return self.values("queue", "--dead")
+
+    def start(self, log="worker.log", **more):
+        """Start a worker. It runs when this returns."""
+        with self.log(log) as stderr:
+            begun = stderr.tell()
+            self.proc = process.start([self.command, "-c", self.conf, "work"], cwd="/", stderr=stderr,
+                                      stdin=subprocess.DEVNULL, stdout=stderr,
+                                      env=process.environment(), **more)
+        path = self.logs / log
+        process.wait_until(lambda: b"msg=working" in path.read_bytes()[begun:] or
+                           self.proc.poll() is not None, "the worker starts")
+        assert self.proc.poll() is None, self.log_tail()
+        return self.proc
+
+    def stop(self, number=signal.SIGTERM):
+        proc, self.proc = self.proc, None
+        return process.stop(proc, number=number)
+
+    @contextlib.contextmanager
+    def worker(self, **more):
+        """A worker while the block runs, which has to end with status 0 then."""
+        proc = self.start(**more)
+        try:
+            yield proc
+        except BaseException:
+            process.stop(proc, number=signal.SIGKILL)
+            raise
+        assert self.stop() == 0, self.log_tail()
+
+    # The queue's files
+
+    def item_path(self, delivery, folder="waiting"):
+        return self.state / "queue" / folder / f"{delivery}.json"
+
+    def item(self, delivery, folder="waiting"):
+        return json.loads(self.item_path(delivery, folder).read_text(encoding="utf-8"))
+
+    def hurry(self):
+        """Everything that waits is due now. While no worker runs."""
+        for path in (self.state / "queue/waiting").glob("*.json"):
+            value = json.loads(path.read_text(encoding="utf-8"))
+            value["next"] = 0
+            self.write(path, json.dumps(value))
+
+    def position(self):
+        return json.loads((self.state / "queue/position.json").read_text(encoding="utf-8"))
+
+
+def with_place(function, **settings):
+    """A test function that gets a place of its own, removed at its end."""
+    def run():
+        place = Workplace(**settings)
+        try:
+            function(place)
+        except BaseException:
+            from . import tap
+            tap.note(place.log_tail())
+            raise
+        finally:
+            if place.proc and place.proc.poll() is None:
+                process.stop(place.proc, number=signal.SIGKILL)
+            place.close()
+    return run
