@@ -73,34 +73,46 @@ set_add(struct set *s, const unsigned char *key)
 	return (0);
 }
 
-/* One line of a file: a digest in hexadecimal. A crash can leave the last one unfinished. */
+/* Two hexadecimal digits; -1 where they are none. */
 static int
-parse_key(const char *line, unsigned char key[RAN_KEY_LEN])
+parse_byte(const char *s)
 {
-	unsigned byte;
+	static const char digits[] = "0123456789abcdef";
+	const char *high = memchr(digits, s[0], 16), *low = memchr(digits, s[1], 16);
+
+	return (high && low ? (int)((high - digits) << 4 | (low - digits)) : -1);
+}
+
+/* A digest in hexadecimal, at the beginning of RAN_KEY_SIZE - 1 bytes. */
+static int
+parse_key(const char *text, unsigned char key[RAN_KEY_LEN])
+{
+	int byte;
 
 	for (size_t i = 0; i < RAN_KEY_LEN; i++) {
-		if (sscanf(line + 2 * i, "%2x", &byte) != 1)
+		if ((byte = parse_byte(text + 2 * i)) == -1)
 			return (-1);
 		key[i] = (unsigned char)byte;
 	}
 	return (0);
 }
 
+/* Add the digests of a file to the set. What a crash has left unfinished or damaged is passed over. */
 static int
-load_file(struct ran *r, const char *name)
+load_file(const struct ran *r, const char *name, struct set *set)
 {
 	struct buf text = { 0 };
 	unsigned char key[RAN_KEY_LEN];
-	const char *line, *end;
+	const char *line, *stop, *end;
 	int result = 0;
 
 	if (read_whole(r->dir, name, FILE_MAX, &text)) {
 		result = errno == ENOENT ? 0 : -1;
 		goto out;
 	}
-	for (line = text.data; line && (end = strchr(line, '\n')) != NULL; line = end + 1)
-		if (end - line == LINE_LEN - 1 && parse_key(line, key) == 0 && set_add(&r->set, key)) {
+	stop = text.data + text.len;
+	for (line = text.data; (end = memchr(line, '\n', (size_t)(stop - line))) != NULL; line = end + 1)
+		if (end - line == LINE_LEN - 1 && parse_key(line, key) == 0 && set_add(set, key)) {
 			result = -1;
 			break;
 		}
@@ -131,32 +143,55 @@ remove_old(struct ran *r, int64_t now)
 	closedir(folder);
 }
 
-/* Begin a day: read again what the last days have, and drop what is older. */
+/* Open the day's file, behind what a crash may have left unfinished in it. */
+static int
+open_day(struct ran *r, const char *day)
+{
+	int fd = openat(r->dir, day, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int saved;
+
+	if (fd == -1)
+		return (-1);
+	if (fsync(r->dir) || (lseek(fd, 0, SEEK_END) % LINE_LEN != 0 && write_all(fd, "\n", 1))) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return (-1);
+	}
+	if (r->fd != -1)
+		close(r->fd);
+	r->fd = fd;
+	return (0);
+}
+
+/*
+ * Begin a day: read again what the last days have, and drop what is older. Returns 0, or -1 with errno
+ * set and what is in memory as it was.
+ */
 static int
 begin_day(struct ran *r, int64_t now)
 {
 	char day[TIMEFMT_DAY_SIZE];
+	struct set set = { .slots = NULL };
 
-	free(r->set.slots);
-	r->set = (struct set){ .slots = NULL };
-	if (grow(&r->set))
+	if (grow(&set))
 		return (-1);
 	remove_old(r, now);
 	for (int64_t ago = RAN_DAYS; ago >= 0; ago--) {
 		timefmt_day(day, now - ago * SECONDS_A_DAY);
-		if (load_file(r, day))
-			return (-1);
+		if (load_file(r, day, &set))
+			goto err;
 	}
-	if (r->fd != -1)
-		close(r->fd);
-	r->fd = openat(r->dir, day, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (r->fd == -1 || fsync(r->dir))
-		return (-1);
-	/* Behind what a crash may have left unfinished. */
-	if (lseek(r->fd, 0, SEEK_END) % LINE_LEN != 0 && write_all(r->fd, "\n", 1))
-		return (-1);
+	if (open_day(r, day))
+		goto err;
+	free(r->set.slots);
+	r->set = set;
 	memcpy(r->day, day, sizeof(r->day));
 	return (0);
+
+err:
+	free(set.slots);
+	return (-1);
 }
 
 struct ran *
@@ -194,7 +229,7 @@ ran_has(const struct ran *r, const char key[RAN_KEY_SIZE])
 {
 	unsigned char digest[RAN_KEY_LEN];
 
-	return (parse_key(key, digest) == 0 &&
+	return (strlen(key) == RAN_KEY_SIZE - 1 && parse_key(key, digest) == 0 &&
 	    memcmp(slot_of(&r->set, digest), digest, RAN_KEY_LEN) == 0);
 }
 
@@ -204,11 +239,20 @@ ran_add(struct ran *r, const char key[RAN_KEY_SIZE], int64_t now)
 	unsigned char digest[RAN_KEY_LEN];
 	char day[TIMEFMT_DAY_SIZE], line[LINE_LEN + 1];
 
+	if (strlen(key) != RAN_KEY_SIZE - 1 || parse_key(key, digest)) {
+		errno = EINVAL;
+		return (-1);
+	}
+	if (set_add(&r->set, digest))
+		return (-1);
 	timefmt_day(day, now);
 	if (strcmp(day, r->day) != 0 && begin_day(r, now))
 		return (-1);
 	snprintf(line, sizeof(line), "%s\n", key);
-	if (parse_key(key, digest) || write_all(r->fd, line, strlen(line)) || fdatasync(r->fd))
+	if (write_all(r->fd, line, LINE_LEN) || fdatasync(r->fd)) {
+		/* A part of it may be there: the next one looks at the file anew. */
+		*r->day = '\0';
 		return (-1);
+	}
 	return (set_add(&r->set, digest));
 }

@@ -21,7 +21,7 @@ void ran_close(struct ran *r);
 
 bool ran_has(const struct ran *r, const char key[RAN_KEY_SIZE]);
 
-/** Add a digest, durably. now: unix seconds. Returns 0, or -1 with errno set. */
+/** Add a digest, durably. now: unix seconds. Returns 0, or -1 with errno set: it may be forgotten then. */
 int ran_add(struct ran *r, const char key[RAN_KEY_SIZE], int64_t now);
 
 #endif
