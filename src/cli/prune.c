@@ -53,18 +53,24 @@ keep_installation(void *user, const char *record)
 	return (0);
 }
 
+/* What waits, or was given up. Where a file of these cannot be read, nothing can be said to be done. */
 static int
 keep_items(struct pruning *p, struct queue *q, bool dead)
 {
 	struct queue_item *items;
-	unsigned n;
+	unsigned n, damaged;
 
-	if ((items = queue_items(q, dead, &n)) == NULL && n)
+	if ((items = queue_items(q, dead, &n, &damaged)) == NULL && n)
 		return (-1);
 	for (unsigned i = 0; i < n; i++)
 		keep_from(p, items[i].place.name);
 	free(items);
-	return (0);
+	if (damaged == 0)
+		return (0);
+	cli_fail("%s/queue/%s holds damaged files: mend or remove them first", p->state->path,
+	    dead ? "dead" : "waiting");
+	p->failed = true;
+	return (-1);
 }
 
 /* How far the worker has read this file; -1 where its position does not name it. */
@@ -90,14 +96,20 @@ keep_unread(struct pruning *p, struct queue *q)
 	unsigned n_at;
 	size_t n;
 
-	if ((at = queue_position(q, &n_at)) == NULL)
+	if ((at = queue_position(q, &n_at)) == NULL) {
+		if (n_at && errno == EBADMSG) {
+			cli_fail("%s/queue/position.json is damaged: the worker begins a new one",
+			    p->state->path);
+			p->failed = true;
+		}
 		return (n_at ? -1 : 0);
+	}
 	if ((names = journal_files(p->state->journal, &n)) == NULL) {
 		free(at);
 		return (-1);
 	}
-	for (size_t i = 0; n_at && i < n; i++)
-		if (journal_file_compare(names[i], at[0].name) >= 0 &&
+	for (size_t i = 0; i < n; i++)
+		if ((n_at == 0 || journal_file_compare(names[i], at[0].name) >= 0) &&
 		    fstatat(p->state->journal, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    offset_of(at, n_at, names[i]) < (int64_t)st.st_size)
 			keep_from(p, names[i]);
@@ -106,14 +118,19 @@ keep_unread(struct pruning *p, struct queue *q)
 	return (0);
 }
 
-/* Keep what waits for its hook, was given up, or has not been looked at by the worker. */
+/*
+ * Keep what waits for its hook, was given up, or has not been looked at by the worker. A delivery goes
+ * from the journal to those that wait, from there to the dead, and back: looked for in this order it is
+ * found, also when it moves meanwhile.
+ */
 static int
 keep_undelivered(struct pruning *p)
 {
 	struct queue *q = queue_open(p->state->queue, false);
 	int result = -1;
 
-	if (q == NULL || keep_items(p, q, false) || keep_items(p, q, true) || keep_unread(p, q))
+	if (q == NULL || keep_unread(p, q) || keep_items(p, q, false) || keep_items(p, q, true) ||
+	    keep_items(p, q, false))
 		goto out;
 	if (index_each(p->state->queue, "pending", 0, keep_installation, p) ||
 	    index_each(p->state->queue, "unconfirmed", 0, keep_installation, p) || p->failed)

@@ -99,14 +99,14 @@ run_queue(const struct cli *c, const struct command *self, int argc, char **argv
 	};
 	struct queue_item *items = NULL;
 	struct opened o;
-	unsigned n = 0;
+	unsigned n = 0, damaged;
 	int status;
 
 	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
 		return (status);
 	if ((status = open_queue(&o, c)) != CLI_DONE)
 		goto out;
-	if ((items = queue_items(o.queue, dead, &n)) == NULL && n) {
+	if ((items = queue_items(o.queue, dead, &n, &damaged)) == NULL && n) {
 		status = cli_fail("%s/queue: %s", o.state->path, strerror(errno));
 		goto out;
 	}
@@ -114,8 +114,10 @@ run_queue(const struct cli *c, const struct command *self, int argc, char **argv
 		print_json(&items[i], dead);
 	if (!json && n)
 		print_table(items, n, dead);
-	else if (!json)
+	else if (!json && !damaged)
 		fputs(dead ? "Nothing was given up.\n" : "Nothing waits.\n", stderr);
+	if (damaged)
+		status = CLI_FAILED;
 out:
 	free(items);
 	close_queue(&o);
@@ -151,7 +153,7 @@ run_retry(const struct cli *c, const struct command *self, int argc, char **argv
 	};
 	struct queue_item *items = NULL;
 	struct opened o;
-	unsigned n = 0;
+	unsigned n = 0, damaged;
 	int status, words;
 
 	if ((words = cli_parse(self, argc, argv, options, 0, 1, &status)) == -1)
@@ -160,7 +162,7 @@ run_retry(const struct cli *c, const struct command *self, int argc, char **argv
 		return (cli_misuse(self, "name one delivery, or --all"));
 	if ((status = open_queue(&o, c)) != CLI_DONE)
 		goto out;
-	if ((items = queue_items(o.queue, true, &n)) == NULL && n) {
+	if ((items = queue_items(o.queue, true, &n, &damaged)) == NULL && n) {
 		status = cli_fail("%s/queue: %s", o.state->path, strerror(errno));
 		goto out;
 	}
@@ -170,6 +172,8 @@ run_retry(const struct cli *c, const struct command *self, int argc, char **argv
 			if (revive(&o, &items[i]) != CLI_DONE)
 				status = CLI_FAILED;
 		}
+	if (damaged)
+		status = CLI_FAILED;
 	if (!all && !found)
 		status = cli_fail("%s: not among those given up (\"fluidhook queue --dead\")", argv[1]);
 out:

@@ -108,6 +108,7 @@ parse_number(const char *text, size_t len)
 struct positions {
 	struct follow_file *files;
 	unsigned n;
+	bool damaged;
 };
 
 static void
@@ -117,11 +118,15 @@ on_position(void *user, const char *key, size_t key_len, enum json_kind kind, co
 	struct positions *p = user;
 	struct follow_file *file = &p->files[p->n];
 
-	if (kind != JSON_NUMBER || key_len >= sizeof(file->name) || p->n == FILES_MAX)
+	if (kind != JSON_NUMBER || key_len >= sizeof(file->name) || p->n == FILES_MAX) {
+		p->damaged = true;
 		return;
+	}
 	memcpy(file->name, key, key_len);
 	file->name[key_len] = '\0';
 	file->offset = (uint64_t)parse_number(text, len);
+	if (journal_file_number(file->name) < 0 || *text == '-')
+		p->damaged = true;
 	p->n++;
 }
 
@@ -138,9 +143,10 @@ queue_position(struct queue *q, unsigned *n)
 		*n = errno != ENOENT;
 		goto none;
 	}
-	errno = EBADMSG;
-	if (json_read_members(text.data, text.len, on_position, &p))
+	if (json_read_members(text.data, text.len, on_position, &p) || p.damaged) {
+		errno = EBADMSG;
 		goto none;
+	}
 	buf_free(&text);
 	*n = p.n;
 	return (p.files);
@@ -250,22 +256,25 @@ on_member(void *user, const char *key, size_t key_len, enum json_kind kind, cons
 	}
 }
 
+/* Read an item's file. One that says nothing, or is called after another delivery, is damaged. */
 static int
 item_read(int dir, const char *name, struct queue_item *item)
 {
 	struct buf text = { 0 };
 	int result = read_whole(dir, name, FILE_MAX, &text);
+	size_t len;
 
 	*item = (struct queue_item){ .attempts = 0 };
-	if (result == 0 && json_read_members(text.data, text.len, on_member, item)) {
-		errno = EBADMSG;
-		result = -1;
+	if (result == 0) {
+		result = json_read_members(text.data, text.len, on_member, item);
+		len = strlen(item->delivery);
+		if (result || len == 0 || strncmp(name, item->delivery, len) != 0 ||
+		    strcmp(name + len, ".json") != 0 || journal_file_number(item->place.name) < 0) {
+			errno = EBADMSG;
+			result = -1;
+		}
 	}
 	buf_free(&text);
-	if (result == 0 && (*item->delivery == '\0' || *item->place.name == '\0')) {
-		errno = EBADMSG;
-		result = -1;
-	}
 	return (result);
 }
 
@@ -299,6 +308,12 @@ queue_bury(struct queue *q, const struct queue_item *item)
 }
 
 int
+queue_unbury(struct queue *q, const struct queue_item *item)
+{
+	return (item_remove(q->dead, item));
+}
+
+int
 queue_revive(struct queue *q, const struct queue_item *item, int64_t now)
 {
 	struct queue_item again = *item;
@@ -316,7 +331,7 @@ by_delivery(const void *a, const void *b)
 }
 
 static struct queue_item *
-read_items(int dir, DIR *folder, unsigned *n)
+read_items(int dir, DIR *folder, unsigned *n, unsigned *damaged)
 {
 	struct queue_item *items = NULL, *more;
 	struct dirent *entry;
@@ -335,11 +350,13 @@ read_items(int dir, DIR *folder, unsigned *n)
 			}
 			items = more;
 		}
-		if (item_read(dir, entry->d_name, &items[*n]) == 0)
+		if (item_read(dir, entry->d_name, &items[*n]) == 0) {
 			(*n)++;
-		else if (errno != ENOENT)
+		} else if (errno != ENOENT) {
 			log_errno(LOG_LEVEL_ERROR, "queue item cannot be read", "file",
 			    entry->d_name, NULL);
+			(*damaged)++;
+		}
 	}
 	if (*n)
 		qsort(items, *n, sizeof(*items), by_delivery);
@@ -347,20 +364,21 @@ read_items(int dir, DIR *folder, unsigned *n)
 }
 
 struct queue_item *
-queue_items(struct queue *q, bool dead, unsigned *n)
+queue_items(struct queue *q, bool dead, unsigned *n, unsigned *damaged)
 {
 	int dir = dead ? q->dead : q->waiting;
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
 	struct queue_item *items;
 
+	*damaged = 0;
 	*n = 1;
 	if (folder == NULL) {
 		if (fd != -1)
 			close(fd);
 		return (NULL);
 	}
-	items = read_items(dir, folder, n);
+	items = read_items(dir, folder, n, damaged);
 	closedir(folder);
 	return (items);
 }

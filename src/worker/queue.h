@@ -32,6 +32,7 @@ struct queue_item {
 	int64_t next;			/* unix seconds; of a dead one: when it was given up */
 	bool for_credentials;		/* waits until its installation has them */
 	char why[160];			/* what happened last */
+	bool unsaved;			/* in memory alone; not written */
 };
 
 /**
@@ -45,7 +46,10 @@ void queue_close(struct queue *q);
 /** Which deliveries' hooks ran, of a queue that was opened to be used alone. */
 struct ran *queue_ran(struct queue *q);
 
-/** The saved position: an array for free(), of *n files. NULL with *n 0: none. NULL with *n 1: errno. */
+/**
+ * The saved position: an array for free(), of *n files. NULL with *n 0: none. NULL with *n 1: errno, which
+ * is EBADMSG where it is damaged.
+ */
 struct follow_file *queue_position(struct queue *q, unsigned *n);
 
 /** Save the position, durably. Returns 0, or -1 with errno set. */
@@ -60,14 +64,17 @@ int queue_remove(struct queue *q, const struct queue_item *item);
 /** Give it up: from waiting to dead. Returns 0, or -1 with errno set. */
 int queue_bury(struct queue *q, const struct queue_item *item);
 
+/** One that waits as well is no dead one. Returns 0, or -1 with errno set. */
+int queue_unbury(struct queue *q, const struct queue_item *item);
+
 /** Take a dead one back: it waits, with no attempt counted and for now. Returns 0, or -1 with errno. */
 int queue_revive(struct queue *q, const struct queue_item *item, int64_t now);
 
 /**
  * The items that wait (or that are dead), oldest delivery first: an array of *n for free(). Damaged
- * ones are logged and passed over. Returns NULL with *n 0 where there are none, NULL with *n 1 and errno.
+ * ones are logged, counted and passed over. NULL with *n 0: there are none. NULL with *n 1: errno.
  */
-struct queue_item *queue_items(struct queue *q, bool dead, unsigned *n);
+struct queue_item *queue_items(struct queue *q, bool dead, unsigned *n, unsigned *damaged);
 
 /** Call each(user, delivery) for all that wait; what they are called on disk alone is looked at. */
 void queue_each_waiting(struct queue *q, void (*each)(void *user, const char *delivery), void *user);

@@ -55,31 +55,52 @@ add_dead(struct waiting *w, const char *key)
 	snprintf(w->dead[w->n_dead++], RAN_KEY_SIZE, "%s", key);
 }
 
+static int
+read_waiting(struct waiting *w)
+{
+	unsigned n, damaged;
+	struct queue_item *items = queue_items(w->queue, false, &n, &damaged);
+
+	if (items == NULL && n)
+		return (-1);
+	for (unsigned i = 0; i < n; i++)
+		waiting_put(w, &items[i]);
+	free(items);
+	return (0);
+}
+
+static int
+read_dead(struct waiting *w)
+{
+	unsigned n, damaged;
+	struct queue_item *items = queue_items(w->queue, true, &n, &damaged);
+
+	if (items == NULL && n)
+		return (-1);
+	for (unsigned i = 0; i < n; i++)
+		/* A crash on the way from one to the other has left both: it is tried again. */
+		if (get(w, items[i].delivery) == NULL)
+			add_dead(w, items[i].key);
+		else if (queue_unbury(w->queue, &items[i]))
+			log_errno(LOG_LEVEL_ERROR, "dead letter not removed", "delivery",
+			    items[i].delivery, NULL);
+	free(items);
+	return (0);
+}
+
 struct waiting *
 waiting_new(struct queue *q)
 {
 	struct waiting *w = calloc(1, sizeof(*w));
-	struct queue_item *items;
-	unsigned n;
 
 	if (w == NULL)
 		return (NULL);
 	w->queue = q;
-	if ((items = queue_items(q, false, &n)) == NULL && n)
-		goto err;
-	for (unsigned i = 0; i < n; i++)
-		waiting_put(w, &items[i]);
-	free(items);
-	if ((items = queue_items(q, true, &n)) == NULL && n)
-		goto err;
-	for (unsigned i = 0; i < n; i++)
-		add_dead(w, items[i].key);
-	free(items);
+	if (read_waiting(w) || read_dead(w)) {
+		waiting_free(w);
+		return (NULL);
+	}
 	return (w);
-
-err:
-	waiting_free(w);
-	return (NULL);
 }
 
 void
