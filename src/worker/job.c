@@ -20,14 +20,30 @@ add_part(struct buf *b, const char *kind, const char *text, size_t len)
 	buf_addc(b, '\0');
 }
 
-/*
- * What makes two deliveries the same (contract section 6): the installation, and the envelope's id,
- * else its identifier, else the body. The event as well, as ids of different things can be equal. An id
- * that stands in a flat body is a thing's, not the event's: an order has one, however often it is updated.
- */
-static int
-make_key(char out[RAN_KEY_SIZE], const struct entry *e)
+int
+job_read(struct job *job, const char *line, size_t len, const struct follow_place *place)
 {
+	const struct entry *e = &job->entry;
+
+	*job = (struct job){ .item = { .place = *place } };
+	if (entry_read(&job->entry, line, len, &job->texts))
+		return (-1);
+	if (strlen(e->delivery) >= UUID_SIZE || !name_is_safe(e->delivery, strlen(e->delivery)) ||
+	    strlen(e->event) >= EVENT_SIZE || !name_is_safe(e->event, strlen(e->event)))
+		return (-1);
+	snprintf(job->item.delivery, sizeof(job->item.delivery), "%s", e->delivery);
+	snprintf(job->item.event, sizeof(job->item.event), "%s", e->event);
+	return (0);
+}
+
+/*
+ * The event counts as well, as ids of different things can be equal. An id that stands in a flat body is
+ * a thing's, not the event's: an order has one, however often it is updated.
+ */
+int
+job_identify(struct job *job)
+{
+	const struct entry *e = &job->entry;
 	struct delivery *d = delivery_new();
 	char digest[SIGNATURE_HEX_SIZE];
 	struct buf b = { 0 };
@@ -47,25 +63,11 @@ make_key(char out[RAN_KEY_SIZE], const struct entry *e)
 	else
 		add_part(&b, "body", e->body, e->body_len);
 	sha256_hex(digest, b.data, b.len);
-	snprintf(out, RAN_KEY_SIZE, "%.*s", 2 * RAN_KEY_LEN, digest);
+	snprintf(job->item.key, RAN_KEY_SIZE, "%.*s", 2 * RAN_KEY_LEN, digest);
 	failed = b.failed;
 	delivery_free(d);
 	buf_wipe(&b);
 	return (failed ? -1 : 0);
-}
-
-int
-job_read(struct job *job, const char *line, size_t len, const struct follow_place *place)
-{
-	*job = (struct job){ .item = { .place = *place } };
-	if (entry_read(&job->entry, line, len, &job->texts))
-		return (-1);
-	if (strlen(job->entry.delivery) >= UUID_SIZE || strlen(job->entry.event) >= EVENT_SIZE ||
-	    !name_is_safe(job->entry.delivery, strlen(job->entry.delivery)))
-		return (-1);
-	snprintf(job->item.delivery, sizeof(job->item.delivery), "%s", job->entry.delivery);
-	snprintf(job->item.event, sizeof(job->item.event), "%s", job->entry.event);
-	return (make_key(job->item.key, &job->entry));
 }
 
 int

@@ -13,8 +13,14 @@ struct job {
 	struct buf texts;
 };
 
-/** Read a journal line. Returns 0, or -1 when it is no whole entry. The caller ends *job. */
+/** Read a journal line; the item has no key yet. Returns 0, or -1 when it is no whole entry. The caller ends *job. */
 int job_read(struct job *job, const char *line, size_t len, const struct follow_place *place);
+
+/**
+ * Fill in job->item.key, from what makes two deliveries the same (contract section 6): the installation,
+ * and the envelope's id, else its identifier, else the body. Returns 0, or -1 with errno ENOMEM.
+ */
+int job_identify(struct job *job);
 
 /** Read the line of an item again. Returns 0, or -1 with errno set. The caller ends *job. */
 int job_read_item(struct job *job, int journal, const struct queue_item *item);

@@ -10,53 +10,37 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/timefmt.h"
 #include "store/durable.h"
 #include "worker/credentials.h"
-#include "worker/hook.h"
-#include "worker/job.h"
 #include "worker/queue.h"
-#include "worker/waiting.h"
+#include "worker/runner.h"
 
 enum {
-	SLOTS_MAX = 64,			/* as `concurrency` allows */
 	POLL_MS = 5000,			/* for file systems without inotify */
-	CREDENTIALS_MS = 1000,		/* while an install waits for its credentials */
-	RETRY_FIRST = 10,		/* seconds, doubling (contract section 6) */
-	RETRY_MAX = 3600,
+	SAVE_MS = 1000,			/* how often the position is saved while it moves */
 	LINES_AT_ONCE = 2000,		/* then look at everything else again */
-	POSITION_FILES = 16,
+	SECONDS_A_DAY = 86400,
 	PATH_SIZE = 4096,
-};
-
-/* A hook that runs. */
-struct slot {
-	struct hook *hook;		/* NULL: free */
-	struct job job;
-	bool is_retry;			/* its item is in queue/waiting */
-	/* Where to go on after a crash, as long as this one has not ended. */
-	struct follow_file before[POSITION_FILES];
-	unsigned n_before;
 };
 
 struct worker {
 	const struct conf *conf;
-	const char *conf_file;
 	struct state *state;
 	struct queue *queue;
 	struct follow *follow;
-	struct waiting *waiting;	/* what is in queue/waiting, and the keys of the dead */
+	struct runner *runner;
 	int subscriptions;
-	struct slot slots[SLOTS_MAX];
 	struct buf line;
+	struct follow_file *before;	/* the position in front of it */
+	unsigned n_before, cap_before;
 	bool stopping;
 	bool position_changed;
-	bool position_stays;		/* something behind it is in memory alone */
 	int64_t position_saved;		/* milliseconds */
 	int64_t refreshed;		/* when queue/waiting was last looked at; milliseconds */
 	int signal_fd, journal_watch;
@@ -78,355 +62,122 @@ now_ms(void)
 	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
 }
 
-static unsigned
-running(const struct worker *w)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < w->conf->concurrency; i++)
-		n += w->slots[i].hook != NULL;
-	return (n);
-}
-
-static struct slot *
-free_slot(struct worker *w)
-{
-	for (unsigned i = 0; i < w->conf->concurrency; i++)
-		if (w->slots[i].hook == NULL)
-			return (&w->slots[i]);
-	return (NULL);
-}
-
 /* Save how far everything before is dealt with: up to the oldest line whose hook still runs. */
 static void
 save_position(struct worker *w)
 {
 	const struct follow_file *files;
-	const struct slot *oldest = NULL;
 	unsigned n;
 
-	if (w->position_stays)
+	if (!runner_is_saved(w->runner, &files, &n))
 		return;
-	files = follow_position(w->follow, &n);
-	for (unsigned i = 0; i < w->conf->concurrency; i++)
-		if (w->slots[i].hook && !w->slots[i].is_retry && (oldest == NULL ||
-		    strcmp(w->slots[i].job.item.delivery, oldest->job.item.delivery) < 0))
-			oldest = &w->slots[i];
-	if (oldest) {
-		files = oldest->before;
-		n = oldest->n_before;
-	}
+	if (files == NULL)
+		files = follow_position(w->follow, &n);
 	if (queue_save_position(w->queue, files, n))
 		log_errno(LOG_LEVEL_ERROR, "position not saved", NULL);
 	else
-		w->position_changed = oldest != NULL;
+		w->position_changed = false;
 	w->position_saved = now_ms();
 }
 
-static unsigned
-random_below(unsigned n)
-{
-	unsigned r = 0;
-
-	if (getrandom(&r, sizeof(r), 0) != (ssize_t)sizeof(r))
-		r = (unsigned)now_ms();
-	return (n ? r % n : 0);
-}
-
-/* 10 s doubling to an hour, a fifth more or less, so that what failed together is not tried together. */
-static int64_t
-retry_delay(unsigned attempts)
-{
-	int64_t s = RETRY_FIRST;
-
-	while (--attempts && s < RETRY_MAX)
-		s *= 2;
-	if (s > RETRY_MAX)
-		s = RETRY_MAX;
-	return (s - s / 5 + (int64_t)random_below((unsigned)(2 * s / 5) + 1));
-}
-
-static void
-let_wait(struct worker *w, const struct queue_item *item)
-{
-	/* Not on disk, but not lost: the position stays in front of it until the next start. */
-	if (queue_wait(w->queue, item)) {
-		log_errno(LOG_LEVEL_ERROR, "retry not noted", "delivery", item->delivery, NULL);
-		w->position_stays = true;
-	}
-	waiting_put(w->waiting, item);
-}
-
-static void
-log_hook(enum log_level level, const char *msg, const struct queue_item *item)
-{
-	char attempt[16];
-
-	snprintf(attempt, sizeof(attempt), "%u", item->attempts);
-	log_line(level, msg, "event", item->event, "delivery", item->delivery, "attempt", attempt, "why",
-	    item->why[0] ? item->why : NULL, NULL);
-}
-
-/* A hook did not do its work: later again, or never. */
-static void
-on_failure(struct worker *w, struct queue_item *item)
-{
-	item->for_credentials = false;
-	if (item->attempts < w->conf->attempts) {
-		item->next = time(NULL) + retry_delay(item->attempts);
-		log_hook(LOG_LEVEL_WARN, "hook failed, to be tried again", item);
-		let_wait(w, item);
-		return;
-	}
-	item->next = time(NULL);
-	log_hook(LOG_LEVEL_ERROR, "hook given up: fluidhook queue --dead", item);
-	if (queue_bury(w->queue, item))
-		log_errno(LOG_LEVEL_ERROR, "dead letter not written", "delivery", item->delivery, NULL);
-	waiting_bury(w->waiting, item);
-}
-
-static void
-on_success(struct worker *w, const struct queue_item *item)
-{
-	log_hook(LOG_LEVEL_INFO, "hook done", item);
-	if (ran_add(queue_ran(w->queue), item->key, time(NULL)))
-		log_errno(LOG_LEVEL_ERROR, "hook's run not noted", "delivery", item->delivery, NULL);
-	if (waiting_remove(w->waiting, item->delivery) && queue_remove(w->queue, item))
-		log_errno(LOG_LEVEL_ERROR, "retry not removed", "delivery", item->delivery, NULL);
-}
-
-static void
-end_slot(struct worker *w, struct slot *slot)
-{
-	struct queue_item *item = &slot->job.item;
-
-	if (hook_result(slot->hook, item->why, sizeof(item->why))) {
-		item->why[0] = '\0';
-		on_success(w, item);
-	} else {
-		on_failure(w, item);
-	}
-	hook_free(slot->hook);
-	slot->hook = NULL;
-	job_free(&slot->job);
-	w->position_changed = true;
-}
-
-/*
- * Run the job's hook in a slot, which takes the job over. Returns 1 when it runs, 0 when there is no
- * hook for it (or it has been put off); the job is then still the caller's.
- */
+/* Keep the position as it is in front of the next line. Returns 0, or -1 with errno ENOMEM. */
 static int
-start(struct worker *w, struct slot *slot, struct job *job, bool is_retry)
+keep_before(struct worker *w)
 {
-	char path[PATH_SIZE];
-	int found = hook_find(w->conf->hooks, job->item.event, path, sizeof(path));
-	const struct entry *e = &job->entry;
+	unsigned n;
+	const struct follow_file *files = follow_position(w->follow, &n);
+	void *more;
 
-	if (found == 0)
-		return (0);
-	job->item.attempts++;
-	slot->hook = found == -1 ? NULL : hook_start(&(struct hook_call){
-		.path = path,
-		.event = job->item.event,
-		.delivery = e->delivery,
-		.installation = e->installation ? e->installation : "",
-		.shop = e->fluid_shop ? e->fluid_shop : "",
-		.received_at = e->received_at,
-		.attempt = job->item.attempts,
-		.conf = w->conf_file,
-		.body = e->body,
-		.body_len = e->body_len,
-	}, w->conf->hook_timeout);
-	if (slot->hook == NULL) {
-		snprintf(job->item.why, sizeof(job->item.why), "%s", strerror(errno));
-		on_failure(w, &job->item);
-		return (0);
+	if (n > w->cap_before) {
+		if ((more = reallocarray(w->before, n, sizeof(*files))) == NULL)
+			return (-1);
+		w->before = more;
+		w->cap_before = n;
 	}
-	slot->job = *job;
-	slot->is_retry = is_retry;
-	*job = (struct job){ .item = { .attempts = 0 } };
-	return (1);
+	if (n)
+		memcpy(w->before, files, n * sizeof(*files));
+	w->n_before = n;
+	return (0);
 }
 
-/* Whether the same delivery ran, waits, runs or was given up. */
-static bool
-is_known(struct worker *w, const struct job *job)
-{
-	for (unsigned i = 0; i < w->conf->concurrency; i++)
-		if (w->slots[i].hook && strcmp(w->slots[i].job.item.key, job->item.key) == 0)
-			return (true);
-	return (ran_has(queue_ran(w->queue), job->item.key) ||
-	    waiting_has_key(w->waiting, job->item.key));
-}
-
-/* Deal with a line of the journal. `before`: the position in front of it. */
-static void
-on_line(struct worker *w, const struct follow_place *place, const struct follow_file *before,
-    unsigned n_before)
-{
-	struct slot *slot = free_slot(w);
-	struct job job;
-	char path[PATH_SIZE];
-
-	if (job_read(&job, w->line.data, w->line.len, place)) {
-		log_line(LOG_LEVEL_WARN, "journal line is no delivery", "file", place->name, NULL);
-		job_free(&job);
-		return;
-	}
-	if (is_known(w, &job) || (strcmp(job.item.event, "droplet.installed") != 0 &&
-	    hook_find(w->conf->hooks, job.item.event, path, sizeof(path)) == 0))
-		goto out;
-	if (job_ready(&job, w->state) != JOB_READY) {
-		job.item.for_credentials = true;
-		job.item.next = time(NULL);
-		let_wait(w, &job.item);
-		goto out;
-	}
-	memcpy(slot->before, before, n_before * sizeof(*before));
-	slot->n_before = n_before;
-	start(w, slot, &job, false);
-out:
-	job_free(&job);
-}
-
-/* Read on in the journal while there is a free slot. Returns whether there may be more. */
+/* Read on in the journal while there is room for a hook. Returns whether there may be more. */
 static bool
 follow_lines(struct worker *w)
 {
-	struct follow_file before[POSITION_FILES];
-	const struct follow_file *files;
 	struct follow_place place;
-	unsigned n;
 	int result;
 
-	for (int i = 0; i < LINES_AT_ONCE && free_slot(w); i++) {
-		files = follow_position(w->follow, &n);
-		/* With so many files open they are old ones: going over some again does no harm. */
-		n = n < POSITION_FILES ? n : POSITION_FILES;
-		if (n)
-			memcpy(before, files, n * sizeof(*files));
-		if ((result = follow_next(w->follow, &w->line, &place)) == -1)
+	for (int i = 0; i < LINES_AT_ONCE && runner_has_room(w->runner); i++) {
+		if (keep_before(w) || (result = follow_next(w->follow, &w->line, &place)) == -1) {
 			log_errno(LOG_LEVEL_ERROR, "journal cannot be read", NULL);
-		if (result != 1)
+			return (false);
+		}
+		if (result == 0)
 			return (false);
 		w->position_changed = true;
-		on_line(w, &place, before, n);
+		runner_line(w->runner, &w->line, &place, w->before, w->n_before);
 	}
 	return (true);
 }
 
-/* An item's time has come. Returns false when its hook could not be started for want of a slot. */
+/* Start hooks: retries, and lines of the journal. Where there are many of both they take turns. */
 static bool
-retry(struct worker *w, const struct queue_item *item)
+start_hooks(struct worker *w, int64_t *next)
 {
-	struct slot *slot = free_slot(w);
-	struct job job;
-
-	if (slot == NULL)
-		return (false);
-	if (job_read_item(&job, w->state->journal, item)) {
-		log_errno(LOG_LEVEL_ERROR, "delivery cannot be read again", "delivery", item->delivery,
-		    NULL);
-		snprintf(job.item.why, sizeof(job.item.why), "journal: %s", strerror(errno));
-		job.item.attempts++;
-		on_failure(w, &job.item);
-	} else if (item->for_credentials && job_ready(&job, w->state) != JOB_READY) {
-		waiting_put_off(w->waiting, item->delivery, time(NULL) + 1);
-	} else if (start(w, slot, &job, true) == 0 && waiting_is_due(w->waiting, item->delivery)) {
-		/* The hook has been taken away meanwhile. */
-		waiting_remove(w->waiting, item->delivery);
-		queue_remove(w->queue, &job.item);
-	}
-	job_free(&job);
-	return (true);
-}
-
-static bool
-is_running(const struct worker *w, const char *delivery)
-{
-	for (unsigned i = 0; i < w->conf->concurrency; i++)
-		if (w->slots[i].hook && strcmp(w->slots[i].job.item.delivery, delivery) == 0)
-			return (true);
-	return (false);
-}
-
-/* Start what is due. *next is when something is due again (unix seconds), 0: nothing waits. */
-static void
-start_due(struct worker *w, int64_t *next)
-{
-	char cursor[UUID_SIZE] = "";
-	struct queue_item item;
-	int64_t now = time(NULL);
+	bool lines_first = runner_retried_last(w->runner), more = false;
 
 	*next = 0;
-	while (waiting_next(w->waiting, cursor, &item)) {
-		if (is_running(w, item.delivery))
-			continue;
-		if (item.next <= now && !w->stopping && !retry(w, &item))
-			return;
-		if (item.next > now && (*next == 0 || item.next < *next))
-			*next = item.next;
-	}
-}
-
-/* An installation has got its credentials, or never will: its install is looked at now. */
-static void
-wake_installs(struct worker *w)
-{
-	waiting_wake_credentials(w->waiting, time(NULL));
+	if (w->stopping)
+		return (false);
+	if (lines_first)
+		more = follow_lines(w);
+	runner_retry(w->runner, next);
+	if (!lines_first)
+		more = follow_lines(w);
+	return (more);
 }
 
 /* Wait for a hook, a line, a signal, the thread or the clock. */
 static void
-wait_for_something(struct worker *w, int64_t next)
+wait_for_something(struct worker *w, int64_t next, int timeout)
 {
-	struct pollfd fds[3 + SLOTS_MAX * HOOK_POLL_FDS];
+	struct pollfd fds[3 + RUNNER_POLL_FDS];
 	char events[4096];
-	unsigned n = 3;
-	int timeout = POLL_MS, left;
+	struct signalfd_siginfo info;
+	int64_t now = time(NULL);
 	eventfd_t count;
+	unsigned n;
 
 	fds[0] = (struct pollfd){ .fd = w->signal_fd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = w->journal_watch, .events = POLLIN };
 	fds[2] = (struct pollfd){ .fd = w->settled, .events = POLLIN };
-	for (unsigned i = 0; i < w->conf->concurrency; i++)
-		if (w->slots[i].hook) {
-			left = hook_poll(w->slots[i].hook, &fds[n]);
-			timeout = left < timeout ? left : timeout;
-			n += HOOK_POLL_FDS;
-		}
-	if (next && (next - time(NULL)) * 1000 < timeout)
-		timeout = next > time(NULL) ? (int)(next - time(NULL)) * 1000 : 0;
-	if (w->position_changed && timeout > CREDENTIALS_MS)
-		timeout = CREDENTIALS_MS;
-	if (poll(fds, n, timeout) == -1 && errno != EINTR)
-		log_errno(LOG_LEVEL_ERROR, "poll", NULL);
-	n = 3;
-	for (unsigned i = 0; i < w->conf->concurrency; i++)
-		if (w->slots[i].hook) {
-			if (hook_step(w->slots[i].hook, &fds[n]))
-				end_slot(w, &w->slots[i]);
-			n += HOOK_POLL_FDS;
-		}
+	n = 3 + runner_poll(w->runner, fds + 3, &timeout);
+	if (next && (next - now) * 1000 < timeout)
+		timeout = next > now ? (int)(next - now) * 1000 : 0;
+	if (w->position_changed && timeout > SAVE_MS)
+		timeout = SAVE_MS;
+	if (poll(fds, n, timeout) == -1) {
+		if (errno != EINTR)
+			log_errno(LOG_LEVEL_ERROR, "poll", NULL);
+		return;
+	}
+	if (runner_step(w->runner, fds + 3))
+		w->position_changed = true;
 	while (fds[1].revents && read(w->journal_watch, events, sizeof(events)) > 0)
 		;
 	if (fds[2].revents && eventfd_read(w->settled, &count) == 0)
-		wake_installs(w);
-	if (fds[0].revents && !w->stopping) {
+		runner_wake(w->runner);
+	if (fds[0].revents && read(w->signal_fd, &info, sizeof(info)) > 0 && !w->stopping) {
 		w->stopping = true;
 		log_line(LOG_LEVEL_INFO, "stopping", NULL);
 	}
 }
 
-/*
- * Whether all is done that can be done now, for --once: no line left, no hook running, nothing due. What
- * waits for Fluid has just been tried.
- */
+/* Whether all is done that can be done now, for --once: no line left, no hook running, nothing due. */
 static bool
 is_done(struct worker *w, bool more, int64_t next)
 {
-	return (!more && running(w) == 0 && (next == 0 || next > time(NULL)));
+	return (!more && runner_running(w->runner) == 0 && (next == 0 || next > time(NULL)));
 }
 
 static void
@@ -436,27 +187,26 @@ loop(struct worker *w, bool once)
 	bool more;
 
 	for (;;) {
+		/* What waits for Fluid comes first, where no thread sees to it. */
 		if (once && !w->stopping && credentials_run(w->credentials, &credentials_next,
 		    &w->thread_stops))
-			wake_installs(w);
+			runner_wake(w->runner);
 		if (now_ms() - w->refreshed >= POLL_MS) {
 			w->refreshed = now_ms();
-			waiting_refresh(w->waiting);
+			runner_refresh(w->runner);
 		}
-		start_due(w, &next);
-		more = !w->stopping && follow_lines(w);
-		if (w->stopping && running(w) == 0)
+		more = start_hooks(w, &next);
+		if (w->stopping && runner_running(w->runner) == 0)
 			return;
 		if (once && is_done(w, more, next)) {
-			start_due(w, &next);
+			/* A line may have left something that is due already. */
+			runner_retry(w->runner, &next);
 			if (is_done(w, false, next))
 				return;
 		}
-		if (w->position_changed && now_ms() - w->position_saved >= 1000)
+		if (w->position_changed && now_ms() - w->position_saved >= SAVE_MS)
 			save_position(w);
-		if (more && free_slot(w))
-			continue;
-		wait_for_something(w, next);
+		wait_for_something(w, next, more && runner_has_room(w->runner) ? 0 : POLL_MS);
 	}
 }
 
@@ -520,28 +270,59 @@ take_signals(struct worker *w)
 	return (w->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-static int
-open_worker(struct worker *w)
+/*
+ * A position that is damaged, which no crash can do. Begin with the days whose runs are remembered, so
+ * that no hook runs twice; what is older was dealt with unless no worker ran for so long. NULL: ENOMEM.
+ */
+static struct follow_file *
+position_after_damage(unsigned *n)
 {
-	struct follow_file *files;
-	unsigned n;
+	struct follow_file *file = calloc(1, sizeof(*file));
+	char day[TIMEFMT_DAY_SIZE];
 
-	if (take_signals(w) == -1 || (w->settled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
-	    (w->thread_wake = eventfd(0, EFD_CLOEXEC)) == -1 ||
-	    (w->subscriptions = durable_folder(w->state->queue, "subscribe")) == -1)
-		return (-1);
-	if ((w->queue = queue_open(w->state->queue, true)) == NULL)
-		return (-1);
-	files = queue_position(w->queue, &n);
+	if (file == NULL)
+		return (NULL);
+	timefmt_day(day, time(NULL) - RAN_DAYS * SECONDS_A_DAY);
+	journal_file_name(file->name, day, 0);
+	log_line(LOG_LEVEL_ERROR, "position is damaged, going on from here: look at what was received before",
+	    "file", "queue/position.json", "from", file->name, NULL);
+	*n = 1;
+	return (file);
+}
+
+/* Go on where the last worker has been. Returns 0, or -1 with errno set. */
+static int
+open_follow(struct worker *w)
+{
+	unsigned n;
+	struct follow_file *files = queue_position(w->queue, &n);
+
+	if (files == NULL && n && errno == EBADMSG)
+		files = position_after_damage(&n);
 	if (files == NULL && n)
 		return (-1);
 	w->follow = follow_new(w->state->journal, files, n);
 	free(files);
-	if (w->follow == NULL || (w->waiting = waiting_new(w->queue)) == NULL)
+	return (w->follow ? 0 : -1);
+}
+
+static int
+open_worker(struct worker *w, const char *conf_file)
+{
+	if (take_signals(w) == -1 || (w->settled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
+	    (w->thread_wake = eventfd(0, EFD_CLOEXEC)) == -1 ||
+	    (w->subscriptions = durable_folder(w->state->queue, "subscribe")) == -1)
+		return (-1);
+	if ((w->queue = queue_open(w->state->queue, true)) == NULL || open_follow(w))
+		return (-1);
+	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue)) == NULL)
 		return (-1);
 	if ((w->credentials = credentials_new(w->conf, w->state, w->subscriptions)) == NULL)
 		return (-1);
 	w->journal_watch = open_watch(w);
+	if (access(w->conf->hooks, X_OK))
+		log_errno(errno == ENOENT ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "no hooks can run",
+		    "hooks", w->conf->hooks, NULL);
 	return (0);
 }
 
@@ -556,10 +337,11 @@ close_worker(struct worker *w)
 		pthread_join(w->thread, NULL);
 	}
 	credentials_free(w->credentials);
-	waiting_free(w->waiting);
+	runner_free(w->runner);
 	follow_free(w->follow);
 	queue_close(w->queue);
 	buf_wipe(&w->line);
+	free(w->before);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] != -1)
 			close(fds[i]);
@@ -573,9 +355,9 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 
 	if (w == NULL)
 		return (-1);
-	*w = (struct worker){ .conf = conf, .conf_file = conf_file, .state = state, .signal_fd = -1,
-		.journal_watch = -1, .thread_wake = -1, .settled = -1, .subscriptions = -1 };
-	if (open_worker(w)) {
+	*w = (struct worker){ .conf = conf, .state = state, .signal_fd = -1, .journal_watch = -1,
+		.thread_wake = -1, .settled = -1, .subscriptions = -1 };
+	if (open_worker(w, conf_file)) {
 		if (errno == EWOULDBLOCK)
 			log_line(LOG_LEVEL_ERROR, "another worker runs on this state directory",
 			    "state_dir", state->path, NULL);

@@ -303,6 +303,18 @@ def replaced_while_it_runs(place):
     assert place.lines("ran") == ["old", "new"] and place.queue() == []
 
 
+def taken_away(place):
+    """What waits for a hook that has been taken away is dropped, and the log says so."""
+    place.hook("any", "exit 1")
+    delivery = place.deliver(event_body(1))
+    place.once()
+    (place.hooks / "any").unlink()
+    place.hurry()
+    log = place.once()
+    assert place.queue() == [] and place.dead() == []
+    one_line(log, "level=warn", "no hook any more", delivery)
+
+
 # Again, and given up
 
 def backoff(place):
@@ -419,6 +431,23 @@ def waiting_holds_up_nobody(place):
     assert len(place.queue()) == 3
 
 
+def retries_take_turns(place):
+    """Many retries that are due and slow do not hold up new deliveries either."""
+    place.hook("order.created", "exit 1")
+    place.hook("order.updated", "echo new >>$OUT/ran")
+    for number in range(8):
+        place.deliver(event_body(number))
+    place.once()
+    place.hurry()
+    place.hook("order.created", "echo retry >>$OUT/ran; exit 1")
+    for number in range(3):
+        place.deliver(event_body(100 + number, "order.updated"))
+    place.once()
+    ran = place.lines("ran")
+    assert sorted(ran) == ["new"] * 3 + ["retry"] * 8
+    assert [n for n, what in enumerate(ran) if what == "new"][-1] < 6, ran
+
+
 def several_at_once(place):
     """With concurrency 4 four hooks run at once, and no more."""
     place.configure(concurrency=4)
@@ -502,8 +531,8 @@ TESTS = [
     (most_specific, {}), (none_matches, {}), (exact_body, {}), (slow_reader, {}), (no_reader, {}),
     (closed_environment, {}), (own_process, {}), (killed_whole, {"hook_timeout": 1}), (leaves_a_daemon, {}),
     (prints_too_much, {}), (output_to_log, {}), (cannot_be_executed, {}), (replaced_while_it_runs, {}),
-    (backoff, {}), (longest_backoff, {}), (dead_letters, {}), (retry_meanwhile, {}),
-    (in_order, {}), (waiting_holds_up_nobody, {}), (several_at_once, {}),
+    (taken_away, {}), (backoff, {}), (longest_backoff, {}), (dead_letters, {}), (retry_meanwhile, {}),
+    (in_order, {}), (waiting_holds_up_nobody, {}), (retries_take_turns, {}), (several_at_once, {}),
     (runs_once, {}), (runs_once_meanwhile, {}),
 ]
 

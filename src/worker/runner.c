@@ -1,0 +1,440 @@
+#include "worker/runner.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "worker/job.h"
+#include "worker/waiting.h"
+
+enum {
+	RETRY_FIRST = 10,		/* seconds, doubling (contract section 6) */
+	RETRY_MAX = 3600,
+	POSITION_FILES = 16,
+	PATH_SIZE = 4096,
+};
+
+/* A hook that runs. */
+struct slot {
+	struct hook *hook;		/* NULL: free */
+	struct job job;
+	bool is_retry;			/* its item is in queue/waiting */
+	uint64_t turn;			/* how many were started before it */
+	/* Where to go on after a crash, as long as this one has not ended. */
+	struct follow_file before[POSITION_FILES];
+	unsigned n_before;
+};
+
+struct runner {
+	const struct conf *conf;
+	const char *conf_file;
+	const struct state *state;
+	struct queue *queue;
+	struct waiting *waiting;	/* what is in queue/waiting, and the keys of the dead */
+	struct slot slots[RUNNER_SLOTS_MAX];
+	uint64_t turns;
+	bool retried_last;
+	bool unsaved;			/* something waits in memory alone */
+};
+
+struct runner *
+runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
+    struct queue *queue)
+{
+	struct runner *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return (NULL);
+	*r = (struct runner){ .conf = conf, .conf_file = conf_file, .state = state, .queue = queue };
+	if ((r->waiting = waiting_new(queue)) == NULL) {
+		free(r);
+		return (NULL);
+	}
+	return (r);
+}
+
+void
+runner_free(struct runner *r)
+{
+	if (r == NULL)
+		return;
+	for (unsigned i = 0; i < r->conf->concurrency; i++)
+		if (r->slots[i].hook) {
+			hook_free(r->slots[i].hook);
+			job_free(&r->slots[i].job);
+		}
+	waiting_free(r->waiting);
+	free(r);
+}
+
+unsigned
+runner_running(const struct runner *r)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < r->conf->concurrency; i++)
+		n += r->slots[i].hook != NULL;
+	return (n);
+}
+
+static struct slot *
+free_slot(struct runner *r)
+{
+	for (unsigned i = 0; i < r->conf->concurrency; i++)
+		if (r->slots[i].hook == NULL)
+			return (&r->slots[i]);
+	return (NULL);
+}
+
+bool
+runner_has_room(const struct runner *r)
+{
+	return (runner_running(r) < r->conf->concurrency);
+}
+
+bool
+runner_retried_last(const struct runner *r)
+{
+	return (r->retried_last);
+}
+
+static unsigned
+random_below(unsigned n)
+{
+	unsigned x = 0;
+
+	if (getrandom(&x, sizeof(x), 0) != (ssize_t)sizeof(x))
+		x = (unsigned)clock();
+	return (x % n);
+}
+
+/* 10 s doubling to an hour, a fifth more or less, so that what failed together is not tried together. */
+static int64_t
+retry_delay(unsigned attempts)
+{
+	int64_t s = RETRY_FIRST;
+
+	while (--attempts && s < RETRY_MAX)
+		s *= 2;
+	if (s > RETRY_MAX)
+		s = RETRY_MAX;
+	return (s - s / 5 + (int64_t)random_below((unsigned)(2 * s / 5) + 1));
+}
+
+static void
+let_wait(struct runner *r, struct queue_item *item)
+{
+	/* Not on disk, but not lost: the position stays in front of it until it is. */
+	if ((item->unsaved = queue_wait(r->queue, item) != 0)) {
+		log_errno(LOG_LEVEL_ERROR, "retry not noted", "delivery", item->delivery, NULL);
+		r->unsaved = true;
+	}
+	waiting_put(r->waiting, item);
+}
+
+/* It waits no longer. */
+static void
+forget(struct runner *r, const struct queue_item *item)
+{
+	if (waiting_remove(r->waiting, item->delivery) && queue_remove(r->queue, item))
+		log_errno(LOG_LEVEL_ERROR, "retry not removed", "delivery", item->delivery, NULL);
+}
+
+static void
+log_hook(enum log_level level, const char *msg, const struct queue_item *item)
+{
+	char attempt[16];
+
+	snprintf(attempt, sizeof(attempt), "%u", item->attempts);
+	log_line(level, msg, "event", item->event, "delivery", item->delivery, "attempt", attempt, "why",
+	    item->why[0] ? item->why : NULL, NULL);
+}
+
+/* A hook did not do its work: later again, or never. */
+static void
+on_failure(struct runner *r, struct queue_item *item)
+{
+	item->for_credentials = false;
+	item->next = time(NULL);
+	if (item->attempts >= r->conf->attempts) {
+		log_hook(LOG_LEVEL_ERROR, "hook given up: fluidhook queue --dead", item);
+		if (queue_bury(r->queue, item) == 0) {
+			waiting_bury(r->waiting, item);
+			return;
+		}
+		/* Once more than was asked for is better than never to be heard of again. */
+		log_errno(LOG_LEVEL_ERROR, "dead letter not written", "delivery", item->delivery, NULL);
+	} else {
+		log_hook(LOG_LEVEL_WARN, "hook failed, to be tried again", item);
+	}
+	item->next += retry_delay(item->attempts);
+	let_wait(r, item);
+}
+
+static void
+on_success(struct runner *r, const struct queue_item *item)
+{
+	log_hook(LOG_LEVEL_INFO, "hook done", item);
+	if (ran_add(queue_ran(r->queue), item->key, time(NULL)))
+		log_errno(LOG_LEVEL_ERROR, "hook's run not noted", "delivery", item->delivery, NULL);
+	forget(r, item);
+}
+
+static void
+end_slot(struct runner *r, struct slot *slot)
+{
+	struct queue_item *item = &slot->job.item;
+
+	if (hook_result(slot->hook, item->why, sizeof(item->why))) {
+		item->why[0] = '\0';
+		on_success(r, item);
+	} else {
+		on_failure(r, item);
+	}
+	hook_free(slot->hook);
+	slot->hook = NULL;
+	job_free(&slot->job);
+}
+
+/* Whether there is a hook for the event, or a reason that one cannot be looked for. */
+static bool
+has_hook(const struct runner *r, const char *event)
+{
+	char path[PATH_SIZE];
+
+	return (hook_find(r->conf->hooks, event, path, sizeof(path)) != 0);
+}
+
+/*
+ * Run the job's hook in a slot, which takes the job over. Returns 1 when it runs, 0 when there is no
+ * hook for it (or it has been put off); the job is then still the caller's.
+ */
+static int
+start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
+{
+	char path[PATH_SIZE];
+	int found = hook_find(r->conf->hooks, job->item.event, path, sizeof(path));
+	const struct entry *e = &job->entry;
+
+	if (found == 0)
+		return (0);
+	r->retried_last = is_retry;
+	job->item.attempts++;
+	slot->hook = found == -1 ? NULL : hook_start(&(struct hook_call){
+		.path = path,
+		.event = job->item.event,
+		.delivery = e->delivery,
+		.installation = e->installation ? e->installation : "",
+		.shop = e->fluid_shop ? e->fluid_shop : "",
+		.received_at = e->received_at,
+		.attempt = job->item.attempts,
+		.conf = r->conf_file,
+		.body = e->body,
+		.body_len = e->body_len,
+	}, r->conf->hook_timeout);
+	if (slot->hook == NULL) {
+		snprintf(job->item.why, sizeof(job->item.why), "%s", strerror(errno));
+		on_failure(r, &job->item);
+		return (0);
+	}
+	slot->job = *job;
+	slot->is_retry = is_retry;
+	slot->turn = r->turns++;
+	*job = (struct job){ .item = { .attempts = 0 } };
+	return (1);
+}
+
+/* Whether the same delivery ran, waits, runs or was given up. */
+static bool
+is_known(struct runner *r, const struct job *job)
+{
+	for (unsigned i = 0; i < r->conf->concurrency; i++)
+		if (r->slots[i].hook && strcmp(r->slots[i].job.item.key, job->item.key) == 0)
+			return (true);
+	return (ran_has(queue_ran(r->queue), job->item.key) ||
+	    waiting_has_key(r->waiting, job->item.key));
+}
+
+/* Whether anything at all is to run for this delivery, now or later. */
+static bool
+is_wanted(const struct runner *r, const struct job *job)
+{
+	return (has_hook(r, job->item.event) || (strcmp(job->item.event, "droplet.installed") == 0 &&
+	    has_hook(r, "fluidhook.install_failed")));
+}
+
+void
+runner_line(struct runner *r, const struct buf *line, const struct follow_place *place,
+    const struct follow_file *before, unsigned n_before)
+{
+	struct slot *slot = free_slot(r);
+	struct job job;
+
+	if (job_read(&job, line->data, line->len, place)) {
+		log_line(LOG_LEVEL_WARN, "journal line is no delivery", "file", place->name, NULL);
+		goto out;
+	}
+	if (!is_wanted(r, &job))
+		goto out;
+	if (job_identify(&job)) {
+		log_errno(LOG_LEVEL_ERROR, "delivery passed over", "delivery", job.item.delivery, NULL);
+		goto out;
+	}
+	if (is_known(r, &job))
+		goto out;
+	if (job_ready(&job, r->state) != JOB_READY) {
+		job.item.for_credentials = true;
+		job.item.next = time(NULL);
+		let_wait(r, &job.item);
+		goto out;
+	}
+	/* With so many files in a position they are old ones: going over some again does no harm. */
+	slot->n_before = n_before < POSITION_FILES ? n_before : POSITION_FILES;
+	if (slot->n_before)
+		memcpy(slot->before, before, slot->n_before * sizeof(*before));
+	start(r, slot, &job, false);
+out:
+	job_free(&job);
+}
+
+/* An item's time has come. There is room. */
+static void
+retry(struct runner *r, const struct queue_item *item)
+{
+	struct job job;
+
+	/* A crash came between the note of its run and its end here. */
+	if (ran_has(queue_ran(r->queue), item->key)) {
+		forget(r, item);
+		return;
+	}
+	if (job_read_item(&job, r->state->journal, item)) {
+		log_errno(LOG_LEVEL_ERROR, "delivery cannot be read again", "delivery", item->delivery,
+		    NULL);
+		snprintf(job.item.why, sizeof(job.item.why), "journal: %s", strerror(errno));
+		job.item.attempts++;
+		on_failure(r, &job.item);
+	} else if (item->for_credentials && job_ready(&job, r->state) != JOB_READY) {
+		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
+	} else if (start(r, free_slot(r), &job, true) == 0 &&
+	    waiting_is_due(r->waiting, item->delivery)) {
+		/* An install that was refused may have none for that; else it has been taken away. */
+		if (!item->for_credentials)
+			log_hook(LOG_LEVEL_WARN, "there is no hook any more", item);
+		forget(r, item);
+	}
+	job_free(&job);
+}
+
+static bool
+is_running(const struct runner *r, const char *delivery)
+{
+	for (unsigned i = 0; i < r->conf->concurrency; i++)
+		if (r->slots[i].hook && strcmp(r->slots[i].job.item.delivery, delivery) == 0)
+			return (true);
+	return (false);
+}
+
+void
+runner_retry(struct runner *r, int64_t *next)
+{
+	char cursor[UUID_SIZE] = "";
+	struct queue_item item;
+	int64_t now = time(NULL);
+
+	*next = 0;
+	while (waiting_next(r->waiting, cursor, &item)) {
+		if (is_running(r, item.delivery))
+			continue;
+		if (item.next <= now && !runner_has_room(r))
+			return;
+		if (item.next <= now)
+			retry(r, &item);
+		else if (*next == 0 || item.next < *next)
+			*next = item.next;
+	}
+}
+
+/* What could not be written to the queue: once more. */
+static void
+save_again(struct runner *r)
+{
+	char cursor[UUID_SIZE] = "";
+	struct queue_item item;
+
+	r->unsaved = false;
+	while (waiting_next(r->waiting, cursor, &item)) {
+		if (!item.unsaved)
+			continue;
+		if (queue_wait(r->queue, &item)) {
+			r->unsaved = true;
+			continue;
+		}
+		item.unsaved = false;
+		waiting_put(r->waiting, &item);
+	}
+}
+
+void
+runner_refresh(struct runner *r)
+{
+	if (r->unsaved)
+		save_again(r);
+	waiting_refresh(r->waiting);
+}
+
+void
+runner_wake(struct runner *r)
+{
+	waiting_wake_credentials(r->waiting, time(NULL));
+}
+
+unsigned
+runner_poll(const struct runner *r, struct pollfd *fds, int *timeout)
+{
+	unsigned n = 0;
+	int left;
+
+	for (unsigned i = 0; i < r->conf->concurrency; i++)
+		if (r->slots[i].hook) {
+			left = hook_poll(r->slots[i].hook, &fds[n]);
+			*timeout = left < *timeout ? left : *timeout;
+			n += HOOK_POLL_FDS;
+		}
+	return (n);
+}
+
+bool
+runner_step(struct runner *r, const struct pollfd *fds)
+{
+	bool ended = false;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < r->conf->concurrency; i++)
+		if (r->slots[i].hook) {
+			if (hook_step(r->slots[i].hook, &fds[n])) {
+				end_slot(r, &r->slots[i]);
+				ended = true;
+			}
+			n += HOOK_POLL_FDS;
+		}
+	return (ended);
+}
+
+bool
+runner_is_saved(const struct runner *r, const struct follow_file **files, unsigned *n)
+{
+	const struct slot *oldest = NULL;
+
+	for (unsigned i = 0; i < r->conf->concurrency; i++)
+		if (r->slots[i].hook && !r->slots[i].is_retry &&
+		    (oldest == NULL || r->slots[i].turn < oldest->turn))
+			oldest = &r->slots[i];
+	*files = oldest ? oldest->before : NULL;
+	*n = oldest ? oldest->n_before : 0;
+	return (!r->unsaved);
+}

@@ -1,0 +1,69 @@
+#ifndef WORKER_RUNNER_H
+#define WORKER_RUNNER_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+#include "store/state.h"
+#include "worker/hook.h"
+#include "worker/queue.h"
+
+/*
+ * Deliveries on their way through hooks: a line of the journal is the beginning, its hook runs in one of
+ * `concurrency` slots, and what fails waits in the queue until it is tried again or given up.
+ */
+
+enum { RUNNER_SLOTS_MAX = 64, RUNNER_POLL_FDS = RUNNER_SLOTS_MAX * HOOK_POLL_FDS };
+
+struct runner;
+
+/** All of these outlive it. conf_file: absolute, for the hooks. NULL with errno set. */
+struct runner *runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
+    struct queue *queue);
+
+/** Hooks that still run are killed. NULL is fine. */
+void runner_free(struct runner *r);
+
+/** How many hooks run. */
+unsigned runner_running(const struct runner *r);
+
+/** Whether there is room for another one. */
+bool runner_has_room(const struct runner *r);
+
+/**
+ * Deal with a line of the journal, while there is room: start its hook, let it wait, or pass it over.
+ * before, n_before: the position in front of it; copied.
+ */
+void runner_line(struct runner *r, const struct buf *line, const struct follow_place *place,
+    const struct follow_file *before, unsigned n_before);
+
+/**
+ * Start what waits and is due, as far as there is room. *next is when something is due again (unix
+ * seconds), 0: nothing waits, or there was no more room.
+ */
+void runner_retry(struct runner *r, int64_t *next);
+
+/** Whether what was started last was a retry: then it is a line's turn. */
+bool runner_retried_last(const struct runner *r);
+
+/** Look for what `fluidhook retry` has put into the queue, and write what could not be written before. */
+void runner_refresh(struct runner *r);
+
+/** Installations have got their credentials, or never will: look at what waits for that. */
+void runner_wake(struct runner *r);
+
+/** What to wait for: up to RUNNER_POLL_FDS entries, whose number is returned. Shortens *timeout (ms). */
+unsigned runner_poll(const struct runner *r, struct pollfd *fds, int *timeout);
+
+/** Do what can be done now, after poll(). Returns whether a hook has ended. */
+bool runner_step(struct runner *r, const struct pollfd *fds);
+
+/**
+ * Whether all that was read is in the queue's files, or done: then the position can be saved. *files is
+ * where to go on after a crash, as lines whose hooks still run have to be read again; NULL: no such line.
+ */
+bool runner_is_saved(const struct runner *r, const struct follow_file **files, unsigned *n);
+
+#endif
