@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 enum { BLOCK = 64 * 1024, LINE_LIMIT = 512 << 20 };
 
 struct reading {
@@ -74,14 +76,24 @@ follow_new(int dir, const struct follow_file *files, unsigned n)
 	return (f);
 }
 
+static void
+close_file(struct reading *r)
+{
+	int saved = errno;
+
+	if (r->fd != -1)
+		close(r->fd);
+	r->fd = -1;
+	errno = saved;
+}
+
 void
 follow_free(struct follow *f)
 {
 	if (f == NULL)
 		return;
 	for (unsigned i = 0; i < f->n; i++)
-		if (f->files[i].fd != -1)
-			close(f->files[i].fd);
+		close_file(&f->files[i]);
 	free(f->files);
 	free(f->position);
 	buf_wipe(&f->block);
@@ -123,8 +135,7 @@ leave_old(struct follow *f)
 		keep--;
 	}
 	for (unsigned i = 0; i < keep; i++)
-		if (f->files[i].fd != -1)
-			close(f->files[i].fd);
+		close_file(&f->files[i]);
 	memmove(f->files, f->files + keep, (f->n - keep) * sizeof(*f->files));
 	f->n -= keep;
 	f->current -= f->current < keep ? f->current : keep;
@@ -137,6 +148,55 @@ forget_block(struct follow *f)
 	f->start = 0;
 }
 
+/* Not the file that was read before, or not as it was: all of it may be new. */
+static void
+begin_again(struct reading *r)
+{
+	log_line(LOG_LEVEL_WARN, "journal file is not what it was, reading it from its beginning", "file",
+	    r->at.name, NULL);
+	close_file(r);
+	r->at.offset = 0;
+}
+
+/*
+ * Open a file where it is not open, at the place that it was read to, which is the beginning of a line.
+ * Returns 1, 0 where it is not there, or -1 with errno set.
+ */
+static int
+open_file(const struct follow *f, struct reading *r)
+{
+	char last = '\n';
+	ssize_t n = 1;
+
+	if (r->fd != -1)
+		return (1);
+	if ((r->fd = openat(f->dir, r->at.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)) == -1)
+		return (errno == ENOENT ? 0 : -1);
+	if (r->at.offset)
+		n = pread(r->fd, &last, 1, (off_t)r->at.offset - 1);
+	if (n == -1 && errno != EINVAL) {
+		close_file(r);
+		return (-1);
+	}
+	if (n == 1 && last == '\n')
+		return (1);
+	begin_again(r);
+	return (open_file(f, r));
+}
+
+/* Let go of files that others have taken the place of: those are read from their beginning. */
+static void
+leave_replaced(struct follow *f)
+{
+	struct stat here, named;
+
+	for (unsigned i = 0; i < f->n; i++)
+		if (f->files[i].fd != -1 && fstat(f->files[i].fd, &here) == 0 &&
+		    fstatat(f->dir, f->files[i].at.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    (here.st_ino != named.st_ino || here.st_dev != named.st_dev))
+			begin_again(&f->files[i]);
+}
+
 /* Read on in the current file. Returns how many bytes, 0 at its end, or -1 with errno set. */
 static ssize_t
 read_on(struct follow *f)
@@ -145,9 +205,8 @@ read_on(struct follow *f)
 	size_t ahead = f->block.len - f->start;
 	ssize_t n;
 
-	if (r->fd == -1 && (r->fd = openat(f->dir, r->at.name,
-	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)) == -1)
-		return (errno == ENOENT ? 0 : -1);
+	if ((n = open_file(f, r)) != 1)
+		return (n);
 	if (f->start) {
 		memmove(f->block.data, f->block.data + f->start, ahead);
 		f->block.len = ahead;
@@ -215,6 +274,7 @@ follow_next(struct follow *f, struct buf *line, struct follow_place *place)
 	}
 	/* Nothing more for now. The next call looks at all files again, and for new ones. */
 	leave_old(f);
+	leave_replaced(f);
 	f->current = 0;
 	f->rescan = true;
 	return (0);

@@ -9,7 +9,8 @@
 /*
  * Following the journal: its lines in the order received, from a position on, across days. A line that
  * was received just before midnight can be written just after it, so that the file of a day is left
- * only when the day after next has begun.
+ * only when the day after next has begun. A file that is not what it was is read from its beginning: one
+ * that has taken another's place, or where no line begins at the place that was read to.
  */
 
 /* One journal file and how far it has been read, in bytes: always the beginning of a line. */
