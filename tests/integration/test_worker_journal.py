@@ -1,0 +1,409 @@
+#!/usr/bin/env python3
+"""The worker follows the journal: across files, from where it was, whatever became of its own files."""
+import json
+import secrets
+import shutil
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from harness import process, tap  # noqa: E402
+from harness.hooks import SANITIZED, day_text, delivery_id, event_body, journal_line, with_place  # noqa: E402
+
+DAY = 86400
+NOW = time.time()
+SLOWER = 10 if SANITIZED else 1     # how much longer things may take
+RUNS = "read -r body; echo $FLUIDHOOK_DELIVERY >>$OUT/ran"
+
+
+def lines_of(numbers, received=None, event="order.created"):
+    """Journal lines, and their deliveries' ids."""
+    ids = [delivery_id(int((received or time.time()) * 1000)) for _ in numbers]
+    return [journal_line(event, event_body(number, event), received=received, delivery=one)
+            for number, one in zip(numbers, ids)], ids
+
+
+def add(place, number, days_ago=0, file=0, event="order.created"):
+    """One line in the journal of a day. Returns its delivery's id."""
+    received = NOW - days_ago * DAY
+    (line,), (one,) = lines_of([number], received, event)
+    place.append([line], place.journal_file(day_text(received), file))
+    return one
+
+
+# Its files
+
+def all_files(place):
+    """Lines are taken in the order of days, and of a day's files by their numbers."""
+    place.hook("any", RUNS)
+    ids = [add(place, 1, 9), add(place, 2, 3), add(place, 3, 1), add(place, 4, 1, 1), add(place, 5, 1, 2),
+           add(place, 6, 1, 10), add(place, 7, 0), add(place, 8, 0, 1)]
+    (place.state / "journal/notes.txt").write_text("no journal\n")
+    place.once()
+    assert place.lines("ran") == ids, (place.lines("ran"), ids)
+    days = {name[:10] for name in place.position()}
+    assert days == {day_text(NOW), day_text(NOW - DAY)}, place.position()
+    for name, offset in place.position().items():
+        assert offset == (place.state / "journal" / name).stat().st_size
+    place.once()
+    assert place.lines("ran") == ids
+
+
+def new_files(place):
+    """A worker that runs sees new lines at once, in new files too, and late ones of the day before."""
+    place.hook("any", RUNS)
+    ids = [add(place, 1, 1)]
+    with place.worker():
+        def expect():
+            process.wait_until(lambda: place.lines("ran") == ids, f"{len(ids)} hooks", 4 * SLOWER)
+
+        expect()
+        for number, (days_ago, file) in enumerate(((0, 0), (1, 0), (0, 1), (0, 0), (-1, 0), (0, 1), (-1, 1)), 2):
+            ids.append(add(place, number, days_ago, file))
+            expect()
+    assert sorted(place.position()) == sorted(
+        [place.journal_file(day_text(NOW + DAY)).name, place.journal_file(day_text(NOW + DAY), 1).name,
+         place.journal_file(day_text(NOW)).name, place.journal_file(day_text(NOW), 1).name])
+
+
+def unfinished_line(place):
+    """An unfinished last line is no delivery until it is whole, and then it is one."""
+    place.hook("any", RUNS)
+    (first, second), ids = lines_of([1, 2])
+    path = place.journal_file()
+    place.append([first, second[:100]], path, end=b"")
+    place.once()
+    assert place.lines("ran") == ids[:1]
+    place.append([second[100:-1]], path, end=b"")
+    place.once()
+    assert place.lines("ran") == ids[:1]
+    place.append([second[-1:]], path)
+    place.once()
+    assert place.lines("ran") == ids
+    # One that will never be whole: the receiver ends it before it writes another.
+    place.append([first[:50]], path, end=b"")
+    place.once()
+    third = place.deliver(event_body(3))
+    log = place.once()
+    assert place.lines("ran") == [*ids, third] and log.count("no delivery") == 1
+
+
+def bad_lines(place):
+    """Lines that are no deliveries are logged and passed over; those around them count."""
+    place.hook("any", RUNS)
+    good, ids = lines_of(range(3))
+    whole = json.loads(good[0])
+    bad = [b"", b"{}", b"null", b"[1]", b"\xff\xfe", b"{" * 70, good[1][:-1], good[1] + b"}",
+           *(json.dumps({k: v for k, v in whole.items() if k != left}).encode()
+             for left in ("delivery", "event", "body", "received_at")),
+           *(json.dumps({**whole, **other}).encode() for other in (
+               {"delivery": "../../x"}, {"delivery": "x" * 100}, {"event": "../any"}, {"event": "e" * 300},
+               {"delivery": None}, {"body": None}))]
+    place.append([good[0], *bad, good[1], good[2]])
+    log = place.once()
+    assert place.lines("ran") == ids, log
+    assert log.count("no delivery") == len(bad), log
+    assert place.queue() == []
+
+
+# Its position
+
+def position_lost(place):
+    """Without its position the worker begins at the beginning, and runs nothing a second time."""
+    place.hook("any", RUNS)
+    ids = [add(place, number, 1 - number // 2) for number in range(4)]
+    place.once()
+    (place.state / "queue/position.json").unlink()
+    ids.append(add(place, 9))
+    place.once()
+    assert place.lines("ran") == ids
+
+
+def position_damaged(place):
+    """With a damaged position the worker goes on, runs nothing a second time, and says so."""
+    place.hook("any", RUNS)
+    ids = [add(place, 0)]
+    place.once()
+    position = place.state / "queue/position.json"
+    good = position.read_bytes()
+    for number, damage in enumerate((b"", b"{", good[:-3], b"\0" * len(good), b'{"2026-11-23.jsonl":"1"}',
+                                     b'{"../any":1}', b'{"2026-11-23.jsonl":-1}', b"[]"), 1):
+        ids.append(add(place, number))
+        position.write_bytes(damage)
+        said = place.run("prune", "--keep", "30d", status=1)
+        assert said == "" and "position.json is damaged" in place.said
+        log = place.once()
+        assert "level=error" in log and "position is damaged" in log, (damage, log)
+        assert place.lines("ran") == ids, (damage, place.lines("ran"), ids)
+        place.position()
+        assert "damaged" not in place.once()
+
+
+def position_beyond(place):
+    """A position that does not fit its file is no reason to miss what is in it."""
+    place.hook("any", RUNS)
+    ids = [add(place, number) for number in range(3)]
+    place.once()
+    path = place.journal_file(day_text(NOW))
+    position = place.state / "queue/position.json"
+    for number, offset in enumerate((path.stat().st_size + 1, 10 ** 12, 2 ** 64 - 1, 5), 3):
+        position.write_text(json.dumps({path.name: offset}))
+        ids.append(add(place, number))
+        log = place.once()
+        assert "not what it was" in log, (offset, log)
+        assert place.lines("ran") == ids, offset
+        assert place.position()[path.name] == path.stat().st_size
+
+
+def file_replaced(place):
+    """A journal file that is moved away, with another in its place, is noticed by a worker that runs."""
+    place.hook("any", RUNS)
+    ids = [add(place, 1)]
+    path = place.journal_file(day_text(NOW))
+    with place.worker():
+        process.wait_until(lambda: place.lines("ran") == ids, "the first hook")
+        path.rename(place.dir / "away.jsonl")
+        ids += [add(place, 2), add(place, 3)]
+        process.wait_until(lambda: place.lines("ran") == ids, "the others", 12)
+        ids.append(add(place, 4))
+        process.wait_until(lambda: place.lines("ran") == ids, "one more")
+        # Taken away and nothing in its place: nothing to do, and nothing to fail for.
+        path.unlink()
+        ids.append(add(place, 5, -1))
+        process.wait_until(lambda: place.lines("ran") == ids, "the next day's")
+    assert "level=error" not in place.log_text()
+
+
+def oldest_first(place):
+    """After a crash the first of several hooks that ran at once runs again, whatever its id."""
+    place.configure(concurrency=2)
+    place.hook("any", "echo $FLUIDHOOK_DELIVERY >>$OUT/begun; [ -e $OUT/go ] || exec sleep 600; " + RUNS)
+    ids = [f"01a20b4e-0000-7000-8000-00000000000{number}" for number in (9, 1)]
+    place.append([journal_line("order.created", event_body(number), delivery=one)
+                  for number, one in enumerate(ids)])
+    worker = place.start()
+    process.wait_until(lambda: len(place.lines("begun")) == 2, "both hooks")
+    process.wait_until(lambda: (place.state / "queue/position.json").exists(), "a position")
+    hooks = process.children(worker.pid)
+    assert len(hooks) == 2
+    place.stop(9)
+    for pid in hooks:
+        process.signal_quietly(pid, 9)
+    place.touch("go")
+    place.once()
+    assert sorted(place.lines("ran")) == sorted(ids)
+
+
+# Its queue
+
+def noted_but_waiting(place):
+    """A delivery whose run was noted does not run again, though a crash kept it in the queue."""
+    place.hook("any", "echo ran >>$OUT/ran; [ $FLUIDHOOK_ATTEMPT = 2 ]")
+    one = add(place, 1)
+    place.once()
+    place.hurry()
+    kept = place.item_path(one).read_bytes()
+    place.once()
+    assert len(place.lines("ran")) == 2
+    place.item_path(one).write_bytes(kept)
+    process.give(place.item_path(one))
+    place.once()
+    assert len(place.lines("ran")) == 2 and place.queue() == []
+
+
+def waiting_and_dead(place):
+    """What a crash left both waiting and dead is tried again, and is no dead letter after that."""
+    place.configure(attempts=1)
+    place.hook("any", "[ -e $OUT/go ]; result=$?; echo ran >>$OUT/ran; exit $result")
+    one = add(place, 1)
+    place.once()
+    assert [item["delivery"] for item in place.dead()] == [one]
+    shutil.copy(place.item_path(one, "dead"), place.item_path(one))
+    process.give(place.item_path(one))
+    place.touch("go")
+    place.once()
+    assert place.lines("ran") == ["ran"] * 2 and place.queue() == [] and place.dead() == []
+
+
+def queue_not_writable(place):
+    """What cannot be written to the queue is not lost: the position stays until it is there."""
+    place.hook("any", "echo ran >>$OUT/ran; exit 1")
+    # Where the file would be made is a folder.
+    one = delivery_id()
+    place.once()
+    for folder in ("waiting", "dead"):
+        obstacle = place.item_path(one, folder).with_name(f".{one}.json.new")
+        obstacle.mkdir()
+    place.append([journal_line("order.created", event_body(1), delivery=one)])
+    log = place.once()
+    assert "retry not noted" in log and place.position() == {}, log
+    with place.worker():
+        process.wait_until(lambda: len(place.lines("ran")) == 2, "the hook again")
+        process.wait_until(lambda: place.log_text().count("retry not noted") == 2, "its failure")
+        place.item_path(one).with_name(f".{one}.json.new").rmdir()
+        process.wait_until(lambda: place.item_path(one).exists(), "the retry is noted")
+        process.wait_until(lambda: place.position() != {}, "the position moves on")
+    # The same for a dead letter.
+    place.configure(attempts=2)
+    place.hurry()
+    log = place.once()
+    assert "dead letter not written" in log
+    assert [(item["delivery"], item["attempts"]) for item in place.queue()] == [(one, 2)]
+    obstacle.rmdir()
+    place.hurry()
+    place.once()
+    assert place.queue() == [] and [item["delivery"] for item in place.dead()] == [one]
+
+
+def damaged_items(place):
+    """Damaged files in the queue are named, and hold up nothing else; prune removes nothing then."""
+    place.hook("any", "exit 1")
+    one, other = add(place, 1, 40), add(place, 2, 39)
+    place.once()
+    good = place.item_path(one).read_bytes()
+    for damage in (b"", good[:-5], b"\0" * 50, good.replace(one.encode(), other.encode()), b"{}"):
+        place.item_path(one).write_bytes(damage)
+        listed = [json.loads(line) for line in place.run("queue", "--json", status=1).splitlines()]
+        assert [item["delivery"] for item in listed] == [other] and f"{one}.json" in place.said, place.said
+        assert place.run("prune", "--keep", "30d", status=1) == "" and "damaged" in place.said
+        attempts = place.item(other)["attempts"]
+        place.write(place.item_path(other), json.dumps({**place.item(other), "next": 0}))
+        assert f"{one}.json" in place.once()
+        assert place.item(other)["attempts"] == attempts + 1
+    place.item_path(one).write_bytes(good)
+    assert len(place.queue()) == 2
+
+
+# What is remembered
+
+def remembered_for_two_days(place):
+    """Runs are remembered for two days and no longer, also where their file is damaged."""
+    place.hook("any", RUNS)
+    ids = [add(place, number) for number in range(3)]
+    place.once()
+    ran = place.state / "queue/ran"
+    (today,) = ran.iterdir()
+    keys = today.read_text().split()
+    assert len(keys) == 3 and all(len(key) == 32 for key in keys)
+    today.unlink()
+
+    def note(days_ago, data):
+        path = ran / day_text(time.time() - days_ago * DAY)
+        path.write_bytes(data)
+        process.give(path)
+
+    def again():
+        before = len(place.lines("ran"))
+        (place.state / "queue/position.json").unlink()
+        place.once()
+        return place.lines("ran")[before:]
+
+    note(2, keys[0].encode() + b"\n")
+    note(1, b"\0" * 40 + b"\nno key\n" + keys[1].upper().encode() + b"\n" + keys[1].encode() + b"\n")
+    note(0, keys[2].encode()[:20])
+    note(3, keys[2].encode() + b"\n")
+    note(9, b"")
+    assert again() == [ids[2]]
+    assert len(list(ran.iterdir())) == 3
+    # Behind the line that was not whole.
+    assert again() == []
+
+
+def many_remembered(place):
+    """A worker that remembers 100,000 runs starts at once."""
+    place.hook("any", RUNS)
+    place.once()
+    path = place.state / "queue/ran" / day_text(time.time() - DAY)
+    path.write_text("".join(f"{secrets.randbits(128):032x}\n" for _ in range(100000)))
+    process.give(path)
+    ids = [add(place, 1)]
+    begun = time.monotonic()
+    place.once()
+    took = time.monotonic() - begun
+    assert place.lines("ran") == ids and took < 2 * SLOWER, took
+    tap.note(f"{took:.2f} s")
+
+
+def many_lines(place):
+    """100,000 lines without matching hooks are passed over in less than two seconds."""
+    place.hook("product.updated", RUNS)
+    place.append([journal_line("order.created", event_body(number), received=NOW) for number in range(100000)])
+    (last,), ids = lines_of([1], NOW, "product.updated")
+    place.append([last])
+    begun = time.monotonic()
+    place.once()
+    took = time.monotonic() - begun
+    assert place.lines("ran") == ids and took < 2 * SLOWER, took
+    tap.note(f"{took:.2f} s")
+
+
+# Pruning
+
+def prune_keeps(place):
+    """prune keeps the days of all that is not delivered, and later ones; then they go."""
+    place.hook("order.created", "echo $FLUIDHOOK_DELIVERY >>$OUT/ran; [ -e $OUT/go ]")
+    names = [place.journal_file(day_text(NOW - days * DAY)).name for days in (50, 49, 48, 47, 46)]
+
+    def left():
+        return sorted(path.name for path in (place.state / "journal").iterdir())
+
+    # Nobody has looked at any.
+    place.once()
+    assert place.position() == {}
+    for number, days in enumerate((50, 49, 48, 47, 46)):
+        add(place, number, days, event="order.updated")
+    one = add(place, 9, 48)
+    assert place.run("prune", "--keep", "30d") == "" and left() == names
+    # One that waits.
+    place.once()
+    assert place.run("prune", "--keep", "30d", "--dry-run").split() == names[:2] and left() == names
+    assert place.run("prune", "--keep", "30d").split() == names[:2] and left() == names[2:]
+    assert "Kept from" in place.said
+    # One that was given up.
+    place.configure(attempts=2)
+    place.hurry()
+    place.once()
+    assert [item["delivery"] for item in place.dead()] == [one] and place.queue() == []
+    assert place.run("prune", "--keep", "30d") == "" and left() == names[2:]
+    # Taken back, delivered: nothing is kept for it. The last ones have not been read to their ends.
+    place.touch("go")
+    place.run("retry", "--all")
+    assert place.run("prune", "--keep", "30d") == ""
+    place.once()
+    two = add(place, 10, 46)
+    assert place.run("prune", "--keep", "30d").split() == names[2:4] and left() == names[4:]
+    place.once()
+    assert place.lines("ran")[-2:] == [one, two]
+    assert place.run("prune", "--keep", "30d").split() == names[4:] and left() == []
+
+
+def prune_waits_for_credentials(place):
+    """The day of an install that waits for its credentials stays."""
+    place.hook("any", RUNS)
+    received = NOW - 40 * DAY
+    add(place, 1, 41)
+    company = place.company()
+    place.once()
+    # As it would be with an exchange token: an install that is pending, of the record's own time.
+    record = json.loads(place.record_path(company.dri).read_text())
+    record.update(status="pending", installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(received)))
+    place.write(place.record_path(company.dri), json.dumps(record))
+    marker = place.state / "queue/pending" / company.dri
+    marker.touch()
+    process.give(marker)
+    add(place, 2, 40)
+    add(place, 3, 39)
+    place.run("prune", "--keep", "30d")
+    kept = sorted(path.name for path in (place.state / "journal").iterdir())
+    assert place.journal_file(day_text(received)).name in kept and "Kept from" in place.said, kept
+
+
+TESTS = (all_files, new_files, unfinished_line, bad_lines, position_lost, position_damaged, position_beyond,
+         file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
+         remembered_for_two_days, many_remembered, many_lines, prune_keeps, prune_waits_for_credentials)
+
+if __name__ == "__main__":
+    tap.run([tap.Test(function.__doc__.rstrip(".").replace("#", ""), with_place(function))
+             for function in TESTS])
