@@ -24,14 +24,6 @@ def one_line(text, *words):
     return found[0]
 
 
-def is_running(pid):
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 # Which hook
 
 def most_specific(place):
@@ -194,7 +186,7 @@ def killed_whole(place):
     assert 0.9 < time.monotonic() - begun < 15
     pids = [int(pid) for pid in place.lines("pids")]
     assert len(pids) == 2
-    process.wait_until(lambda: not any(is_running(pid) for pid in pids), "all of the group is gone", 5)
+    process.wait_until(lambda: all(process.is_gone(pid) for pid in pids), "all of the group is gone", 5)
     assert "why=timeout" in one_line(log, "hook failed", delivery)
     assert [(item["attempts"], item["why"]) for item in place.queue()] == [(1, "timeout")]
     assert place.lines("ran") == ["product"]
@@ -215,7 +207,7 @@ def leaves_a_daemon(place):
             pipes = [os.readlink(path) for path in Path(f"/proc/{worker.pid}/fd").iterdir()
                      if os.path.islink(path)]
             assert not [name for name in pipes if "pipe:" in name or "memfd" in name], pipes
-        assert is_running(int(place.left("pid")))
+        assert not process.is_gone(int(place.left("pid")))
     finally:
         for name in ("pid", "pid2"):
             if place.left(name):

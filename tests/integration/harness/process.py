@@ -102,6 +102,15 @@ def session_members(session):
     return found
 
 
+def is_gone(pid):
+    """Whether a process has ended; one that nobody has waited for yet has."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def children(pid):
     """The pids of a process's children."""
     found = []

@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""Workers that end: killed at any moment, told to stop, or because nothing is left to do.
+
+FLUIDHOOK_TEST_KILLS and FLUIDHOOK_TEST_EVENTS say how often the worker is killed (30) and how many
+events flow meanwhile (300).
+"""
+import json
+import os
+import random
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from harness import process, tap  # noqa: E402
+from harness.hooks import SANITIZED, delivery_id, event_body, journal_line, with_place  # noqa: E402
+
+KILLS = int(os.environ.get("FLUIDHOOK_TEST_KILLS", "30"))
+EVENTS = int(os.environ.get("FLUIDHOOK_TEST_EVENTS", "300"))
+TICK = os.sysconf("SC_CLK_TCK")
+
+# Notes the delivery and the size of its body, in one write. The first attempt of some events fails.
+NOTES = """size=$(wc -c)
+echo "$FLUIDHOOK_DELIVERY $size" >>$OUT/ran
+case $FLUIDHOOK_EVENT in *.updated) mkdir $OUT/$FLUIDHOOK_DELIVERY 2>/dev/null && exit 1 ;; esac
+exit 0"""
+
+
+def cpu_seconds(pid):
+    """What a process has used of a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+class Flow:
+    """Events that flow into the journal. One in ten fails at first; one in seven is large."""
+
+    def __init__(self, place, total):
+        self.place = place
+        self.total = total
+        self.ids, self.sizes, self.fails = [], {}, set()
+
+    def some(self, count):
+        lines = []
+        for _ in range(min(count, self.total - len(self.ids))):
+            number = len(self.ids)
+            event = "order.updated" if number % 10 == 9 else "order.created"
+            body = event_body(number, event, padding="x" * (200000 if number % 7 == 3 else 10))
+            one = delivery_id()
+            self.ids.append(one)
+            self.sizes[one] = len(body)
+            if event == "order.updated":
+                self.fails.add(one)
+            lines.append(journal_line(event, body, delivery=one))
+        if lines:
+            self.place.append(lines)
+
+
+def all_whole(place):
+    """Every file that the worker keeps is whole; what it was about to write counts for nothing."""
+    for path in (place.state / "queue").rglob("*.json"):
+        if not path.name.startswith("."):
+            json.loads(path.read_text(encoding="utf-8"))
+    for path in (place.state / "queue/ran").iterdir():
+        lines = path.read_text(encoding="ascii").splitlines()
+        broken = [line for line in lines if not re.match(r"[0-9a-f]{32}\Z", line)]
+        assert len(broken) <= KILLS, broken
+    for path in (place.state / "installations").glob("*.json"):
+        assert place.record(path.stem)["status"] == "active"
+
+
+def kill_often(place, kills, events):
+    """Let events flow while the worker is killed so often. Returns the flow, and all runs."""
+    place.hook("order", NOTES)
+    company = place.company()
+    flow = Flow(place, events)
+    for n in range(kills):
+        flow.some(1 + events // kills)
+        worker = place.start(log=f"worker-{n}.log")
+        time.sleep(random.uniform(0, 2.5 * events / kills * 0.004))     # when, is what is tried here
+        assert worker.poll() is None
+        place.stop(signal.SIGKILL)
+        all_whole(place)
+        if n % 3 == 0:
+            place.hurry()
+    flow.some(events)
+    place.once(timeout=200)
+    place.hurry()
+    place.once(timeout=200)
+    assert place.queue() == [] and place.dead() == []
+    all_whole(place)
+    assert place.record(company.dri)["status"] == "active"
+    log = place.log_text()
+    assert "level=error" not in log.replace("msg=\"hook given up", ""), log[-3000:]
+    process.wait_until(lambda: not place.left("ran") or place.left("ran").endswith("\n"), "whole lines")
+    return flow, [line.split() for line in place.lines("ran")]
+
+
+def check_runs(flow, runs, most_twice):
+    """Every hook ran, with its whole body, and no more often than it had to but for so many times."""
+    assert {one for one, _ in runs} == set(flow.ids), "an event's hook did not run"
+    cut = [(one, size, flow.sizes[one]) for one, size in runs if int(size) != flow.sizes[one]]
+    assert not cut, f"bodies that were not whole: {cut}"
+    counts = {}
+    for one, _ in runs:
+        counts[one] = counts.get(one, 0) + 1
+    for one in flow.fails:
+        assert counts[one] >= 2, "an event that failed was not tried again"
+    more = len(runs) - len(flow.ids) - len(flow.fails)
+    assert more <= most_twice, f"{more} runs too many"
+    return more
+
+
+def killed(place):
+    """Killed at any moment, the worker loses nothing: each hook runs, in order, once but for kills."""
+    flow, runs = kill_often(place, KILLS, EVENTS)
+    more = check_runs(flow, runs, KILLS)
+    firsts = list(dict.fromkeys(one for one, _ in runs))
+    assert firsts == flow.ids, "not in the order received"
+    tap.note(f"{KILLS} kills, {len(flow.ids)} events, {len(runs)} runs: {more} more than needed")
+
+
+def killed_with_several(place):
+    """The same with four hooks at once: each runs, none oftener than it was running when killed."""
+    kills = max(8, KILLS // 4)
+    flow, runs = kill_often(place, kills, max(100, EVENTS // 3))
+    more = check_runs(flow, runs, 4 * kills)
+    tap.note(f"{kills} kills, {len(flow.ids)} events, {len(runs)} runs: {more} more than needed")
+
+
+def second_worker(place):
+    """A second worker notices the first and leaves it alone; one that was killed is nobody's first."""
+    place.hook("any", "echo $$ >>$OUT/begun; while ! [ -e $OUT/go ]; do sleep 0.01; done; echo ran >>$OUT/ran")
+    place.append([journal_line("order.created", event_body(1))])
+    with place.worker():
+        process.wait_until(lambda: place.lines("begun"), "the hook")
+        for words in (("work",), ("work", "--once")):
+            place.run(*words, status=1)
+            assert "another worker runs" in place.said and str(place.state) in place.said
+        place.touch("go")
+        process.wait_until(lambda: place.lines("ran") == ["ran"], "the hook's end")
+    # The hook of a worker that was killed does not stand in for it.
+    (place.out / "go").unlink()
+    place.append([journal_line("order.created", event_body(2))])
+    place.start(log="killed.log")
+    process.wait_until(lambda: len(place.lines("begun")) == 2, "the second hook")
+    place.stop(signal.SIGKILL)
+    place.touch("go")
+    place.once()
+    process.wait_until(lambda: place.lines("ran") == ["ran"] * 3, "the hook that was left, and its second run")
+    assert place.queue() == []
+
+
+def stops_after_its_hook(place):
+    """SIGTERM and SIGINT: the hook that runs gets its time, nothing else begins, the status is 0."""
+    place.hook("any", "echo $$ >>$OUT/begun; while ! [ -e $OUT/go ]; do sleep 0.01; done\n"
+                      "for n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.05; done; echo ran >>$OUT/ran")
+    for number, sent in enumerate((signal.SIGTERM, signal.SIGINT)):
+        place.append([journal_line("order.created", event_body(10 * number + n)) for n in range(3)])
+        worker = place.start(log=f"worker-{number}.log")
+        process.wait_until(lambda: len(place.lines("begun")) == number + 1, "the hook")
+        worker.send_signal(sent)
+        process.wait_until(lambda: place.log_text().count("msg=stopping") == number + 1, "it stops")
+        worker.send_signal(sent)
+        before = cpu_seconds(worker.pid)
+        place.touch("go")
+        process.wait_until(lambda: len(place.lines("ran")) == number + 1, "the hook's end")
+        try:
+            used = cpu_seconds(worker.pid) - before
+        except (FileNotFoundError, IndexError):
+            used = 0
+        assert place.stop() == 0
+        assert used < 0.2, f"{used} s of a processor while it waited half a second"
+        assert len(place.lines("begun")) == number + 1 and place.queue() == []
+        (place.out / "go").unlink()
+    place.touch("go")
+    place.once()
+    assert len(place.lines("begun")) == 6 and len(place.lines("ran")) == 6
+
+
+def stops_after_the_timeout(place):
+    """SIGTERM: a hook that hangs is killed with its group when its time is over; it waits for a retry."""
+    place.hook("any", "trap '' TERM; sleep 600 & echo $! >>$OUT/pids; echo $$ >>$OUT/pids; wait; sleep 600")
+    one = delivery_id()
+    place.append([journal_line("order.created", event_body(1), delivery=one)])
+    worker = place.start()
+    process.wait_until(lambda: len(place.lines("pids")) == 2, "the hook")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    place.stop()
+    for pid in place.lines("pids"):
+        process.wait_until(lambda pid=pid: process.is_gone(pid), "all of the group is gone", 5)
+    assert [(item["delivery"], item["why"]) for item in place.queue()] == [(one, "timeout")]
+
+
+def stops_amid_lines(place):
+    """SIGTERM is heard while there are a great many lines to read, and what was read is known."""
+    place.hook("product", "echo $FLUIDHOOK_DELIVERY >>$OUT/ran")
+    ids = [delivery_id(), delivery_id()]
+    lines = [journal_line("order.created", event_body(n)) for n in range(20000)]
+    lines[0] = journal_line("product.updated", event_body(0, "product.updated"), delivery=ids[0])
+    lines.append(journal_line("product.updated", event_body(1, "product.updated"), delivery=ids[1]))
+    place.append(lines)
+
+    def already():
+        # Waits for the worker as soon as it looks.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    worker = place.start(prepare=already)
+    assert worker.wait(30) == 0
+    place.stop()
+    (offset,) = place.position().values()
+    assert offset < place.journal_file().stat().st_size / 2, "it read on"
+    place.once()
+    assert place.lines("ran") == ids
+
+
+def once_until_nothing_is_left(place):
+    """work --once does all that is due, also what comes meanwhile, and ends; the rest stays."""
+    place.hook("any", 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_ATTEMPT" >>$OUT/ran; [ $FLUIDHOOK_EVENT != order.deleted ]')
+    assert place.once().count("\n") == 1 and place.lines("ran") == []
+    place.append([journal_line("order.deleted", event_body(0, "order.deleted"))])
+    place.once()
+    line = journal_line("order.updated", event_body(2, "order.updated"))
+    folder = place.journal_file().parent
+    place.hook("order.created", f"echo created >>$OUT/ran; cat $OUT/line >>{folder}/$(ls {folder})")
+    (place.out / "line").write_bytes(line + b"\n")
+    place.append([journal_line("order.created", event_body(1))])
+    place.once()
+    assert place.lines("ran") == ["order.deleted 1", "created", "order.updated 1"], place.lines("ran")
+    assert [item["attempts"] for item in place.queue()] == [1]
+    place.hurry()
+    place.once()
+    assert place.lines("ran")[3:] == ["order.deleted 2"]
+
+
+def idle(place):
+    """A worker with nothing to do uses no processor to speak of, and less than 12 MB."""
+    place.hook("any", "echo ran >>$OUT/ran")
+    with place.worker() as worker:
+        place.append([journal_line("order.created", event_body(n)) for n in range(50)])
+        process.wait_until(lambda: len(place.lines("ran")) == 50, "all hooks")
+        process.wait_until(lambda: place.position().get(place.journal_file().name), "the position")
+        status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
+        size = int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1))
+        before, begun = cpu_seconds(worker.pid), time.monotonic()
+        process.wait_until(lambda: time.monotonic() - begun > 2, "two seconds")
+        used = cpu_seconds(worker.pid) - before
+    assert used <= 0.05, f"{used} s in two seconds"
+    assert SANITIZED or size < 12 * 1024, f"{size} kB"
+    tap.note(f"{size} kB, {used:.2f} s of a processor in two seconds")
+
+
+TESTS = [
+    (killed, {}), (killed_with_several, {"concurrency": 4}), (second_worker, {}), (stops_after_its_hook, {}),
+    (stops_after_the_timeout, {"hook_timeout": 1}), (stops_amid_lines, {}), (once_until_nothing_is_left, {}),
+    (idle, {}),
+]
+
+if __name__ == "__main__":
+    tap.run([tap.Test(function.__doc__.rstrip("."), with_place(function, **settings))
+             for function, settings in TESTS])
