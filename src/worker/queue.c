@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -43,13 +42,23 @@ static const struct member {
 
 enum { N_MEMBERS = sizeof(members) / sizeof(members[0]), OFFSET = 5, ATTEMPTS, NEXT, CREDENTIALS };
 
+/*
+ * A lock of this process alone. flock() is shared with a hook between its fork and its exec: there it
+ * would outlive a worker that is killed then.
+ */
 static int
 lock(struct queue *q)
 {
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
 	if ((q->lock_fd = openat(q->dir, "worker.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-	    0600)) == -1 || flock(q->lock_fd, LOCK_EX | LOCK_NB))
+	    0600)) == -1)
 		return (-1);
-	return (0);
+	if (fcntl(q->lock_fd, F_SETLK, &all) == 0)
+		return (0);
+	if (errno == EACCES || errno == EAGAIN)
+		errno = EWOULDBLOCK;
+	return (-1);
 }
 
 struct queue *
