@@ -5,7 +5,6 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -222,7 +221,8 @@ check_worker(struct looking *k, int top)
 {
 	unsigned waiting = k->counts[INSTALLATION_PENDING] + k->counts[INSTALLATION_UNCONFIRMED];
 	int fd = openat(top, "queue/worker.lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	bool runs = fd != -1 && flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+	struct flock held = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	bool runs = fd != -1 && fcntl(fd, F_GETLK, &held) == 0 && held.l_type != F_UNLCK;
 
 	if (fd != -1)
 		close(fd);

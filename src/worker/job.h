@@ -13,7 +13,10 @@ struct job {
 	struct buf texts;
 };
 
-/** Read a journal line; the item has no key yet. Returns 0, or -1 when it is no whole entry. The caller ends *job. */
+/**
+ * Read a journal line; the item has no key yet. Returns 0, or -1 when it is no whole entry. The caller
+ * ends *job.
+ */
 int job_read(struct job *job, const char *line, size_t len, const struct follow_place *place);
 
 /**

@@ -284,8 +284,8 @@ position_after_damage(unsigned *n)
 		return (NULL);
 	timefmt_day(day, time(NULL) - RAN_DAYS * SECONDS_A_DAY);
 	journal_file_name(file->name, day, 0);
-	log_line(LOG_LEVEL_ERROR, "position is damaged, going on from here: look at what was received before",
-	    "file", "queue/position.json", "from", file->name, NULL);
+	log_line(LOG_LEVEL_ERROR, "position is damaged: what was received before is not looked at again",
+	    "file", "queue/position.json", "before", day, NULL);
 	*n = 1;
 	return (file);
 }

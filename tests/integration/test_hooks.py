@@ -337,7 +337,8 @@ def longest_backoff(place):
     ids = [place.deliver(event_body(number)) for number in range(12)]
     place.once()
     for delivery in ids:
-        place.write(place.item_path(delivery), json.dumps({**place.item(delivery), "attempts": 10, "next": 0}))
+        item = {**place.item(delivery), "attempts": 10, "next": 0}
+        place.write(place.item_path(delivery), json.dumps(item))
     before = int(time.time())
     place.once()
     delays = [place.item(delivery)["next"] - before for delivery in ids]
@@ -415,7 +416,8 @@ def in_order(place):
 
 def waiting_holds_up_nobody(place):
     """A delivery that waits for its retry does not hold up those behind it."""
-    place.hook("any", "cat >/dev/null; echo $FLUIDHOOK_EVENT >>$OUT/ran; [ $FLUIDHOOK_EVENT != order.created ]")
+    place.hook("any", "cat >/dev/null; echo $FLUIDHOOK_EVENT >>$OUT/ran; "
+                      "[ $FLUIDHOOK_EVENT != order.created ]")
     for number in range(6):
         place.deliver(event_body(number, ("order.created", "order.updated")[number % 2]))
     place.once()

@@ -60,7 +60,8 @@ def new_files(place):
             process.wait_until(lambda: place.lines("ran") == ids, f"{len(ids)} hooks", 4 * SLOWER)
 
         expect()
-        for number, (days_ago, file) in enumerate(((0, 0), (1, 0), (0, 1), (0, 0), (-1, 0), (0, 1), (-1, 1)), 2):
+        places = ((0, 0), (1, 0), (0, 1), (0, 0), (-1, 0), (0, 1), (-1, 1))
+        for number, (days_ago, file) in enumerate(places, 2):
             ids.append(add(place, number, days_ago, file))
             expect()
     assert sorted(place.position()) == sorted(
@@ -329,7 +330,8 @@ def many_remembered(place):
 def many_lines(place):
     """100,000 lines without matching hooks are passed over in less than two seconds."""
     place.hook("product.updated", RUNS)
-    place.append([journal_line("order.created", event_body(number), received=NOW) for number in range(100000)])
+    place.append([journal_line("order.created", event_body(number), received=NOW)
+                  for number in range(100000)])
     (last,), ids = lines_of([1], NOW, "product.updated")
     place.append([last])
     begun = time.monotonic()
@@ -388,7 +390,8 @@ def prune_waits_for_credentials(place):
     place.once()
     # As it would be with an exchange token: an install that is pending, of the record's own time.
     record = json.loads(place.record_path(company.dri).read_text())
-    record.update(status="pending", installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(received)))
+    installed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(received))
+    record.update(status="pending", installed_at=installed)
     place.write(place.record_path(company.dri), json.dumps(record))
     marker = place.state / "queue/pending" / company.dri
     marker.touch()

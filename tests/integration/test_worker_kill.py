@@ -133,13 +133,15 @@ def killed_with_several(place):
 
 def second_worker(place):
     """A second worker notices the first and leaves it alone; one that was killed is nobody's first."""
-    place.hook("any", "echo $$ >>$OUT/begun; while ! [ -e $OUT/go ]; do sleep 0.01; done; echo ran >>$OUT/ran")
+    place.hook("any", "echo $$ >>$OUT/begun; while ! [ -e $OUT/go ]; do sleep 0.01; done; "
+                      "echo ran >>$OUT/ran")
     place.append([journal_line("order.created", event_body(1))])
     with place.worker():
         process.wait_until(lambda: place.lines("begun"), "the hook")
         for words in (("work",), ("work", "--once")):
             place.run(*words, status=1)
             assert "another worker runs" in place.said and str(place.state) in place.said
+        assert re.search(r"worker +runs", said := place.run("check", status=None)), said
         place.touch("go")
         process.wait_until(lambda: place.lines("ran") == ["ran"], "the hook's end")
     # The hook of a worker that was killed does not stand in for it.
@@ -150,7 +152,7 @@ def second_worker(place):
     place.stop(signal.SIGKILL)
     place.touch("go")
     place.once()
-    process.wait_until(lambda: place.lines("ran") == ["ran"] * 3, "the hook that was left, and its second run")
+    process.wait_until(lambda: place.lines("ran") == ["ran"] * 3, "the hook that was left, and again")
     assert place.queue() == []
 
 
@@ -221,7 +223,8 @@ def stops_amid_lines(place):
 
 def once_until_nothing_is_left(place):
     """work --once does all that is due, also what comes meanwhile, and ends; the rest stays."""
-    place.hook("any", 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_ATTEMPT" >>$OUT/ran; [ $FLUIDHOOK_EVENT != order.deleted ]')
+    place.hook("any", 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_ATTEMPT" >>$OUT/ran; '
+                      "[ $FLUIDHOOK_EVENT != order.deleted ]")
     assert place.once().count("\n") == 1 and place.lines("ran") == []
     place.append([journal_line("order.deleted", event_body(0, "order.deleted"))])
     place.once()

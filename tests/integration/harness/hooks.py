@@ -5,21 +5,18 @@ import datetime
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
-from . import process
+from . import process, tap
+from .command import COMMAND, Command
 from .fluid import Company, Droplet, encode, signed
 from .fronts import Cgi
-from .site import BUILD, Site
+from .site import Site
 from .web import Request
 
-COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
 SANITIZED = b"__asan_init" in COMMAND.read_bytes()
-JSON_HEADER = [("Content-Type", "application/json")]
 
 
 def delivery_id(milliseconds=None):
@@ -64,16 +61,14 @@ class Workplace(Site):
     def __init__(self, head=None, **settings):
         self.worker_settings = settings
         self.proc = None
+        self.said = ""
         super().__init__([Droplet(uuid=False)], **(head or {}))
         self.hooks = self.dir / "hooks"
         self.out = self.dir / "out"
         for folder in (self.hooks, self.out):
             folder.mkdir()
             process.give(folder)
-        # A copy, as of the receiver: the build folder may be closed to others.
-        self.command = self.dir / "fluidhook"
-        shutil.copy(COMMAND, self.command)
-        self.command.chmod(0o755)
+        self.program = Command(self).program
         self.cgi = Cgi()
         self.cgi.start(self)
 
@@ -93,7 +88,6 @@ class Workplace(Site):
         for what hooks leave behind."""
         if not text.startswith("#!"):
             text = f"#!/bin/sh\nOUT={self.out}\n{text}\n"
-        # Not open for writing in this process: a fork elsewhere would make it "text file busy".
         self.write(self.hooks / name, text, mode)
 
     def left(self, name):
@@ -129,36 +123,38 @@ class Workplace(Site):
 
     def journal_file(self, day=None, number=0):
         folder = self.state / "journal"
-        for path in (folder,):
-            if not path.is_dir():
-                path.mkdir(mode=0o700)
-                process.give(path)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700)
+            process.give(folder)
         name = day or day_text(time.time())
         return folder / (f"{name}.{number}.jsonl" if number else f"{name}.jsonl")
 
     def append(self, lines, path=None, end=b"\n"):
         """Write lines to a journal file in one write, as the receiver would."""
         path = path or self.journal_file()
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        if not path.exists():
+            # In place only when it is the worker's to read.
+            self.write(path, "")
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND)
         try:
             data = memoryview(b"\n".join(lines) + end)
             while data:
                 data = data[os.write(fd, data):]
         finally:
             os.close(fd)
-        process.give(path)
 
     # The command and the worker
 
     def run(self, *words, status=0, timeout=60):
-        """Run a command to its end; its standard output. Its messages are in `said`."""
-        done = subprocess.run([self.command, "-c", self.conf, *words], env=process.environment(),
+        """Run a command to its end, which has to be with this status (None: any); its standard output.
+        Its messages are in `said`."""
+        done = subprocess.run([self.program, "-c", self.conf, *words], env=process.environment(),
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/",
                               errors="replace", timeout=timeout, check=False, **process.identity())
         self.said = done.stderr
         with self.log("command.log") as log:
             log.write(done.stderr.encode())
-        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr[-3000:])
+        assert status in (None, done.returncode), (words, done.returncode, done.stdout, done.stderr[-3000:])
         return done.stdout
 
     def once(self, **more):
@@ -180,7 +176,7 @@ class Workplace(Site):
         """Start a worker. It runs when this returns."""
         with self.log(log) as stderr:
             begun = stderr.tell()
-            self.proc = process.start([self.command, "-c", self.conf, "work"], cwd="/", stderr=stderr,
+            self.proc = process.start([self.program, "-c", self.conf, "work"], cwd="/", stderr=stderr,
                                       stdin=subprocess.DEVNULL, stdout=stderr,
                                       env=process.environment(), **more)
         path = self.logs / log
@@ -230,7 +226,6 @@ def with_place(function, **settings):
         try:
             function(place)
         except BaseException:
-            from . import tap
             tap.note(place.log_tail())
             raise
         finally:
