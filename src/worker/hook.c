@@ -64,16 +64,17 @@ hook_find(const char *hooks, const char *event, char *out, size_t size)
 			errno = ENAMETOOLONG;
 			return (-1);
 		}
-		if (stat(out, &st) == 0) {
-			/* A folder of such a name is no hook. */
-			if (!S_ISDIR(st.st_mode))
-				return (1);
-		} else if (errno != ENOENT && errno != ENOTDIR) {
-			return (-1);
-		} else if (lstat(out, &st) == 0) {
-			/* A link to nothing is one that cannot be executed, not one that is not there. */
-			return (1);
+		if (lstat(out, &st)) {
+			if (errno != ENOENT && errno != ENOTDIR)
+				return (-1);
+			continue;
 		}
+		/* A link to nothing is one that cannot be executed, not one that is not there. */
+		if (S_ISLNK(st.st_mode) && stat(out, &st))
+			return (errno == ENOENT || errno == ENOTDIR ? 1 : -1);
+		/* A folder of such a name is no hook. */
+		if (!S_ISDIR(st.st_mode))
+			return (1);
 	}
 	return (0);
 }

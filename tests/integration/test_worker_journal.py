@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The worker follows the journal: across files, from where it was, whatever became of its own files."""
 import json
+import resource
 import secrets
 import shutil
 import sys
@@ -16,6 +17,12 @@ DAY = 86400
 NOW = time.time()
 SLOWER = 10 if SANITIZED else 1     # how much longer things may take
 RUNS = "read -r body; echo $FLUIDHOOK_DELIVERY >>$OUT/ran"
+
+
+def children_cpu():
+    """What ended children have used of a processor, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def lines_of(numbers, received=None, event="order.created"):
@@ -320,11 +327,11 @@ def many_remembered(place):
     path.write_text("".join(f"{secrets.randbits(128):032x}\n" for _ in range(100000)))
     process.give(path)
     ids = [add(place, 1)]
-    begun = time.monotonic()
+    used = children_cpu()
     place.once()
-    took = time.monotonic() - begun
-    assert place.lines("ran") == ids and took < 2 * SLOWER, took
-    tap.note(f"{took:.2f} s")
+    used = children_cpu() - used
+    assert place.lines("ran") == ids and used < 2 * SLOWER, used
+    tap.note(f"{used:.2f} s of a processor")
 
 
 def many_lines(place):
@@ -334,11 +341,12 @@ def many_lines(place):
                   for number in range(100000)])
     (last,), ids = lines_of([1], NOW, "product.updated")
     place.append([last])
-    begun = time.monotonic()
+    begun, used = time.monotonic(), children_cpu()
     place.once()
-    took = time.monotonic() - begun
-    assert place.lines("ran") == ids and took < 2 * SLOWER, took
-    tap.note(f"{took:.2f} s")
+    took, used = time.monotonic() - begun, children_cpu() - used
+    # Of a processor: the machine may be busy with other tests.
+    assert place.lines("ran") == ids and used < 2 * SLOWER, (used, took)
+    tap.note(f"{took:.2f} s, {used:.2f} s of a processor")
 
 
 # Pruning
