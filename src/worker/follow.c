@@ -134,6 +134,8 @@ leave_old(struct follow *f)
 			break;
 		keep--;
 	}
+	if (keep == 0)
+		return;
 	for (unsigned i = 0; i < keep; i++)
 		close_file(&f->files[i]);
 	memmove(f->files, f->files + keep, (f->n - keep) * sizeof(*f->files));

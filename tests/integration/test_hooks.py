@@ -24,6 +24,18 @@ def one_line(text, *words):
     return found[0]
 
 
+def pipes_of(pid):
+    """What a process has open of pipes and of files in memory."""
+    names = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            names.append(os.readlink(path))
+        except FileNotFoundError:
+            continue
+    assert names
+    return [name for name in names if "pipe:" in name or "memfd" in name]
+
+
 # Which hook
 
 def most_specific(place):
@@ -203,10 +215,8 @@ def leaves_a_daemon(place):
     try:
         with place.worker() as worker:
             process.wait_until(lambda: place.lines("ran") == ["product"], "the hook after them", 15)
-            # Neither end of their pipes stays open here.
-            pipes = [os.readlink(path) for path in Path(f"/proc/{worker.pid}/fd").iterdir()
-                     if os.path.islink(path)]
-            assert not [name for name in pipes if "pipe:" in name or "memfd" in name], pipes
+            process.wait_until(lambda: not pipes_of(worker.pid), "no end of their pipes stays open here", 10)
+            assert worker.poll() is None
         assert not process.is_gone(int(place.left("pid")))
     finally:
         for name in ("pid", "pid2"):
