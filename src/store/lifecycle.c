@@ -1,7 +1,6 @@
 #include "store/lifecycle.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,31 +8,12 @@
 
 #include "base/log.h"
 #include "store/index.h"
+#include "store/marker.h"
 
 static bool
 same(const char *a, const char *b)
 {
 	return (a && b && strcmp(a, b) == 0);
-}
-
-/* A marker is an empty file that says: this record waits for something. 0, or -1 with errno set. */
-static int
-marker_set(int dir, const char *record)
-{
-	int fd = openat(dir, record, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	if (fd == -1)
-		return (-1);
-	close(fd);
-	return (fsync(dir));
-}
-
-static void
-marker_clear(int dir, const char *record)
-{
-	/* One that stays behind is harmless: whoever finds it looks at the record. */
-	if (unlinkat(dir, record, 0) && errno != ENOENT)
-		log_errno(LOG_LEVEL_WARN, "marker not removed", "record", record, NULL);
 }
 
 /* Where the indexes have a record, by the names of their folders; "" for nowhere. */

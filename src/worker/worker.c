@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "store/durable.h"
+#include "store/name.h"
 #include "worker/credentials.h"
 #include "worker/hook.h"
 #include "worker/job.h"
@@ -51,7 +49,6 @@ struct worker {
 	struct queue *queue;
 	struct follow *follow;
 	struct waiting *waiting;	/* what is in queue/waiting, and the keys of the dead */
-	int subscriptions;
 	struct slot slots[SLOTS_MAX];
 	struct buf line;
 	bool stopping;
@@ -61,12 +58,7 @@ struct worker {
 	int64_t refreshed;		/* when queue/waiting was last looked at; milliseconds */
 	int signal_fd, journal_watch;
 
-	/* The thread that talks to Fluid, so that no hook can make an exchange late. */
-	pthread_t thread;
-	bool has_thread;
-	struct credentials *credentials;
-	atomic_bool thread_stops;
-	int thread_wake, settled;	/* eventfds: to the thread, and from it */
+	struct credentials *credentials;	/* talks to Fluid */
 };
 
 static int64_t
@@ -260,6 +252,20 @@ is_known(struct worker *w, const struct job *job)
 	    waiting_has_key(w->waiting, job->item.key));
 }
 
+/* Whether its hook can run now. An install that is active gets its subscriptions, too. */
+static bool
+is_ready(struct worker *w, struct job *job)
+{
+	const char *record = job->entry.installation;
+
+	if (job_ready(job, w->state) != JOB_READY)
+		return (false);
+	if (strcmp(job->item.event, "droplet.installed") == 0 && record &&
+	    name_is_safe(record, strlen(record)))
+		credentials_want(w->credentials, record);
+	return (true);
+}
+
 /* Deal with a line of the journal. `before`: the position in front of it. */
 static void
 on_line(struct worker *w, const struct follow_place *place, const struct follow_file *before,
@@ -277,7 +283,7 @@ on_line(struct worker *w, const struct follow_place *place, const struct follow_
 	if (is_known(w, &job) || (strcmp(job.item.event, "droplet.installed") != 0 &&
 	    hook_find(w->conf->hooks, job.item.event, path, sizeof(path)) == 0))
 		goto out;
-	if (job_ready(&job, w->state) != JOB_READY) {
+	if (!is_ready(w, &job)) {
 		job.item.for_credentials = true;
 		job.item.next = time(NULL);
 		let_wait(w, &job.item);
@@ -331,7 +337,7 @@ retry(struct worker *w, const struct queue_item *item)
 		snprintf(job.item.why, sizeof(job.item.why), "journal: %s", strerror(errno));
 		job.item.attempts++;
 		on_failure(w, &job.item);
-	} else if (item->for_credentials && job_ready(&job, w->state) != JOB_READY) {
+	} else if (item->for_credentials && !is_ready(w, &job)) {
 		waiting_put_off(w->waiting, item->delivery, time(NULL) + 1);
 	} else if (start(w, slot, &job, true) == 0 && waiting_is_due(w->waiting, item->delivery)) {
 		/* The hook has been taken away meanwhile. */
@@ -389,7 +395,7 @@ wait_for_something(struct worker *w, int64_t next)
 
 	fds[0] = (struct pollfd){ .fd = w->signal_fd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = w->journal_watch, .events = POLLIN };
-	fds[2] = (struct pollfd){ .fd = w->settled, .events = POLLIN };
+	fds[2] = (struct pollfd){ .fd = credentials_settled(w->credentials), .events = POLLIN };
 	for (unsigned i = 0; i < w->conf->concurrency; i++)
 		if (w->slots[i].hook) {
 			left = hook_poll(w->slots[i].hook, &fds[n]);
@@ -411,7 +417,7 @@ wait_for_something(struct worker *w, int64_t next)
 		}
 	while (fds[1].revents && read(w->journal_watch, events, sizeof(events)) > 0)
 		;
-	if (fds[2].revents && eventfd_read(w->settled, &count) == 0)
+	if (fds[2].revents && eventfd_read(fds[2].fd, &count) == 0)
 		wake_installs(w);
 	if (fds[0].revents && !w->stopping) {
 		w->stopping = true;
@@ -432,12 +438,11 @@ is_done(struct worker *w, bool more, int64_t next)
 static void
 loop(struct worker *w, bool once)
 {
-	int64_t next, credentials_next;
+	int64_t next;
 	bool more;
 
 	for (;;) {
-		if (once && !w->stopping && credentials_run(w->credentials, &credentials_next,
-		    &w->thread_stops))
+		if (once && !w->stopping && credentials_run(w->credentials))
 			wake_installs(w);
 		if (now_ms() - w->refreshed >= POLL_MS) {
 			w->refreshed = now_ms();
@@ -448,6 +453,9 @@ loop(struct worker *w, bool once)
 		if (w->stopping && running(w) == 0)
 			return;
 		if (once && is_done(w, more, next)) {
+			/* What these lines have brought. */
+			if (credentials_run(w->credentials))
+				wake_installs(w);
 			start_due(w, &next);
 			if (is_done(w, false, next))
 				return;
@@ -458,36 +466,6 @@ loop(struct worker *w, bool once)
 			continue;
 		wait_for_something(w, next);
 	}
-}
-
-static void *
-credentials_thread(void *arg)
-{
-	struct worker *w = arg;
-	struct pollfd fds[2] = {
-		{ .fd = w->thread_wake, .events = POLLIN },
-		{ .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), .events = POLLIN },
-	};
-	const char *const folders[] = { "pending", "unconfirmed", "subscribe" };
-	char path[PATH_SIZE], events[4096];
-	int64_t next, now, wait;
-
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s/queue/%s", w->state->path, folders[i]);
-		inotify_add_watch(fds[1].fd, path, IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE);
-	}
-	while (!atomic_load(&w->thread_stops)) {
-		if (credentials_run(w->credentials, &next, &w->thread_stops))
-			eventfd_write(w->settled, 1);
-		now = time(NULL);
-		wait = next == 0 ? POLL_MS : next > now ? (next - now) * 1000 : 0;
-		poll(fds, 2, (int)(wait < POLL_MS ? wait : POLL_MS));
-		while (read(fds[1].fd, events, sizeof(events)) > 0)
-			;
-	}
-	if (fds[1].fd != -1)
-		close(fds[1].fd);
-	return (NULL);
 }
 
 static int
@@ -526,9 +504,7 @@ open_worker(struct worker *w)
 	struct follow_file *files;
 	unsigned n;
 
-	if (take_signals(w) == -1 || (w->settled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
-	    (w->thread_wake = eventfd(0, EFD_CLOEXEC)) == -1 ||
-	    (w->subscriptions = durable_folder(w->state->queue, "subscribe")) == -1)
+	if (take_signals(w) == -1)
 		return (-1);
 	if ((w->queue = queue_open(w->state->queue, true)) == NULL)
 		return (-1);
@@ -539,7 +515,7 @@ open_worker(struct worker *w)
 	free(files);
 	if (w->follow == NULL || (w->waiting = waiting_new(w->queue)) == NULL)
 		return (-1);
-	if ((w->credentials = credentials_new(w->conf, w->state, w->subscriptions)) == NULL)
+	if ((w->credentials = credentials_new(w->conf, w->state)) == NULL)
 		return (-1);
 	w->journal_watch = open_watch(w);
 	return (0);
@@ -548,13 +524,8 @@ open_worker(struct worker *w)
 static void
 close_worker(struct worker *w)
 {
-	const int fds[] = { w->signal_fd, w->journal_watch, w->thread_wake, w->settled, w->subscriptions };
+	const int fds[] = { w->signal_fd, w->journal_watch };
 
-	if (w->has_thread) {
-		atomic_store(&w->thread_stops, true);
-		eventfd_write(w->thread_wake, 1);
-		pthread_join(w->thread, NULL);
-	}
 	credentials_free(w->credentials);
 	waiting_free(w->waiting);
 	follow_free(w->follow);
@@ -574,7 +545,7 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 	if (w == NULL)
 		return (-1);
 	*w = (struct worker){ .conf = conf, .conf_file = conf_file, .state = state, .signal_fd = -1,
-		.journal_watch = -1, .thread_wake = -1, .settled = -1, .subscriptions = -1 };
+		.journal_watch = -1 };
 	if (open_worker(w)) {
 		if (errno == EWOULDBLOCK)
 			log_line(LOG_LEVEL_ERROR, "another worker runs on this state directory",
@@ -583,11 +554,10 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 			log_errno(LOG_LEVEL_ERROR, "worker cannot start", "state_dir", state->path, NULL);
 		goto out;
 	}
-	if (!once && pthread_create(&w->thread, NULL, credentials_thread, w)) {
+	if (!once && credentials_start(w->credentials)) {
 		log_errno(LOG_LEVEL_ERROR, "worker cannot start", NULL);
 		goto out;
 	}
-	w->has_thread = !once;
 	log_line(LOG_LEVEL_INFO, "working", "state_dir", state->path, "hooks", conf->hooks, NULL);
 	loop(w, once);
 	save_position(w);
