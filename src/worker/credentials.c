@@ -300,6 +300,7 @@ thread(void *arg)
 		while (read(fds[1].fd, events, sizeof(events)) > 0)
 			;
 		run(c, &next);
+		transport_rest(c->transport);
 		now = time(NULL);
 		wait = next == 0 ? POLL_MS : next > now ? (next - now) * 1000 : 0;
 		poll(fds, 2, (int)(wait < POLL_MS ? wait : POLL_MS));

@@ -357,23 +357,32 @@ is_running(const struct worker *w, const char *delivery)
 	return (false);
 }
 
-/* Start what is due. *next is when something is due again (unix seconds), 0: nothing waits. */
-static void
-start_due(struct worker *w, int64_t *next)
+/* When something that waits is due (unix seconds), 0: nothing waits. */
+static int64_t
+next_due(struct worker *w)
+{
+	char cursor[UUID_SIZE] = "";
+	struct queue_item item;
+	int64_t next = 0, now = time(NULL);
+
+	while (waiting_next(w->waiting, cursor, &item))
+		if (item.next > now && !is_running(w, item.delivery) && (next == 0 || item.next < next))
+			next = item.next;
+	return (next);
+}
+
+/* Start what is due. Returns when something is due again, as next_due(). */
+static int64_t
+start_due(struct worker *w)
 {
 	char cursor[UUID_SIZE] = "";
 	struct queue_item item;
 	int64_t now = time(NULL);
 
-	*next = 0;
-	while (waiting_next(w->waiting, cursor, &item)) {
-		if (is_running(w, item.delivery))
-			continue;
-		if (item.next <= now && !w->stopping && !retry(w, &item))
-			return;
-		if (item.next > now && (*next == 0 || item.next < *next))
-			*next = item.next;
-	}
+	while (!w->stopping && waiting_next(w->waiting, cursor, &item))
+		if (item.next <= now && !is_running(w, item.delivery) && !retry(w, &item))
+			break;
+	return (next_due(w));
 }
 
 /* An installation has got its credentials, or never will: its install is looked at now. */
@@ -448,7 +457,7 @@ loop(struct worker *w, bool once)
 			w->refreshed = now_ms();
 			waiting_refresh(w->waiting);
 		}
-		start_due(w, &next);
+		next = start_due(w);
 		more = !w->stopping && follow_lines(w);
 		if (w->stopping && running(w) == 0)
 			return;
@@ -456,7 +465,7 @@ loop(struct worker *w, bool once)
 			/* What these lines have brought. */
 			if (credentials_run(w->credentials))
 				wake_installs(w);
-			start_due(w, &next);
+			next = start_due(w);
 			if (is_done(w, false, next))
 				return;
 		}

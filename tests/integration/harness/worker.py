@@ -1,15 +1,19 @@
 """A worker beside a receiver, and a stand-in for Fluid that both it and the tests know."""
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
-from standin import StandIn
+from standin import StandIn, certificates
 from standin import company as fluids
 
 from . import fluid, process
+from .fluid import Company
+from .fronts import Cgi
 from .site import BUILD, Site
 from .web import Request
 
@@ -20,15 +24,18 @@ EXCHANGE = "/api/droplet_installations/exchange"
 class Fluid:
     """The stand-in, which can be away for a while. Usable with `with`."""
 
-    def __init__(self):
+    def __init__(self, tls=False):
         self.company = fluids.Company(allow_http=True)
-        self.standin = StandIn(self.company).start()
+        self.ca_file = self._certificate = None
+        if tls:
+            folder = process.temporary_directory()
+            self.ca_file = certificates.authority(folder)
+            self._certificate = certificates.certificate(folder)
+            process.give(self.ca_file)
+        self.standin = StandIn(self.company, certificate=self._certificate).start()
         self.port = self.standin.port
+        self.url = self.standin.url
         self._place = None
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
 
     def down(self):
         """Connections are refused from now on; nobody else gets the port."""
@@ -38,7 +45,7 @@ class Fluid:
         self._place.bind(("127.0.0.1", self.port))
 
     def up(self):
-        self.standin = StandIn(self.company, self.port).start()
+        self.standin = StandIn(self.company, self.port, self._certificate).start()
         self._place.close()
         self._place = None
 
@@ -157,3 +164,115 @@ def deliver(front, company, body, timestamp=None, status=(200, 202), unsigned=Fa
     answer = front.send(Request(headers=headers, body=body))
     assert answer.status in status, answer
     return answer
+
+
+_sites = []         # of all worlds, to look for credentials at the end
+
+
+class World:
+    """A receiver, a worker and Fluid."""
+
+    def __init__(self, front=None, worker=None, api=None, tls=False, **settings):
+        self.fluid = Fluid(tls)
+        if tls:
+            api = {"ca_file": self.fluid.ca_file, **(api or {})}
+        self.site = WorkerSite(self.fluid.url, worker, api, **settings)
+        self.front = front or Cgi()
+        self.front.start(self.site)
+        self.proc = None
+
+    def company(self, **fields):
+        return Company(self.site.droplets[0], **fields)
+
+    def work(self):
+        self.proc = self.site.start_worker()
+
+    def stop(self):
+        """End the worker as systemd does."""
+        status = process.stop(self.proc)
+        assert status == 0, f"the worker ended with {status}\n{self.site.log_tail()}"
+        self.proc = None
+
+    def close(self):
+        if self.proc:
+            self.stop()
+        self.front.stop()
+        self.fluid.__exit__()
+
+    def deliver(self, company, body=None, timestamp=None, **more):
+        return deliver(self.front, company, company.install_v2() if body is None else body,
+                       timestamp, **more)
+
+    def install(self, company=None, lives=600.0, **offer):
+        """A v2 install whose token Fluid knows."""
+        company = company or self.company()
+        self.fluid.offer(company, lives, **offer)
+        self.deliver(company, install_v2(company, lives))
+        return company
+
+    def logged(self, *words):
+        """Whether a line of the worker's log has all these words."""
+        return any(all(word in line for word in words) for line in self.site.log_text().splitlines())
+
+    def wait_logged(self, *words):
+        process.wait_until(lambda: self.logged(*words), f"not logged: {words}\n{self.site.log_tail()}")
+
+
+@contextlib.contextmanager
+def world(front=None, worker=None, api=None, **more):
+    """A World for a `with`; what fails in it shows the logs."""
+    made = World(front, worker, api, **more)
+    _sites.append(made.site)
+    try:
+        yield made
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{made.site.log_tail()}") from error
+    finally:
+        made.close()
+
+
+def install_v2(company, lives=600.0, at=None, **credentials):
+    """A v2 install whose token lives so many seconds from now."""
+    expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime((at or time.time()) + lives))
+    block = company.company_v2()
+    block["credentials"].update(exchange_token_expires_at=expires, **credentials)
+    return fluid.flat("installed", {k: v for k, v in block.items() if v is not None})
+
+
+def equal(got, want, what=""):
+    assert got == want, f"{what}: got {got!r}, want {want!r}"
+
+
+def has_credentials(w, company):
+    """The record is whole: permanent credentials are there, one-time ones are not."""
+    record = w.site.wait_for(company, status="active")
+    equal(record["authentication_token"], company.dit, "authentication_token")
+    equal(record["webhook_verification_token"], company.wvt, "webhook_verification_token")
+    for name in ("exchange_token", "exchange_endpoint", "exchange_tried_at", "reason"):
+        equal(record.get(name), None, name)
+    return record
+
+
+def has_no_credentials(w, company, **fields):
+    record = w.site.wait_for(company, **fields)
+    for name in ("authentication_token", "webhook_verification_token", "exchange_token"):
+        equal(record.get(name), None, name)
+    return record
+
+
+def waiting(w):
+    """The markers in the queue, as "pending/dri_..."."""
+    return sorted(f"{p.parent.name}/{p.name}" for folder in ("pending", "unconfirmed", "subscribe")
+                  for p in (w.site.state / "queue" / folder).glob("*"))
+
+
+def nothing_waits(w):
+    """No marker is left in the queue."""
+    process.wait_until(lambda: not waiting(w), f"markers are left: {waiting(w)}")
+
+
+def no_credentials_in_logs():
+    """Nothing that was logged or printed by any program has a credential or a signature in it."""
+    text = "".join(site.all_output() for site in _sites)
+    assert "msg=working" in text and "msg=answer" in text
+    equal([word for word in fluid.CREDENTIALS if word in text], [], "in the logs")
