@@ -165,6 +165,8 @@ def answer_lost():
             w.fluid.fail(kind, done=False, **more)
             w.install(company)
             w.site.ok("work", "--once")
+            assert w.site.has(company, status="pending"), kind
+            w.site.ok("work", "--once")
         w.work()
         for company in lost:
             has_no_credentials(w, company, status="failed", reason="exchange_outcome_unknown")

@@ -245,7 +245,7 @@ def equal(got, want, what=""):
 
 def has_credentials(w, company):
     """The record is whole: permanent credentials are there, one-time ones are not."""
-    record = w.site.wait_for(company, status="active")
+    record = w.site.wait_for(company, status="active", exchange_token=None)
     equal(record["authentication_token"], company.dit, "authentication_token")
     equal(record["webhook_verification_token"], company.wvt, "webhook_verification_token")
     for name in ("exchange_token", "exchange_endpoint", "exchange_tried_at", "reason"):
