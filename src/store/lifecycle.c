@@ -41,7 +41,8 @@ lifecycle_save(struct state *s, const struct installation *i)
 	if (i->status == INSTALLATION_UNCONFIRMED) {
 		if (marker_set(s->unconfirmed, i->record))
 			return (-1);
-	} else {
+	} else if (i->status != INSTALLATION_FAILED) {
+		/* A failed one that is not in them is one that nobody vouched for: it must not crowd them. */
 		if (*p.shop && index_add(s->shops, p.shop, i->record))
 			return (-1);
 		if (*p.company && index_add(s->companies, p.company, i->record))

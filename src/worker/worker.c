@@ -28,6 +28,8 @@ enum {
 	RETRY_FIRST = 10,		/* seconds, doubling (contract section 6) */
 	RETRY_MAX = 3600,
 	LINES_AT_ONCE = 2000,		/* then look at everything else again */
+	BEHIND_MS = 5,			/* pause while a record is behind the journal */
+	BEHIND_PAUSES = 10,
 	POSITION_FILES = 16,
 	PATH_SIZE = 4096,
 };
@@ -252,13 +254,20 @@ is_known(struct worker *w, const struct job *job)
 	    waiting_has_key(w->waiting, job->item.key));
 }
 
-/* Whether its hook can run now. An install that is active gets its subscriptions, too. */
+/*
+ * Whether its hook can run now. An install that is active gets its subscriptions, too. The record follows
+ * its journal line at once: `patience` (in pauses) for it saves putting the delivery off.
+ */
 static bool
-is_ready(struct worker *w, struct job *job)
+is_ready(struct worker *w, struct job *job, int patience)
 {
+	const struct timespec pause = { .tv_nsec = BEHIND_MS * 1000000L };
 	const char *record = job->entry.installation;
+	enum job_readiness readiness;
 
-	if (job_ready(job, w->state) != JOB_READY)
+	while ((readiness = job_ready(job, w->state)) == JOB_BEHIND && patience--)
+		nanosleep(&pause, NULL);
+	if (readiness != JOB_READY)
 		return (false);
 	if (strcmp(job->item.event, "droplet.installed") == 0 && record &&
 	    name_is_safe(record, strlen(record)))
@@ -283,9 +292,9 @@ on_line(struct worker *w, const struct follow_place *place, const struct follow_
 	if (is_known(w, &job) || (strcmp(job.item.event, "droplet.installed") != 0 &&
 	    hook_find(w->conf->hooks, job.item.event, path, sizeof(path)) == 0))
 		goto out;
-	if (!is_ready(w, &job)) {
+	if (!is_ready(w, &job, BEHIND_PAUSES)) {
 		job.item.for_credentials = true;
-		job.item.next = time(NULL);
+		job.item.next = time(NULL) + 1;
 		let_wait(w, &job.item);
 		goto out;
 	}
@@ -337,7 +346,7 @@ retry(struct worker *w, const struct queue_item *item)
 		snprintf(job.item.why, sizeof(job.item.why), "journal: %s", strerror(errno));
 		job.item.attempts++;
 		on_failure(w, &job.item);
-	} else if (item->for_credentials && !is_ready(w, &job)) {
+	} else if (item->for_credentials && !is_ready(w, &job, 0)) {
 		waiting_put_off(w->waiting, item->delivery, time(NULL) + 1);
 	} else if (start(w, slot, &job, true) == 0 && waiting_is_due(w->waiting, item->delivery)) {
 		/* The hook has been taken away meanwhile. */
@@ -371,8 +380,8 @@ next_due(struct worker *w)
 	return (next);
 }
 
-/* Start what is due. Returns when something is due again, as next_due(). */
-static int64_t
+/* Start what is due. */
+static void
 start_due(struct worker *w)
 {
 	char cursor[UUID_SIZE] = "";
@@ -382,7 +391,6 @@ start_due(struct worker *w)
 	while (!w->stopping && waiting_next(w->waiting, cursor, &item))
 		if (item.next <= now && !is_running(w, item.delivery) && !retry(w, &item))
 			break;
-	return (next_due(w));
 }
 
 /* An installation has got its credentials, or never will: its install is looked at now. */
@@ -457,15 +465,17 @@ loop(struct worker *w, bool once)
 			w->refreshed = now_ms();
 			waiting_refresh(w->waiting);
 		}
-		next = start_due(w);
+		start_due(w);
 		more = !w->stopping && follow_lines(w);
 		if (w->stopping && running(w) == 0)
 			return;
+		next = next_due(w);
 		if (once && is_done(w, more, next)) {
 			/* What these lines have brought. */
 			if (credentials_run(w->credentials))
 				wake_installs(w);
-			next = start_due(w);
+			start_due(w);
+			next = next_due(w);
 			if (is_done(w, false, next))
 				return;
 		}

@@ -185,7 +185,10 @@ class World:
         return Company(self.site.droplets[0], **fields)
 
     def work(self):
+        """Start the worker, and wait until it works."""
+        begun = self.site.log_text().count("msg=working")
         self.proc = self.site.start_worker()
+        process.wait_until(lambda: self.site.log_text().count("msg=working") > begun, "it does not work")
 
     def stop(self):
         """End the worker as systemd does."""
