@@ -33,19 +33,25 @@ places_of(struct places *p, const struct installation *i)
 }
 
 int
-lifecycle_save(struct state *s, const struct installation *i)
+lifecycle_index(struct state *s, const struct installation *i)
 {
 	struct places p;
 
 	places_of(&p, i);
+	if (*p.shop && index_add(s->shops, p.shop, i->record))
+		return (-1);
+	return (*p.company ? index_add(s->companies, p.company, i->record) : 0);
+}
+
+int
+lifecycle_save(struct state *s, const struct installation *i)
+{
 	if (i->status == INSTALLATION_UNCONFIRMED) {
 		if (marker_set(s->unconfirmed, i->record))
 			return (-1);
 	} else if (i->status != INSTALLATION_FAILED) {
 		/* A failed one that is not in them is one that nobody vouched for: it must not crowd them. */
-		if (*p.shop && index_add(s->shops, p.shop, i->record))
-			return (-1);
-		if (*p.company && index_add(s->companies, p.company, i->record))
+		if (lifecycle_index(s, i))
 			return (-1);
 	}
 	if (i->exchange_token && i->status != INSTALLATION_UNCONFIRMED &&

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -14,7 +15,7 @@
 #include "store/durable.h"
 #include "store/name.h"
 
-enum { FILE_MAX = 1 << 20, FILES_MAX = 4096 };
+enum { FILE_MAX = 1 << 20, FILES_MAX = 4096, LOCK_TRIES = 25, LOCK_MS = 20 };
 
 struct queue {
 	int dir, waiting, dead, ran_dir, lock_fd;
@@ -43,12 +44,23 @@ static const struct member {
 
 enum { N_MEMBERS = sizeof(members) / sizeof(members[0]), OFFSET = 5, ATTEMPTS, NEXT, CREDENTIALS };
 
+/*
+ * A worker that was killed while it started a hook has left a child behind that holds the lock until it
+ * becomes the hook: a moment's patience tells it from a worker that runs.
+ */
 static int
 lock(struct queue *q)
 {
+	const struct timespec pause = { .tv_nsec = LOCK_MS * 1000000L };
+
 	if ((q->lock_fd = openat(q->dir, "worker.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-	    0600)) == -1 || flock(q->lock_fd, LOCK_EX | LOCK_NB))
+	    0600)) == -1)
 		return (-1);
+	for (int tries = 1; flock(q->lock_fd, LOCK_EX | LOCK_NB); tries++) {
+		if (errno != EWOULDBLOCK || tries == LOCK_TRIES)
+			return (-1);
+		nanosleep(&pause, NULL);
+	}
 	return (0);
 }
 

@@ -78,23 +78,50 @@ fail(const struct settling *s, struct installation *i, const char *reason, const
 	return (installation_set(&i->reason, reason) || save(s, i) ? SETTLE_LATER : SETTLED);
 }
 
-/* The credentials are here: they are on disk before anything else happens. The caller holds the lock. */
+/* Note that this record may become active, and then wants completing. Returns 0, or -1. */
+static int
+note_active(const struct settling *s, const char *record)
+{
+	if (marker_set(s->became_active, record) == 0)
+		return (0);
+	log_errno(LOG_LEVEL_ERROR, "record cannot be noted", "record", record, NULL);
+	return (-1);
+}
+
+/*
+ * What belongs to an active record: its places in the indexes, no marker without need, and no older
+ * installation beside it. The caller holds the lock. Returns 0, or -1 after an error was logged.
+ */
+static int
+complete_active(const struct settling *s, struct installation *i)
+{
+	if (lifecycle_index(s->state, i) || lifecycle_supersede(s->state, i)) {
+		log_errno(LOG_LEVEL_ERROR, "active installation not completed", "installation", i->record,
+		    NULL);
+		return (-1);
+	}
+	marker_clear(s->state->unconfirmed, i->record);
+	if (i->exchange_token == NULL)
+		marker_clear(s->state->pending, i->record);
+	return (0);
+}
+
+/*
+ * The credentials are here: they are on disk before anything else happens. A marker says already that it
+ * may become active, so that what is not done then is done later. The caller holds the lock.
+ */
 static enum settled
 set_active(const struct settling *s, struct installation *i)
 {
 	i->status = INSTALLATION_ACTIVE;
 	installation_set(&i->reason, NULL);
-	if (marker_set(s->became_active, i->record)) {
-		log_errno(LOG_LEVEL_ERROR, "record cannot be noted", "record", i->record, NULL);
+	clock_gettime(CLOCK_REALTIME, &i->updated_at);
+	if (installation_save(s->state->installations, i)) {
+		log_errno(LOG_LEVEL_ERROR, "record cannot be written", "record", i->record, NULL);
 		return (SETTLE_LATER);
 	}
-	if (save(s, i))
-		return (SETTLE_LATER);
 	log_line(LOG_LEVEL_INFO, "installation active", "installation", i->record, NULL);
-	/* What fails here is done by settle_active(). */
-	if (lifecycle_supersede(s->state, i))
-		log_errno(LOG_LEVEL_ERROR, "older installations not superseded", "record", i->record,
-		    NULL);
+	complete_active(s, i);
 	return (SETTLED);
 }
 
@@ -205,7 +232,7 @@ on_expired(const struct settling *s, struct installation *i)
 	return (fail(s, i, "exchange_expired", "the exchange token has expired", install_again));
 }
 
-/* Note in the record that a try begins. The caller holds the lock. Returns 0, or -1. */
+/* Note in the record that a try begins, and what may come of it. The caller holds the lock. 0, or -1. */
 static int
 begin_exchange(const struct settling *s, struct installation *i, bool *tried)
 {
@@ -213,6 +240,8 @@ begin_exchange(const struct settling *s, struct installation *i, bool *tried)
 
 	*tried = i->exchange_tried_at != NULL;
 	timefmt_seconds(now, time(NULL));
+	if (note_active(s, i->record))
+		return (-1);
 	return (installation_set(&i->exchange_tried_at, now) || save(s, i) ? -1 : 0);
 }
 
@@ -295,7 +324,7 @@ on_confirmed(const struct settling *s, struct installation *i, int result,
 	if (i->status != INSTALLATION_UNCONFIRMED)
 		return (SETTLE_NOTHING);
 	if (result == 0 && agrees(i, f))
-		return (set_active(s, i));
+		return (note_active(s, i->record) ? SETTLE_LATER : set_active(s, i));
 	if (result == 0)
 		return (fail(s, i, "confirmation_contradicts", "Fluid says otherwise", NULL));
 	if (e->failure == FLUID_REFUSED && (e->status < 300 || e->status >= 400))
@@ -383,12 +412,12 @@ settle_active(const struct settling *s, const char *record)
 
 	if (state_lock(s->state))
 		return (-1);
-	if ((i = installation_load(s->state->installations, record)) == NULL)
-		result = errno == ENOENT ? 0 : -1;
-	else if (lifecycle_supersede(s->state, i) == 0)
+	if ((i = installation_load(s->state->installations, record)) == NULL && errno != ENOENT)
+		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", record, NULL);
+	else if (i == NULL || i->status != INSTALLATION_ACTIVE)
+		result = 0;
+	else if (complete_active(s, i) == 0)
 		result = i->status == INSTALLATION_ACTIVE;
-	if (result == -1)
-		log_errno(LOG_LEVEL_ERROR, "older installations not superseded", "record", record, NULL);
 	state_unlock(s->state);
 	installation_free(i);
 	return (result);

@@ -13,7 +13,7 @@
 struct settling {
 	struct state *state;		/* used under its lock, beside other threads */
 	struct transport *transport;
-	int became_active;		/* folder for the records that did */
+	int became_active;		/* folder of markers for the records that may have */
 	const atomic_bool *stop;
 };
 
@@ -31,8 +31,8 @@ enum settled settle_record(const struct settling *s, int markers, const char *re
     int64_t *deadline);
 
 /**
- * See to a record that became active: older installations of it are superseded. Returns 1 when it is
- * active, 0 when it is not (any more) and needs nothing, or -1 to try again later.
+ * See to a record that became active: it is in the indexes, and older installations are superseded.
+ * Returns 1 when it is active, 0 when it is not (any more) and needs nothing, or -1 to try again later.
  */
 int settle_active(const struct settling *s, const char *record);
 

@@ -186,6 +186,8 @@ subscribe_record(const struct conf *conf, struct transport *t, struct state *s, 
 		    "another process is subscribing now") : fluid_error_errno(e, "queue/subscribe");
 	else
 		result = subscribe_in_turn(conf, t, s, record, e);
+	/* A hook that is being started may have this descriptor, too: closing it is not enough. */
+	flock(turn, LOCK_UN);
 	close(turn);
 	return (result);
 }

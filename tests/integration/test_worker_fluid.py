@@ -55,8 +55,8 @@ def never_again():
     """What Fluid refuses, or answers for somebody else, has failed, with a reason, after one call"""
     with world() as w:
         w.site.hook("fluidhook.install_failed", f"""
-echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION $FLUIDHOOK_ATTEMPT" >>{w.site.dir}/failed
 cat >>{w.site.dir}/bodies
+echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION $FLUIDHOOK_ATTEMPT" >>{w.site.dir}/failed
 """)
         w.site.hook("droplet.installed", "exit 1\n")
         wanted = []
@@ -96,8 +96,8 @@ cat >>{w.site.dir}/bodies
                    "the hooks for what failed")
         equal(sorted(failed.read_text().split("\n")[:-1]),
               sorted(f"fluidhook.install_failed {c.dri} 1" for c, _, _ in wanted))
-        equal((w.site.dir / "bodies").read_bytes(),
-              b"".join(entry["body"] for entry in w.site.journal()), "what the hooks read")
+        bodies = b"".join(entry["body"] for entry in w.site.journal())
+        assert (w.site.dir / "bodies").read_bytes() == bodies, "the hooks read something else"
         equal(w.fluid.standin.broken, [])
 
 
