@@ -122,6 +122,8 @@ leave_old(struct follow *f)
 			break;
 		keep--;
 	}
+	if (keep == 0)
+		return;
 	for (unsigned i = 0; i < keep; i++)
 		if (f->files[i].fd != -1)
 			close(f->files[i].fd);
