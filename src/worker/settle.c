@@ -145,8 +145,11 @@ take_credentials(struct installation *i, const struct exchange *x)
 {
 	const struct fluid_installation *f = &x->installation;
 
-	if (installation_set(&i->authentication_token, x->authentication_token) ||
-	    installation_set(&i->webhook_verification_token, x->webhook_verification_token))
+	if (installation_set(&i->authentication_token, x->authentication_token))
+		return (-1);
+	/* Fluid can leave the key out; the one at hand then goes on. */
+	if (x->webhook_verification_token && installation_set(&i->webhook_verification_token,
+	    x->webhook_verification_token))
 		return (-1);
 	/* What the install left unsaid. */
 	if ((i->droplet_uuid == NULL && installation_set(&i->droplet_uuid, f->droplet_uuid)) ||

@@ -302,6 +302,12 @@ def active_stays_active():
         w.install(fresh)
         w.site.wait_for(fresh, authentication_token=fresh.dit)
         has_credentials(w, fresh)
+        # Fluid can leave the key out: then the one at hand goes on.
+        keyless = w.company(dri=company.dri, id=company.id, shop=company.shop)
+        w.fluid.offer(keyless).wvt = None
+        w.deliver(keyless)
+        record = w.site.wait_for(keyless, authentication_token=keyless.dit)
+        equal(record["webhook_verification_token"], fresh.wvt)
 
 
 def superseded():
