@@ -302,6 +302,10 @@ def active_stays_active():
         w.install(fresh)
         w.site.wait_for(fresh, authentication_token=fresh.dit)
         has_credentials(w, fresh)
+        # Fluid sends the install again, in other bytes, and its token is spent: by us.
+        w.deliver(fresh, fluid.enveloped("installed", fresh.company_v2()))
+        w.wait_logged("exchange token given up, the credentials at hand stay", fresh.dri, "410")
+        has_credentials(w, fresh)
         # Fluid can leave the key out: then the one at hand goes on.
         keyless = w.company(dri=company.dri, id=company.id, shop=company.shop)
         w.fluid.offer(keyless).wvt = None
