@@ -24,6 +24,7 @@ static int
 subscribe_one(struct subscribing *s, const char *record, bool named)
 {
 	struct installation *i = installation_load(s->state->installations, record);
+	struct fluid_error e;
 
 	if (i == NULL) {
 		s->status = cli_fail("%s: %s", record, errno == ENOENT ? "no such installation" :
@@ -34,8 +35,8 @@ subscribe_one(struct subscribing *s, const char *record, bool named)
 		if (named)
 			s->status = cli_fail("%s: is %s, and only an active installation can subscribe",
 			    record, installation_status_name(i->status));
-	} else if (subscribe_record(s->conf, s->transport, s->state, record)) {
-		s->status = CLI_FAILED;
+	} else if (subscribe_record(s->conf, s->transport, s->state, record, true, &e)) {
+		s->status = cli_fail("%s: %s", record, e.text);
 	} else {
 		printf("%s\n", record);
 	}
@@ -65,10 +66,11 @@ subscribe(const struct conf *conf, const char *record)
 	if (conf->public_url == NULL || conf->n_subscribe == 0)
 		return (cli_fail("%s: [worker] public_url and subscribe say what to subscribe to; "
 		    "both are needed", conf->file));
-	if ((s.state = cli_state(conf)) == NULL)
-		return (CLI_FAILED);
+	/* First, while the certificates can be read. */
 	if ((s.transport = transport_new(conf, &e)) == NULL)
-		s.status = cli_fail("%s", e.text);
+		return (cli_fail("%s", e.text));
+	if ((s.state = cli_state(conf)) == NULL)
+		s.status = CLI_FAILED;
 	else if (record)
 		subscribe_one(&s, record, true);
 	else if (index_each(s.state->dir, "installations", 0, subscribe_file, &s))

@@ -237,6 +237,9 @@ outcome_of(const struct fluid_error *e)
 {
 	if (e->failure == FLUID_NO_ANSWER)
 		return (EXCHANGE_UNKNOWN);
+	/* What a gateway says that has had no answer itself. */
+	if (e->status == 502 || e->status == 504)
+		return (EXCHANGE_UNKNOWN);
 	/* A redirect comes from something on the way, not from what spends tokens. */
 	if (e->failure == FLUID_REFUSED && e->status >= 400)
 		return (EXCHANGE_REFUSED);

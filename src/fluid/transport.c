@@ -1,6 +1,7 @@
 #include "fluid/transport.h"
 
 #include <curl/curl.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,18 @@ transport_free(struct transport *t)
 	free(t->ca_file);
 	buf_free(&t->ca);
 	free(t);
+}
+
+void
+transport_rest(struct transport *t)
+{
+	CURL *fresh = curl_easy_init();
+
+	if (fresh == NULL)
+		return;
+	curl_easy_cleanup(t->curl);
+	t->curl = fresh;
+	malloc_trim(0);
 }
 
 const char *

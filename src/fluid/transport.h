@@ -40,6 +40,12 @@ struct transport *transport_new(const struct conf *c, struct fluid_error *e);
 
 void transport_free(struct transport *t);
 
+/**
+ * Nothing is to be called for a while: close what connections are left, and give back the memory that
+ * they and their certificates took.
+ */
+void transport_rest(struct transport *t);
+
 /** The address that API paths are added to, without a trailing slash. Owned by t. */
 const char *transport_api(const struct transport *t);
 

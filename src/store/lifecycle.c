@@ -1,7 +1,6 @@
 #include "store/lifecycle.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,31 +8,12 @@
 
 #include "base/log.h"
 #include "store/index.h"
+#include "store/marker.h"
 
 static bool
 same(const char *a, const char *b)
 {
 	return (a && b && strcmp(a, b) == 0);
-}
-
-/* A marker is an empty file that says: this record waits for something. 0, or -1 with errno set. */
-static int
-marker_set(int dir, const char *record)
-{
-	int fd = openat(dir, record, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	if (fd == -1)
-		return (-1);
-	close(fd);
-	return (fsync(dir));
-}
-
-static void
-marker_clear(int dir, const char *record)
-{
-	/* One that stays behind is harmless: whoever finds it looks at the record. */
-	if (unlinkat(dir, record, 0) && errno != ENOENT)
-		log_errno(LOG_LEVEL_WARN, "marker not removed", "record", record, NULL);
 }
 
 /* Where the indexes have a record, by the names of their folders; "" for nowhere. */
@@ -53,18 +33,25 @@ places_of(struct places *p, const struct installation *i)
 }
 
 int
-lifecycle_save(struct state *s, const struct installation *i)
+lifecycle_index(struct state *s, const struct installation *i)
 {
 	struct places p;
 
 	places_of(&p, i);
+	if (*p.shop && index_add(s->shops, p.shop, i->record))
+		return (-1);
+	return (*p.company ? index_add(s->companies, p.company, i->record) : 0);
+}
+
+int
+lifecycle_save(struct state *s, const struct installation *i)
+{
 	if (i->status == INSTALLATION_UNCONFIRMED) {
 		if (marker_set(s->unconfirmed, i->record))
 			return (-1);
-	} else {
-		if (*p.shop && index_add(s->shops, p.shop, i->record))
-			return (-1);
-		if (*p.company && index_add(s->companies, p.company, i->record))
+	} else if (i->status != INSTALLATION_FAILED) {
+		/* A failed one that is not in them is one that nobody vouched for: it must not crowd them. */
+		if (lifecycle_index(s, i))
 			return (-1);
 	}
 	if (i->exchange_token && i->status != INSTALLATION_UNCONFIRMED &&

@@ -82,6 +82,9 @@ int lifecycle_unsigned(struct state *s, const struct lifecycle *e, enum unsigned
  */
 int lifecycle_save(struct state *s, const struct installation *i);
 
+/** Have the index entries of a record, which is not unconfirmed. Returns 0, or -1 with errno set. */
+int lifecycle_index(struct state *s, const struct installation *i);
+
 /**
  * Make other installations of the same droplet for the same company `superseded` where `i`, which is
  * active, is newer; or make `i` itself so where another active one is newer. Saves what it changes.

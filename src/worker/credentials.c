@@ -1,32 +1,41 @@
 #include "worker/credentials.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/timefmt.h"
-#include "fluid/installations.h"
+#include "fluid/transport.h"
+#include "store/durable.h"
 #include "store/index.h"
-#include "store/lifecycle.h"
+#include "store/installation.h"
+#include "store/marker.h"
+#include "worker/settle.h"
 #include "worker/subscribe.h"
 
 enum {
-	TOKEN_LIFE = 600,		/* seconds, where no expiry was said (fluid-wire, "Exchange") */
-	WARN_LEFT = 120,		/* say loudly that a token is about to die */
 	RETRY_FIRST = 1,		/* seconds, doubling */
-	RETRY_EXCHANGE_MAX = 30,
-	RETRY_OTHER_MAX = 3600,
-	CONFIRM_PATIENCE = 86400,	/* seconds after which an unsigned install is given up */
+	RETRY_MAX = 3600,
+	RETRY_TOKEN_MAX = 30,		/* while an exchange token lives */
+	POLL_MS = 5000,			/* for file systems without inotify */
+	PATH_SIZE = 4096,
 };
 
-static const char default_endpoint[] = "/api/droplet_installations/exchange";
+/* The folders of queue/ with a marker for each record that waits, in the order they are looked at. */
+enum folder { PENDING, UNCONFIRMED, SUBSCRIBE, N_FOLDERS };
+
+static const char *const folder_names[] = { "pending", "unconfirmed", "subscribe" };
 
 /* A record that is to be tried again later. */
 struct backoff {
+	enum folder folder;
 	char record[NAME_SIZE];
 	int64_t next;
 	unsigned tries;
@@ -36,29 +45,40 @@ struct backoff {
 struct credentials {
 	const struct conf *conf;
 	struct state *state;
-	int subscriptions;
+	int markers[N_FOLDERS];		/* the folders; the first two are the state's */
 	struct transport *transport;
 	struct backoff *backoffs;
+	atomic_bool stop;
+	pthread_t thread;
+	bool has_thread;
+	int wake, settled;		/* eventfds: to the thread, and from it */
 };
 
-/* What came of one record. */
-enum outcome { SETTLED, LATER, GONE };
-
 struct credentials *
-credentials_new(const struct conf *conf, struct state *state, int subscriptions)
+credentials_new(const struct conf *conf, struct state *state)
 {
 	struct credentials *c = calloc(1, sizeof(*c));
 	struct fluid_error e;
 
 	if (c == NULL)
 		return (NULL);
-	*c = (struct credentials){ .conf = conf, .state = state, .subscriptions = subscriptions };
+	*c = (struct credentials){ .conf = conf, .state = state, .wake = -1, .settled = -1,
+		.markers = { state->pending, state->unconfirmed, -1 } };
 	if ((c->transport = transport_new(conf, &e)) == NULL) {
 		log_line(LOG_LEVEL_ERROR, "Fluid's API cannot be called", "why", e.text, NULL);
-		free(c);
-		return (NULL);
+		goto err;
+	}
+	if ((c->markers[SUBSCRIBE] = durable_folder(state->queue, "subscribe")) == -1 ||
+	    (c->wake = eventfd(0, EFD_CLOEXEC)) == -1 ||
+	    (c->settled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1) {
+		log_errno(LOG_LEVEL_ERROR, "Fluid's API cannot be called", NULL);
+		goto err;
 	}
 	return (c);
+
+err:
+	credentials_free(c);
+	return (NULL);
 }
 
 void
@@ -68,381 +88,254 @@ credentials_free(struct credentials *c)
 
 	if (c == NULL)
 		return;
+	if (c->has_thread) {
+		atomic_store(&c->stop, true);
+		eventfd_write(c->wake, 1);
+		pthread_join(c->thread, NULL);
+	}
 	while ((b = c->backoffs) != NULL) {
 		c->backoffs = b->following;
 		free(b);
 	}
 	transport_free(c->transport);
+	if (c->markers[SUBSCRIBE] != -1)
+		close(c->markers[SUBSCRIBE]);
+	if (c->wake != -1)
+		close(c->wake);
+	if (c->settled != -1)
+		close(c->settled);
 	free(c);
 }
 
-static struct backoff *
-backoff_of(struct credentials *c, const char *record)
+/* Where the backoff of this record is; what is there is NULL when it has none. */
+static struct backoff **
+find_backoff(struct credentials *c, enum folder folder, const char *record)
 {
-	struct backoff *b;
+	struct backoff **b;
 
-	for (b = c->backoffs; b; b = b->following)
-		if (strcmp(b->record, record) == 0)
-			return (b);
-	if ((b = calloc(1, sizeof(*b))) == NULL)
-		return (NULL);
-	snprintf(b->record, sizeof(b->record), "%s", record);
-	b->following = c->backoffs;
-	c->backoffs = b;
+	for (b = &c->backoffs; *b; b = &(*b)->following)
+		if ((*b)->folder == folder && strcmp((*b)->record, record) == 0)
+			break;
 	return (b);
 }
 
 static void
-forget_backoff(struct credentials *c, const char *record)
+forget_backoff(struct backoff **at)
 {
-	for (struct backoff **p = &c->backoffs, *b; (b = *p) != NULL; p = &b->following)
-		if (strcmp(b->record, record) == 0) {
-			*p = b->following;
-			free(b);
-			return;
-		}
-}
+	struct backoff *b = *at;
 
-static bool
-same_or_unsaid(const char *a, const char *b)
-{
-	return (a == NULL || b == NULL || strcmp(a, b) == 0);
-}
-
-/* When the exchange token dies, unix seconds. */
-static int64_t
-expiry_of(const struct installation *i)
-{
-	struct timespec t;
-
-	if (i->exchange_token_expires_at && timefmt_parse(i->exchange_token_expires_at, &t) == 0)
-		return (t.tv_sec);
-	return (i->installed_at + TOKEN_LIFE);
-}
-
-/* Save a changed record. The caller holds the lock. */
-static int
-save(struct credentials *c, struct installation *i)
-{
-	clock_gettime(CLOCK_REALTIME, &i->updated_at);
-	if (lifecycle_save(c->state, i) == 0)
-		return (0);
-	log_errno(LOG_LEVEL_ERROR, "record cannot be written", "record", i->record, NULL);
-	return (-1);
-}
-
-/* It will never have credentials, and what it has is of no use. */
-static enum outcome
-set_failed(struct credentials *c, struct installation *i, const char *reason, const char *why)
-{
-	log_line(LOG_LEVEL_ERROR, "installation failed", "installation", i->record, "reason", reason,
-	    "why", why, NULL);
-	i->status = INSTALLATION_FAILED;
-	installation_drop_credentials(i);
-	if (installation_set(&i->reason, reason) || save(c, i))
-		return (LATER);
-	return (SETTLED);
-}
-
-/* The credentials are here: they are on disk before anything else happens. */
-static enum outcome
-set_active(struct credentials *c, struct installation *i)
-{
-	i->status = INSTALLATION_ACTIVE;
-	installation_drop_exchange(i);
-	installation_set(&i->reason, NULL);
-	if (save(c, i))
-		return (LATER);
-	log_line(LOG_LEVEL_INFO, "installation active", "installation", i->record, NULL);
-	if (lifecycle_supersede(c->state, i))
-		log_errno(LOG_LEVEL_ERROR, "older installation not superseded", "record", i->record,
-		    NULL);
-	if (i->status == INSTALLATION_ACTIVE)
-		subscribe_want(c->conf, c->subscriptions, i->record);
-	return (SETTLED);
-}
-
-/* Whether what Fluid says about it is about this record. */
-static bool
-agrees(const struct installation *i, const struct fluid_installation *f)
-{
-	return (f->active && same_or_unsaid(i->droplet_installation_uuid, f->droplet_installation_uuid) &&
-	    same_or_unsaid(i->droplet_uuid, f->droplet_uuid) &&
-	    same_or_unsaid(i->fluid_company_id, f->fluid_company_id));
-}
-
-static int
-take_credentials(struct installation *i, const struct exchange *x)
-{
-	const struct fluid_installation *f = &x->installation;
-
-	if (installation_set(&i->authentication_token, x->authentication_token) ||
-	    installation_set(&i->webhook_verification_token, x->webhook_verification_token))
-		return (-1);
-	/* What the install left unsaid. */
-	if ((i->droplet_uuid == NULL && installation_set(&i->droplet_uuid, f->droplet_uuid)) ||
-	    (i->fluid_shop == NULL && installation_set(&i->fluid_shop, f->fluid_shop)))
-		return (-1);
-	if (i->fluid_company_id == NULL) {
-		if (installation_set(&i->fluid_company_id, f->fluid_company_id))
-			return (-1);
-		i->fluid_company_id_number = f->fluid_company_id_number;
+	if (b) {
+		*at = b->following;
+		free(b);
 	}
-	return (0);
 }
 
 /*
- * What came of an exchange. tried: there was a try before this one whose outcome nobody knows, so that
- * a refusal can mean that it succeeded, and its answer was lost. The caller holds the lock.
+ * When to try again: after a second, doubling. A token that will have died by then is tried once more
+ * just before, and looked at when it is dead.
  */
-static enum outcome
-on_exchanged(struct credentials *c, struct installation *i, enum exchange_outcome outcome, bool tried,
-    const struct exchange *x, const struct fluid_error *e)
+static int64_t
+next_try(unsigned tries, int64_t deadline)
 {
-	int64_t left = expiry_of(i) - time(NULL);
-	char seconds[24];
+	int64_t now = time(NULL), most = deadline ? RETRY_TOKEN_MAX : RETRY_MAX;
+	int64_t wait = (int64_t)RETRY_FIRST << (tries < 12 ? tries : 12);
 
-	switch (outcome) {
-	case EXCHANGE_DONE:
-		if (!agrees(i, &x->installation))
-			return (set_failed(c, i, "exchange_contradicts", "Fluid answered about another"));
-		return (take_credentials(i, x) ? LATER : set_active(c, i));
-	case EXCHANGE_REFUSED:
-		if (i->status == INSTALLATION_ACTIVE) {
-			/* It works with the credentials it has. */
-			installation_drop_exchange(i);
-			return (save(c, i) ? LATER : SETTLED);
-		}
-		if (!tried)
-			return (set_failed(c, i, "exchange_refused", e->text));
-		return (set_failed(c, i, "exchange_outcome_unknown", "exchanged at Fluid, but the answer "
-		    "was lost: have the droplet installed again"));
-	case EXCHANGE_AGAIN:
-		/* Nothing was spent by this one. */
-		if (!tried)
-			installation_set(&i->exchange_tried_at, NULL);
-		break;
-	case EXCHANGE_UNKNOWN:
-		tried = true;
-		break;
-	}
-	if (left <= 0)
-		return (set_failed(c, i, tried ? "exchange_outcome_unknown" : "exchange_expired",
-		    e->text));
-	snprintf(seconds, sizeof(seconds), "%lld", (long long)left);
-	log_line(left < WARN_LEFT ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, left < WARN_LEFT ?
-	    "exchange token is about to die unexchanged" : "exchange to be tried again",
-	    "installation", i->record, "seconds_left", seconds, "why", e->text, NULL);
-	save(c, i);
-	return (LATER);
+	wait = wait < most ? wait : most;
+	if (deadline > now && now + wait >= deadline)
+		wait = deadline - now > 2 ? deadline - now - 1 : deadline - now;
+	return (now + wait);
 }
 
-/* Note in the record that a try begins. Returns the record, or NULL where there is nothing to do. */
-static struct installation *
-begin_exchange(struct credentials *c, const char *record, bool *tried)
-{
-	struct installation *i = NULL;
-	char now[TIMEFMT_SECONDS_SIZE];
-
-	if (state_lock(c->state))
-		return (NULL);
-	if ((i = installation_load(c->state->installations, record)) != NULL && i->exchange_token) {
-		*tried = i->exchange_tried_at != NULL;
-		timefmt_seconds(now, time(NULL));
-		if (installation_set(&i->exchange_tried_at, now) || save(c, i)) {
-			installation_free(i);
-			i = NULL;
-		}
-	}
-	state_unlock(c->state);
-	return (i);
-}
-
-/* The record as it is now, if it still waits for what was asked on its behalf. */
-static struct installation *
-load_again(struct credentials *c, const struct installation *asked)
-{
-	struct installation *i = installation_load(c->state->installations, asked->record);
-
-	if (i && i->status != INSTALLATION_PENDING && i->status != INSTALLATION_UNCONFIRMED &&
-	    i->status != INSTALLATION_ACTIVE) {
-		log_line(LOG_LEVEL_WARN, "installation ended while Fluid was asked", "installation",
-		    i->record, "status", installation_status_name(i->status), NULL);
-		installation_free(i);
-		return (NULL);
-	}
-	return (i);
-}
-
-static enum outcome
-exchange_record(struct credentials *c, const char *record)
-{
-	bool tried = false;
-	struct installation *asked = begin_exchange(c, record, &tried), *i;
-	enum exchange_outcome result;
-	enum outcome outcome = LATER;
-	struct exchange x = { 0 };
-	struct fluid_error e;
-
-	if (asked == NULL)
-		return (LATER);
-	result = installations_exchange(c->transport, &(struct exchange_request){
-		.endpoint = asked->exchange_endpoint ? asked->exchange_endpoint : default_endpoint,
-		.exchange_token = asked->exchange_token,
-		.droplet_installation_uuid = asked->droplet_installation_uuid,
-		.fluid_company_id = asked->fluid_company_id,
-	}, &x, &e);
-	/* Credentials that were received must not be lost because a lock is hard to get. */
-	while (state_lock(c->state))
-		sleep(1);
-	if ((i = load_again(c, asked)) != NULL)
-		outcome = on_exchanged(c, i, result, tried, &x, &e);
-	else
-		outcome = GONE;
-	state_unlock(c->state);
-	exchange_free(&x);
-	installation_free(asked);
-	installation_free(i);
-	return (outcome);
-}
-
-/* An unsigned install with permanent credentials: does Fluid know it, by the token it brought? */
-static enum outcome
-confirm_record(struct credentials *c, const struct installation *asked)
-{
-	struct fluid_installation f = { 0 };
-	struct fluid_token token = { 0 };
-	enum outcome outcome = LATER;
-	struct installation *i;
-	struct fluid_error e;
-	int result;
-
-	fluid_error_clear(&e);
-	if (asked->droplet_installation_uuid == NULL)
-		result = fluid_error_set(&e, FLUID_REFUSED, "no installation uuid to ask for");
-	else if (token_installation(&token, asked->authentication_token, asked->record, &e))
-		result = fluid_error_set(&e, FLUID_REFUSED, "no token that can be asked with");
-	else
-		result = installations_get(c->transport, &token, asked->droplet_installation_uuid, &f, &e);
-	if (state_lock(c->state))
-		goto out;
-	if ((i = load_again(c, asked)) == NULL)
-		outcome = GONE;
-	else if (i->status != INSTALLATION_UNCONFIRMED)
-		outcome = SETTLED;
-	else if (result == 0 && agrees(i, &f))
-		outcome = set_active(c, i);
-	else if (result == 0)
-		outcome = set_failed(c, i, "confirmation_contradicts", "Fluid says otherwise");
-	else if (e.failure == FLUID_REFUSED && (e.status < 300 || e.status >= 400))
-		outcome = set_failed(c, i, "confirmation_refused", e.text);
-	else if (time(NULL) - i->installed_at > CONFIRM_PATIENCE)
-		outcome = set_failed(c, i, "confirmation_timeout", e.text);
-	else
-		log_line(LOG_LEVEL_WARN, "confirmation to be tried again", "installation", i->record,
-		    "why", e.text, NULL);
-	installation_free(i);
-	state_unlock(c->state);
-out:
-	token_free(&token);
-	fluid_installation_free(&f);
-	return (outcome);
-}
-
-/* Do what this record waits for, if it still does. */
-static enum outcome
-settle_record(struct credentials *c, const char *record)
-{
-	struct installation *i = installation_load(c->state->installations, record);
-	enum outcome outcome = GONE;
-
-	if (i == NULL && errno != ENOENT) {
-		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", record, NULL);
-		return (LATER);
-	}
-	if (i && i->exchange_token && (i->status == INSTALLATION_PENDING ||
-	    i->status == INSTALLATION_ACTIVE || (i->status == INSTALLATION_UNCONFIRMED &&
-	    i->authentication_token == NULL)))
-		outcome = exchange_record(c, record);
-	else if (i && i->status == INSTALLATION_UNCONFIRMED)
-		outcome = confirm_record(c, i);
-	installation_free(i);
-	return (outcome);
-}
-
-/* One pass over a folder of markers. */
+/* One pass over a folder. */
 struct pass {
 	struct credentials *c;
-	int markers;
-	bool subscriptions;
-	const atomic_bool *stop;
+	enum folder folder;
 	unsigned settled;
-	int64_t next;
+	int64_t next;			/* when one of them is due, 0 for none */
 };
 
 static void
-try_later(struct pass *p, const char *record)
+due_at(struct pass *p, int64_t next)
 {
-	int64_t most = p->subscriptions || p->markers == p->c->state->unconfirmed ? RETRY_OTHER_MAX :
-	    RETRY_EXCHANGE_MAX;
-	struct backoff *b = backoff_of(p->c, record);
-	int64_t wait;
-
-	if (b == NULL)
-		return;
-	wait = (int64_t)RETRY_FIRST << (b->tries < 12 ? b->tries : 12);
-	b->tries++;
-	b->next = time(NULL) + (wait < most ? wait : most);
-	if (p->next == 0 || b->next < p->next)
-		p->next = b->next;
+	if (p->next == 0 || next < p->next)
+		p->next = next;
 }
+
+static void
+try_later(struct pass *p, const char *record, int64_t deadline)
+{
+	struct backoff **at = find_backoff(p->c, p->folder, record), *b = *at;
+
+	if (b == NULL) {
+		if ((b = *at = calloc(1, sizeof(*b))) == NULL)
+			return;
+		b->folder = p->folder;
+		snprintf(b->record, sizeof(b->record), "%s", record);
+	}
+	b->next = next_try(b->tries++, deadline);
+	due_at(p, b->next);
+}
+
+/* Have the subscriptions of a record that is active. Returns 0, or -1 to try again later. */
+static int
+subscribe(struct credentials *c, const char *record)
+{
+	struct fluid_error e;
+
+	if (c->conf->public_url == NULL || c->conf->n_subscribe == 0)
+		return (0);
+	if (subscribe_record(c->conf, c->transport, c->state, record, false, &e) == 0) {
+		log_line(LOG_LEVEL_INFO, "subscribed", "installation", record, NULL);
+		return (0);
+	}
+	log_line(LOG_LEVEL_ERROR, "subscriptions not made", "installation", record, "why", e.text, NULL);
+	return (e.failure == FLUID_REFUSED ? 0 : -1);
+}
+
+/* See to a record that became active. Its marker goes when all is done that can be. */
+static enum settled
+see_to_active(struct credentials *c, const struct settling *s, const char *record)
+{
+	int active = settle_active(s, record);
+
+	if (active == -1 || (active && subscribe(c, record)))
+		return (SETTLE_LATER);
+	marker_clear(c->markers[SUBSCRIBE], record);
+	return (SETTLE_NOTHING);
+}
+
+static void run_folder(struct credentials *c, enum folder folder, struct pass *total);
 
 static int
 try_marker(void *user, const char *record)
 {
 	struct pass *p = user;
-	struct backoff *b;
-	enum outcome outcome;
+	struct credentials *c = p->c;
+	struct settling s = { .state = c->state, .transport = c->transport,
+		.became_active = c->markers[SUBSCRIBE], .stop = &c->stop };
+	struct backoff *b = *find_backoff(c, p->folder, record);
+	enum settled settled;
+	int64_t deadline = 0;
 
-	if (atomic_load(p->stop))
+	if (atomic_load(&c->stop))
 		return (1);
-	for (b = p->c->backoffs; b && strcmp(b->record, record) != 0; b = b->following)
-		;
 	if (b && b->next > time(NULL)) {
-		if (p->next == 0 || b->next < p->next)
-			p->next = b->next;
+		due_at(p, b->next);
 		return (0);
 	}
-	if (p->subscriptions)
-		outcome = subscribe_record(p->c->conf, p->c->transport, p->c->state, record) == -1 ?
-		    LATER : SETTLED;
+	/* Exchange tokens die; what else there is to do can be long. */
+	if (p->folder != PENDING)
+		run_folder(c, PENDING, p);
+	settled = p->folder == SUBSCRIBE ? see_to_active(c, &s, record) :
+	    settle_record(&s, c->markers[p->folder], record, &deadline);
+	if (settled == SETTLE_LATER)
+		try_later(p, record, deadline);
 	else
-		outcome = settle_record(p->c, record);
-	if (outcome == LATER) {
-		try_later(p, record);
-		return (0);
-	}
-	forget_backoff(p->c, record);
-	/* Saving the record has removed its marker; this one is of a record that is gone, or past it. */
-	if ((outcome == GONE || p->subscriptions) && unlinkat(p->markers, record, 0) && errno != ENOENT)
-		log_errno(LOG_LEVEL_WARN, "marker not removed", "record", record, NULL);
-	p->settled += outcome == SETTLED;
+		forget_backoff(find_backoff(c, p->folder, record));
+	p->settled += settled == SETTLED;
 	return (0);
 }
 
-unsigned
-credentials_run(struct credentials *c, int64_t *next, const atomic_bool *stop)
+/* One pass over a folder, whose results are added to *total. */
+static void
+run_folder(struct credentials *c, enum folder folder, struct pass *total)
 {
-	struct pass p = { .c = c, .stop = stop };
+	struct pass p = { .c = c, .folder = folder };
 
-	p.markers = c->state->pending;
-	index_each(c->state->queue, "pending", 0, try_marker, &p);
-	p.markers = c->state->unconfirmed;
-	index_each(c->state->queue, "unconfirmed", 0, try_marker, &p);
-	p.markers = c->subscriptions;
-	p.subscriptions = true;
-	if (c->conf->public_url && c->conf->n_subscribe)
-		index_each(c->state->queue, "subscribe", 0, try_marker, &p);
-	*next = p.next;
-	return (p.settled);
+	if (index_each(c->state->queue, folder_names[folder], 0, try_marker, &p))
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", folder_names[folder], NULL);
+	if (p.settled)
+		eventfd_write(c->settled, p.settled);
+	total->settled += p.settled;
+	if (p.next)
+		due_at(total, p.next);
+}
+
+/* Do what is due now. *next is when something is due again (unix seconds), 0 when nothing waits. */
+static unsigned
+run(struct credentials *c, int64_t *next)
+{
+	struct pass total = { .c = c };
+
+	for (enum folder folder = PENDING; folder < N_FOLDERS; folder++)
+		run_folder(c, folder, &total);
+	*next = total.next;
+	return (total.settled);
+}
+
+unsigned
+credentials_run(struct credentials *c)
+{
+	int64_t next;
+
+	return (run(c, &next));
+}
+
+/* Wakes the thread when there is a marker. -1 where there is no inotify. */
+static int
+watch_folders(const struct credentials *c)
+{
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char path[PATH_SIZE];
+
+	for (size_t i = 0; fd != -1 && i < N_FOLDERS; i++) {
+		snprintf(path, sizeof(path), "%s/queue/%s", c->state->path, folder_names[i]);
+		inotify_add_watch(fd, path, IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE);
+	}
+	return (fd);
+}
+
+static void *
+thread(void *arg)
+{
+	struct credentials *c = arg;
+	struct pollfd fds[2] = {
+		{ .fd = c->wake, .events = POLLIN },
+		{ .fd = watch_folders(c), .events = POLLIN },
+	};
+	int64_t next, now, wait;
+	char events[4096];
+
+	while (!atomic_load(&c->stop)) {
+		while (read(fds[1].fd, events, sizeof(events)) > 0)
+			;
+		run(c, &next);
+		transport_rest(c->transport);
+		now = time(NULL);
+		wait = next == 0 ? POLL_MS : next > now ? (next - now) * 1000 : 0;
+		poll(fds, 2, (int)(wait < POLL_MS ? wait : POLL_MS));
+	}
+	if (fds[1].fd != -1)
+		close(fds[1].fd);
+	return (NULL);
+}
+
+int
+credentials_start(struct credentials *c)
+{
+	int error = pthread_create(&c->thread, NULL, thread, c);
+
+	c->has_thread = error == 0;
+	errno = error;
+	return (error ? -1 : 0);
+}
+
+int
+credentials_settled(const struct credentials *c)
+{
+	return (c->settled);
+}
+
+void
+credentials_want(const struct credentials *c, const char *record)
+{
+	struct installation *i;
+
+	if (c->conf->public_url == NULL || c->conf->n_subscribe == 0 ||
+	    (i = installation_load(c->state->installations, record)) == NULL)
+		return;
+	/* With ids in its record it has been seen to, or its marker is there. */
+	if (i->webhook_ids == NULL && marker_set(c->markers[SUBSCRIBE], record))
+		log_errno(LOG_LEVEL_ERROR, "subscriptions not noted", "record", record, NULL);
+	installation_free(i);
 }

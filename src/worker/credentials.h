@@ -1,8 +1,6 @@
 #ifndef WORKER_CREDENTIALS_H
 #define WORKER_CREDENTIALS_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/conf.h"
@@ -10,25 +8,37 @@
 
 /*
  * Getting installations what they wait for from Fluid: permanent credentials for an exchange token, the
- * confirmation of an unsigned install, and subscriptions. What waits is in queue/pending,
- * queue/unconfirmed and queue/subscribe, by the name of its record.
+ * confirmation of an unsigned install, and subscriptions. What waits has a marker in queue/pending,
+ * queue/unconfirmed or queue/subscribe. All that is called with the first comes first, always.
  */
 
 struct credentials;
 
 /**
- * conf and state outlive it; state is used under its lock, beside other threads. subscriptions: a
- * folder's descriptor. NULL after an error was logged.
+ * conf and state outlive it; state is used under its lock, beside other threads. NULL after an error
+ * was logged.
  */
-struct credentials *credentials_new(const struct conf *conf, struct state *state, int subscriptions);
+struct credentials *credentials_new(const struct conf *conf, struct state *state);
 
+/** Ends the thread as well, once the call it is in has ended. */
 void credentials_free(struct credentials *c);
 
 /**
- * Do all that is due now (unix seconds): exchanges first, then confirmations, then subscriptions. Calls
- * take up to the configured timeout each. *next is when something is due again, 0 when nothing waits.
- * *stop is looked at between calls. Returns how many records are settled now that were not before.
+ * Do all of it in a thread from now on, so that nothing else can make an exchange late. Signals are to
+ * be blocked. Returns 0, or -1 with errno set.
  */
-unsigned credentials_run(struct credentials *c, int64_t *next, const atomic_bool *stop);
+int credentials_start(struct credentials *c);
+
+/**
+ * Without a thread: do all that is due now. Calls take up to the configured timeout each. Returns how
+ * many records have got what they waited for, or never will.
+ */
+unsigned credentials_run(struct credentials *c);
+
+/** An eventfd, readable when there are such records. */
+int credentials_settled(const struct credentials *c);
+
+/** This record is active, and wants the subscriptions of the configuration, if it has any. */
+void credentials_want(const struct credentials *c, const char *record);
 
 #endif

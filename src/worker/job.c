@@ -122,14 +122,14 @@ job_ready(struct job *job, const struct state *s)
 	if (i == NULL && errno != ENOENT)
 		return (JOB_UNKNOWN);
 	if (i == NULL && is_within(&job->entry, NO_RECORD_SECONDS))
-		return (JOB_WAITS);
+		return (is_within(&job->entry, RECORD_SECONDS) ? JOB_BEHIND : JOB_WAITS);
 	if (i)
 		status = i->status;
 	installation_free(i);
 	if (status == INSTALLATION_PENDING || status == INSTALLATION_UNCONFIRMED)
 		return (JOB_WAITS);
 	if (status != INSTALLATION_ACTIVE && is_within(&job->entry, RECORD_SECONDS))
-		return (JOB_WAITS);
+		return (JOB_BEHIND);
 	snprintf(job->item.event, sizeof(job->item.event), "%s", status == INSTALLATION_ACTIVE ?
 	    "droplet.installed" : "fluidhook.install_failed");
 	return (JOB_READY);

@@ -33,6 +33,7 @@ void job_free(struct job *job);
 enum job_readiness {
 	JOB_READY,		/* job->item.event is the hook's event */
 	JOB_WAITS,		/* an install whose credentials are not there yet */
+	JOB_BEHIND,		/* the record may not say yet what the journal does */
 	JOB_UNKNOWN,		/* the record cannot be read now */
 };
 

@@ -8,12 +8,15 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "store/name.h"
 #include "worker/job.h"
 #include "worker/waiting.h"
 
 enum {
 	RETRY_FIRST = 10,		/* seconds, doubling (contract section 6) */
 	RETRY_MAX = 3600,
+	BEHIND_MS = 5,			/* pause while a record is behind the journal */
+	BEHIND_PAUSES = 10,
 	POSITION_FILES = 16,
 	PATH_SIZE = 4096,
 };
@@ -34,6 +37,7 @@ struct runner {
 	const char *conf_file;
 	const struct state *state;
 	struct queue *queue;
+	const struct credentials *credentials;
 	struct waiting *waiting;	/* what is in queue/waiting, and the keys of the dead */
 	struct slot slots[RUNNER_SLOTS_MAX];
 	uint64_t turns;
@@ -43,13 +47,14 @@ struct runner {
 
 struct runner *
 runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
-    struct queue *queue)
+    struct queue *queue, const struct credentials *credentials)
 {
 	struct runner *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
 		return (NULL);
-	*r = (struct runner){ .conf = conf, .conf_file = conf_file, .state = state, .queue = queue };
+	*r = (struct runner){ .conf = conf, .conf_file = conf_file, .state = state, .queue = queue,
+		.credentials = credentials };
 	if ((r->waiting = waiting_new(queue)) == NULL) {
 		free(r);
 		return (NULL);
@@ -259,12 +264,35 @@ is_known(struct runner *r, const struct job *job)
 	    waiting_has_key(r->waiting, job->item.key));
 }
 
-/* Whether anything at all is to run for this delivery, now or later. */
+/* Whether anything at all is to be done for this delivery, now or later. */
 static bool
 is_wanted(const struct runner *r, const struct job *job)
 {
-	return (has_hook(r, job->item.event) || (strcmp(job->item.event, "droplet.installed") == 0 &&
-	    has_hook(r, "fluidhook.install_failed")));
+	if (has_hook(r, job->item.event))
+		return (true);
+	return (strcmp(job->item.event, "droplet.installed") == 0 &&
+	    (has_hook(r, "fluidhook.install_failed") || r->conf->n_subscribe));
+}
+
+/*
+ * Whether its hook can run now. An install that is active gets its subscriptions, too. The record follows
+ * its journal line at once: `patience` (in pauses) for it saves putting the delivery off.
+ */
+static bool
+is_ready(struct runner *r, struct job *job, int patience)
+{
+	const struct timespec pause = { .tv_nsec = BEHIND_MS * 1000000L };
+	const char *record = job->entry.installation;
+	enum job_readiness readiness;
+
+	while ((readiness = job_ready(job, r->state)) == JOB_BEHIND && patience--)
+		nanosleep(&pause, NULL);
+	if (readiness != JOB_READY)
+		return (false);
+	if (strcmp(job->item.event, "droplet.installed") == 0 && record &&
+	    name_is_safe(record, strlen(record)))
+		credentials_want(r->credentials, record);
+	return (true);
 }
 
 void
@@ -286,9 +314,9 @@ runner_line(struct runner *r, const struct buf *line, const struct follow_place 
 	}
 	if (is_known(r, &job))
 		goto out;
-	if (job_ready(&job, r->state) != JOB_READY) {
+	if (!is_ready(r, &job, BEHIND_PAUSES)) {
 		job.item.for_credentials = true;
-		job.item.next = time(NULL);
+		job.item.next = time(NULL) + 1;
 		let_wait(r, &job.item);
 		goto out;
 	}
@@ -318,7 +346,7 @@ retry(struct runner *r, const struct queue_item *item)
 		snprintf(job.item.why, sizeof(job.item.why), "journal: %s", strerror(errno));
 		job.item.attempts++;
 		on_failure(r, &job.item);
-	} else if (item->for_credentials && job_ready(&job, r->state) != JOB_READY) {
+	} else if (item->for_credentials && !is_ready(r, &job, 0)) {
 		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
 	} else if (start(r, free_slot(r), &job, true) == 0 &&
 	    waiting_is_due(r->waiting, item->delivery)) {
@@ -340,23 +368,28 @@ is_running(const struct runner *r, const char *delivery)
 }
 
 void
-runner_retry(struct runner *r, int64_t *next)
+runner_retry(struct runner *r)
 {
 	char cursor[UUID_SIZE] = "";
 	struct queue_item item;
 	int64_t now = time(NULL);
 
-	*next = 0;
-	while (waiting_next(r->waiting, cursor, &item)) {
-		if (is_running(r, item.delivery))
-			continue;
-		if (item.next <= now && !runner_has_room(r))
-			return;
-		if (item.next <= now)
+	while (runner_has_room(r) && waiting_next(r->waiting, cursor, &item))
+		if (item.next <= now && !is_running(r, item.delivery))
 			retry(r, &item);
-		else if (*next == 0 || item.next < *next)
-			*next = item.next;
-	}
+}
+
+int64_t
+runner_next(const struct runner *r)
+{
+	char cursor[UUID_SIZE] = "";
+	struct queue_item item;
+	int64_t next = 0;
+
+	while (waiting_next(r->waiting, cursor, &item))
+		if (!is_running(r, item.delivery) && (next == 0 || item.next < next))
+			next = item.next;
+	return (next);
 }
 
 /* What could not be written to the queue: once more. */

@@ -7,6 +7,7 @@
 
 #include "base/conf.h"
 #include "store/state.h"
+#include "worker/credentials.h"
 #include "worker/hook.h"
 #include "worker/queue.h"
 
@@ -21,7 +22,7 @@ struct runner;
 
 /** All of these outlive it. conf_file: absolute, for the hooks. NULL with errno set. */
 struct runner *runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
-    struct queue *queue);
+    struct queue *queue, const struct credentials *credentials);
 
 /** Hooks that still run are killed. NULL is fine. */
 void runner_free(struct runner *r);
@@ -39,11 +40,11 @@ bool runner_has_room(const struct runner *r);
 void runner_line(struct runner *r, const struct buf *line, const struct follow_place *place,
     const struct follow_file *before, unsigned n_before);
 
-/**
- * Start what waits and is due, as far as there is room. *next is when something is due again (unix
- * seconds), 0: nothing waits, or there was no more room.
- */
-void runner_retry(struct runner *r, int64_t *next);
+/** Start what waits and is due, as far as there is room. */
+void runner_retry(struct runner *r);
+
+/** When something that waits is due (unix seconds, perhaps in the past), 0: nothing waits. */
+int64_t runner_next(const struct runner *r);
 
 /** Whether what was started last was a retry: then it is a line's turn. */
 bool runner_retried_last(const struct runner *r);

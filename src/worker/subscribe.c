@@ -1,32 +1,18 @@
 #include "worker/subscribe.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "fluid/webhooks.h"
+#include "store/durable.h"
 #include "store/installation.h"
 #include "store/lifecycle.h"
 
 enum { WORD_SIZE = 128 };
-
-void
-subscribe_want(const struct conf *conf, int markers, const char *record)
-{
-	int fd;
-
-	if (conf->public_url == NULL || conf->n_subscribe == 0)
-		return;
-	fd = openat(markers, record, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd == -1 || fsync(markers))
-		log_errno(LOG_LEVEL_ERROR, "subscriptions not noted", "record", record, NULL);
-	if (fd != -1)
-		close(fd);
-}
 
 /* One installation's subscribing. */
 struct subscribing {
@@ -43,15 +29,15 @@ is_same(const char *a, const char *b)
 	return (a && b && strcmp(a, b) == 0);
 }
 
-/* Whether an id is one of those in a record. */
+/* Whether an id is one of those in a list with blanks between them, which may be NULL. */
 static bool
-is_noted(const struct installation *i, const char *id)
+has_id(const char *ids, const char *id)
 {
 	size_t len = id ? strlen(id) : 0;
-	const char *at = i->webhook_ids;
+	const char *at = ids;
 
 	for (; at && len && (at = strstr(at, id)) != NULL; at += len)
-		if ((at == i->webhook_ids || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+		if ((at == ids || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
 			return (true);
 	return (false);
 }
@@ -69,7 +55,7 @@ find(const struct webhook_list *l, const struct installation *i, const char *res
 	for (w = l->items; w < l->items + l->n; w++)
 		if (is_same(w->resource, resource) && is_same(w->event, event) && is_same(w->url, url) &&
 		    (is_same(w->droplet_installation_uuid, i->droplet_installation_uuid) ||
-		    is_noted(i, w->id)))
+		    has_id(i->webhook_ids, w->id)))
 			return (w);
 	return (NULL);
 }
@@ -79,6 +65,21 @@ note_id(struct buf *ids, const char *id)
 {
 	if (id)
 		buf_addf(ids, "%s%s", ids->len ? " " : "", id);
+}
+
+/* Also the ids noted before, of webhooks that this time was not got as far as. */
+static void
+note_others(struct buf *ids, const char *before)
+{
+	char id[WORD_SIZE];
+	size_t len;
+
+	for (const char *at = before; at && *at; at += len + (at[len] == ' ')) {
+		len = strcspn(at, " ");
+		if (len < sizeof(id) && snprintf(id, sizeof(id), "%.*s", (int)len, at) > 0 &&
+		    !has_id(ids->data, id))
+			note_id(ids, id);
+	}
 }
 
 /* Have one subscription. `name` is "order.created". Returns 0, or -1 with the error set. */
@@ -137,40 +138,56 @@ subscribe_all(const struct subscribing *s, struct fluid_error *e)
 
 	for (size_t k = 0; result == 0 && k < s->conf->n_subscribe; k++)
 		result = subscribe_event(s, &there, s->conf->subscribe[k], &ids, e);
-	if (ids.len && !is_same(ids.data, i->webhook_ids) && save_ids(s->state, i->record, ids.data))
+	if (result)
+		note_others(&ids, i->webhook_ids);
+	if (ids.failed)
+		result = fluid_error_set(e, FLUID_LOCAL, "out of memory");
+	else if (ids.len && !is_same(ids.data, i->webhook_ids) &&
+	    save_ids(s->state, i->record, ids.data))
 		result = fluid_error_errno(e, "record");
 	webhook_list_free(&there);
 	buf_free(&ids);
 	return (result);
 }
 
-int
-subscribe_record(const struct conf *conf, struct transport *t, struct state *s, const char *record)
+/* With the turn taken. Returns 0, or -1 with the error set. */
+static int
+subscribe_in_turn(const struct conf *conf, struct transport *t, struct state *s, const char *record,
+    struct fluid_error *e)
 {
 	struct installation *i = installation_load(s->installations, record);
 	struct fluid_token token = { 0 };
-	struct fluid_error e;
 	int result = 0;
 
-	fluid_error_clear(&e);
 	if (i == NULL)
-		return (errno == ENOENT ? 0 : -1);
+		return (errno == ENOENT ? 0 : fluid_error_errno(e, record));
 	/* One that has ended meanwhile needs none. */
-	if (i->status != INSTALLATION_ACTIVE || i->authentication_token == NULL)
-		goto out;
-	result = token_installation(&token, i->authentication_token, record, &e);
-	if (result == 0)
-		result = subscribe_all(&(struct subscribing){ conf, t, s, i, &token }, &e);
-	if (result) {
-		log_line(LOG_LEVEL_ERROR, "subscriptions not made", "installation", record, "why",
-		    e.text, NULL);
-		if (e.failure == FLUID_REFUSED)
-			result = 1;
-	} else {
-		log_line(LOG_LEVEL_INFO, "subscribed", "installation", record, NULL);
+	if (i->status == INSTALLATION_ACTIVE && i->authentication_token) {
+		result = token_installation(&token, i->authentication_token, record, e);
+		if (result == 0)
+			result = subscribe_all(&(struct subscribing){ conf, t, s, i, &token }, e);
 	}
-out:
 	token_free(&token);
 	installation_free(i);
+	return (result);
+}
+
+int
+subscribe_record(const struct conf *conf, struct transport *t, struct state *s, const char *record,
+    bool wait, struct fluid_error *e)
+{
+	int turn = durable_folder(s->queue, "subscribe"), result;
+
+	fluid_error_clear(e);
+	if (turn == -1)
+		return (fluid_error_errno(e, "queue/subscribe"));
+	if (flock(turn, wait ? LOCK_EX : LOCK_EX | LOCK_NB))
+		result = errno == EWOULDBLOCK ? fluid_error_set(e, FLUID_LOCAL,
+		    "another process is subscribing now") : fluid_error_errno(e, "queue/subscribe");
+	else
+		result = subscribe_in_turn(conf, t, s, record, e);
+	/* A hook that is being started may have this descriptor, too: closing it is not enough. */
+	flock(turn, LOCK_UN);
+	close(turn);
 	return (result);
 }

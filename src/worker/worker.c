@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +14,6 @@
 
 #include "base/log.h"
 #include "base/timefmt.h"
-#include "store/durable.h"
 #include "worker/credentials.h"
 #include "worker/queue.h"
 #include "worker/runner.h"
@@ -35,7 +32,6 @@ struct worker {
 	struct queue *queue;
 	struct follow *follow;
 	struct runner *runner;
-	int subscriptions;
 	struct buf line;
 	struct follow_file *before;	/* the position in front of it */
 	unsigned n_before, cap_before;
@@ -45,12 +41,7 @@ struct worker {
 	int64_t refreshed;		/* when queue/waiting was last looked at; milliseconds */
 	int signal_fd, journal_watch;
 
-	/* The thread that talks to Fluid, so that no hook can make an exchange late. */
-	pthread_t thread;
-	bool has_thread;
-	struct credentials *credentials;
-	atomic_bool thread_stops;
-	int thread_wake, settled;	/* eventfds: to the thread, and from it */
+	struct credentials *credentials;	/* talks to Fluid */
 };
 
 static int64_t
@@ -122,16 +113,15 @@ follow_lines(struct worker *w)
 
 /* Start hooks: retries, and lines of the journal. Where there are many of both they take turns. */
 static bool
-start_hooks(struct worker *w, int64_t *next)
+start_hooks(struct worker *w)
 {
 	bool lines_first = runner_retried_last(w->runner), more = false;
 
-	*next = 0;
 	if (w->stopping)
 		return (false);
 	if (lines_first)
 		more = follow_lines(w);
-	runner_retry(w->runner, next);
+	runner_retry(w->runner);
 	if (!lines_first)
 		more = follow_lines(w);
 	return (more);
@@ -150,7 +140,7 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 
 	fds[0] = (struct pollfd){ .fd = w->signal_fd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = w->journal_watch, .events = POLLIN };
-	fds[2] = (struct pollfd){ .fd = w->settled, .events = POLLIN };
+	fds[2] = (struct pollfd){ .fd = credentials_settled(w->credentials), .events = POLLIN };
 	n = 3 + runner_poll(w->runner, fds + 3, &timeout);
 	if (next && (next - now) * 1000 < timeout)
 		timeout = next > now ? (int)(next - now) * 1000 : 0;
@@ -165,7 +155,7 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 		w->position_changed = true;
 	while (fds[1].revents && read(w->journal_watch, events, sizeof(events)) > 0)
 		;
-	if (fds[2].revents && eventfd_read(w->settled, &count) == 0)
+	if (fds[2].revents && eventfd_read(fds[2].fd, &count) == 0)
 		runner_wake(w->runner);
 	if (fds[0].revents && read(w->signal_fd, &info, sizeof(info)) > 0 && !w->stopping) {
 		w->stopping = true;
@@ -183,24 +173,28 @@ is_done(struct worker *w, bool more, int64_t next)
 static void
 loop(struct worker *w, bool once)
 {
-	int64_t next, credentials_next;
+	int64_t next;
 	bool more;
 
 	for (;;) {
 		/* What waits for Fluid comes first, where no thread sees to it. */
-		if (once && !w->stopping && credentials_run(w->credentials, &credentials_next,
-		    &w->thread_stops))
+		if (once && !w->stopping && credentials_run(w->credentials))
 			runner_wake(w->runner);
 		if (now_ms() - w->refreshed >= POLL_MS) {
 			w->refreshed = now_ms();
 			runner_refresh(w->runner);
 		}
-		more = start_hooks(w, &next);
+		more = start_hooks(w);
 		if (w->stopping && runner_running(w->runner) == 0)
 			return;
+		/* Where what is due cannot start, a hook's end comes first. */
+		next = w->stopping || !runner_has_room(w->runner) ? 0 : runner_next(w->runner);
 		if (once && is_done(w, more, next)) {
-			/* A line may have left something that is due already. */
-			runner_retry(w->runner, &next);
+			/* What these lines have brought. */
+			if (credentials_run(w->credentials))
+				runner_wake(w->runner);
+			runner_retry(w->runner);
+			next = runner_next(w->runner);
 			if (is_done(w, false, next))
 				return;
 		}
@@ -208,36 +202,6 @@ loop(struct worker *w, bool once)
 			save_position(w);
 		wait_for_something(w, next, more && runner_has_room(w->runner) ? 0 : POLL_MS);
 	}
-}
-
-static void *
-credentials_thread(void *arg)
-{
-	struct worker *w = arg;
-	struct pollfd fds[2] = {
-		{ .fd = w->thread_wake, .events = POLLIN },
-		{ .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), .events = POLLIN },
-	};
-	const char *const folders[] = { "pending", "unconfirmed", "subscribe" };
-	char path[PATH_SIZE], events[4096];
-	int64_t next, now, wait;
-
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s/queue/%s", w->state->path, folders[i]);
-		inotify_add_watch(fds[1].fd, path, IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE);
-	}
-	while (!atomic_load(&w->thread_stops)) {
-		if (credentials_run(w->credentials, &next, &w->thread_stops))
-			eventfd_write(w->settled, 1);
-		now = time(NULL);
-		wait = next == 0 ? POLL_MS : next > now ? (next - now) * 1000 : 0;
-		poll(fds, 2, (int)(wait < POLL_MS ? wait : POLL_MS));
-		while (read(fds[1].fd, events, sizeof(events)) > 0)
-			;
-	}
-	if (fds[1].fd != -1)
-		close(fds[1].fd);
-	return (NULL);
 }
 
 static int
@@ -309,15 +273,13 @@ open_follow(struct worker *w)
 static int
 open_worker(struct worker *w, const char *conf_file)
 {
-	if (take_signals(w) == -1 || (w->settled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
-	    (w->thread_wake = eventfd(0, EFD_CLOEXEC)) == -1 ||
-	    (w->subscriptions = durable_folder(w->state->queue, "subscribe")) == -1)
+	if (take_signals(w) == -1)
 		return (-1);
 	if ((w->queue = queue_open(w->state->queue, true)) == NULL || open_follow(w))
 		return (-1);
-	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue)) == NULL)
+	if ((w->credentials = credentials_new(w->conf, w->state)) == NULL)
 		return (-1);
-	if ((w->credentials = credentials_new(w->conf, w->state, w->subscriptions)) == NULL)
+	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->credentials)) == NULL)
 		return (-1);
 	w->journal_watch = open_watch(w);
 	if (access(w->conf->hooks, X_OK))
@@ -329,15 +291,10 @@ open_worker(struct worker *w, const char *conf_file)
 static void
 close_worker(struct worker *w)
 {
-	const int fds[] = { w->signal_fd, w->journal_watch, w->thread_wake, w->settled, w->subscriptions };
+	const int fds[] = { w->signal_fd, w->journal_watch };
 
-	if (w->has_thread) {
-		atomic_store(&w->thread_stops, true);
-		eventfd_write(w->thread_wake, 1);
-		pthread_join(w->thread, NULL);
-	}
-	credentials_free(w->credentials);
 	runner_free(w->runner);
+	credentials_free(w->credentials);
 	follow_free(w->follow);
 	queue_close(w->queue);
 	buf_wipe(&w->line);
@@ -355,8 +312,7 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 
 	if (w == NULL)
 		return (-1);
-	*w = (struct worker){ .conf = conf, .state = state, .signal_fd = -1, .journal_watch = -1,
-		.thread_wake = -1, .settled = -1, .subscriptions = -1 };
+	*w = (struct worker){ .conf = conf, .state = state, .signal_fd = -1, .journal_watch = -1 };
 	if (open_worker(w, conf_file)) {
 		if (errno == EWOULDBLOCK)
 			log_line(LOG_LEVEL_ERROR, "another worker runs on this state directory",
@@ -365,11 +321,10 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 			log_errno(LOG_LEVEL_ERROR, "worker cannot start", "state_dir", state->path, NULL);
 		goto out;
 	}
-	if (!once && pthread_create(&w->thread, NULL, credentials_thread, w)) {
+	if (!once && credentials_start(w->credentials)) {
 		log_errno(LOG_LEVEL_ERROR, "worker cannot start", NULL);
 		goto out;
 	}
-	w->has_thread = !once;
 	log_line(LOG_LEVEL_INFO, "working", "state_dir", state->path, "hooks", conf->hooks, NULL);
 	loop(w, once);
 	save_position(w);

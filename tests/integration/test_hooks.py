@@ -165,7 +165,9 @@ def own_process(place):
                f"open('{place.out}/fds', 'w').write(repr([fd for fd, kind in fds]))\n"
                f"open('{place.out}/ids', 'w').write(repr((os.getsid(0) == os.getpid(), "
                "os.getpgrp() == os.getpid())))\n")
-    place.hook("order", "grep '^Sig\\(Blk\\|Ign\\)' /proc/$$/status >$OUT/signals")
+    # Without a child of the shell, which blocks all signals while it makes one.
+    place.hook("order", "while read -r name mask; do case $name in SigBlk: | SigIgn:) echo \"$name $mask\" ;; esac; "
+                        "done </proc/$$/status >$OUT/signals")
 
     def prepare():
         # What a careless parent leaves open and ignored.

@@ -162,6 +162,8 @@ test_exchange_outcomes(void **state)
 		{ "{'shape':'500_html'}", EXCHANGE_AGAIN },
 		{ "{'shape':'429_empty'}", EXCHANGE_AGAIN },
 		{ "{'status':408}", EXCHANGE_AGAIN },
+		{ "{'status':502}", EXCHANGE_UNKNOWN },
+		{ "{'status':504}", EXCHANGE_UNKNOWN },
 		{ "{'kind':'redirect','location':'https://evil.example/'}", EXCHANGE_AGAIN },
 		{ "{'status':400}", EXCHANGE_REFUSED },
 		{ "{'status':404}", EXCHANGE_REFUSED },

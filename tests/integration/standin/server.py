@@ -230,6 +230,11 @@ class StandIn:
         with self._lock:
             self._open.discard(connection)
 
+    def connections(self):
+        """How many are open."""
+        with self._lock:
+            return len(self._open)
+
     def fail(self, *args, **fields):
         """Add a fault; see Fault for what can be said."""
         fault = Fault(*args, **fields)

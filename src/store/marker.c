@@ -1,0 +1,27 @@
+#include "store/marker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+int
+marker_set(int folder, const char *record)
+{
+	int fd = openat(folder, record, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd == -1)
+		return (-1);
+	close(fd);
+	/* Also where it was there before: whoever made it may have died before this. */
+	return (fsync(folder));
+}
+
+void
+marker_clear(int folder, const char *record)
+{
+	if (unlinkat(folder, record, 0) && errno != ENOENT)
+		log_errno(LOG_LEVEL_WARN, "marker not removed", "record", record, NULL);
+}

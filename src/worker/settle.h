@@ -1,0 +1,39 @@
+#ifndef WORKER_SETTLE_H
+#define WORKER_SETTLE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+#include "fluid/transport.h"
+#include "store/state.h"
+
+/* Getting one installation what it waits for from Fluid: its credentials, or its confirmation. */
+
+struct settling {
+	struct state *state;		/* used under its lock, beside other threads */
+	struct transport *transport;
+	int became_active;		/* folder of markers for the records that may have */
+	const atomic_bool *stop;
+};
+
+enum settled {
+	SETTLED,		/* it has got what it waited for, or never will */
+	SETTLE_LATER,		/* to be tried again */
+	SETTLE_NOTHING,		/* it waits for nothing (any more) */
+};
+
+/**
+ * Do what this record waits for, if it does. markers: the folder in which it was found, which it leaves
+ * once it waits for nothing. *deadline: unix seconds after which trying again is of no use, 0 for none.
+ */
+enum settled settle_record(const struct settling *s, int markers, const char *record,
+    int64_t *deadline);
+
+/**
+ * See to a record that became active: it is in the indexes, and older installations are superseded.
+ * Returns 1 when it is active, 0 when it is not (any more) and needs nothing, or -1 to try again later.
+ */
+int settle_active(const struct settling *s, const char *record);
+
+#endif

@@ -1,0 +1,334 @@
+#!/usr/bin/env python3
+"""The worker confirms unsigned installs with Fluid, and subscribes installations to events, once."""
+
+import json
+import subprocess
+
+from harness import fluid, process, tap
+from harness.process import wait_until
+from harness.site import RECEIVER
+from harness.worker import (COMMAND, EXCHANGE, equal, has_credentials, has_no_credentials, install_v2,
+                            no_credentials_in_logs, nothing_waits, waiting, world)
+
+LOOK_UP = "/api/droplet_installations/"
+WEBHOOKS = "/api/company/webhooks"
+URL = "https://hooks.example.com/webhook"
+EVENTS = ["order.created", "order.shipped", "subscription.started"]
+SUBSCRIBING = {"public_url": URL, "subscribe": " ".join(EVENTS)}
+CONFIRM = {"unsigned_installs": "confirm"}
+
+
+def look_ups(w, company):
+    return [r for r in w.fluid.requests(LOOK_UP, "GET") if r.path == LOOK_UP + company.dri]
+
+
+def confirmed():
+    """An unsigned install that Fluid knows becomes active with the credentials it brought"""
+    with world(**CONFIRM) as w:
+        w.site.hook("droplet.installed", f'echo "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/installed\n')
+        old = w.company()
+        w.deliver(old, old.install(), fluid.now() - 5)
+        company = old.again()
+        w.fluid.know(company)
+        answer = w.deliver(company, company.install(), unsigned=True)
+        equal((answer.status, json.loads(answer.body)["status"]), (202, "pending"))
+        assert w.site.has(company, status="unconfirmed")
+        assert w.site.has(old, status="active")
+        w.work()
+        has_credentials(w, company)
+        has_no_credentials(w, old, status="superseded")
+        (request,) = look_ups(w, company)
+        equal(request.header("Authorization"), f"Bearer {company.dit}")
+        assert (w.site.state / "shops" / company.shop / company.dri).is_symlink()
+        wait_until(lambda: (w.site.dir / "installed").exists(), "the hook")
+        nothing_waits(w)
+        equal(json.loads(w.site.ok("api", "GET", "/api/x", "--installation", company.dri))["as"],
+              company.dri)
+
+
+def confirmed_by_exchange():
+    """An unsigned install with a one-time token becomes active by the exchange"""
+    with world(**CONFIRM) as w:
+        company, unknown, other = w.company(), w.company(), w.company()
+        w.fluid.offer(company)
+        w.fluid.offer(other, droplet_uuid="drp_other")
+        for one in (company, unknown, other):
+            equal(w.deliver(one, install_v2(one), unsigned=True).status, 202)
+        w.work()
+        has_credentials(w, company)
+        has_no_credentials(w, unknown, status="failed", reason="exchange_refused")
+        has_no_credentials(w, other, status="failed", reason="exchange_contradicts")
+        equal(len(w.fluid.requests(EXCHANGE)), 3, "calls")
+        nothing_waits(w)
+
+
+def not_confirmed():
+    """What Fluid refuses or contradicts has failed, and the credentials it brought are deleted"""
+    with world(**CONFIRM) as w:
+        w.site.hook("fluidhook.install_failed", f'echo "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/failed\n')
+        wanted = []
+
+        def failing(reason, **known):
+            company = w.company()
+            if known:
+                w.fluid.know(company, **known)
+            equal(w.deliver(company, company.install(), unsigned=True).status, 202)
+            wanted.append((company, reason))
+            return company
+
+        failing("confirmation_refused")                                     # 401: nobody's token
+        w.fluid.company.install("dri_elsewhere", dit=failing("confirmation_refused").dit)   # 404
+        failing("confirmation_contradicts", droplet_uuid="drp_other")
+        failing("confirmation_contradicts", company_id=1)
+        w.work()
+        for company, reason in wanted:
+            has_no_credentials(w, company, status="failed", reason=reason)
+            assert not (w.site.state / "shops" / company.shop).exists(), "found by its shop"
+            equal(len(look_ups(w, company)), 1, "calls")
+        for said in ({"uuid": "?", "active": True},                         # names no droplet
+                     {"uuid": "?", "droplet_uuid": w.site.droplets[0].uuid, "active": False},
+                     {"uuid": "dri_other", "droplet_uuid": w.site.droplets[0].uuid}):
+            company = w.company()
+            said = {**said, "uuid": said["uuid"].replace("?", company.dri)}
+            w.fluid.fail("answer", path=LOOK_UP, status=200, body={"droplet_installation": said})
+            w.deliver(company, company.install(), unsigned=True)
+            has_no_credentials(w, company, status="failed")
+            wanted.append((company, None))
+        nothing_waits(w)
+        wait_until(lambda: len((w.site.dir / "failed").read_text().split()) == len(wanted)
+                   if (w.site.dir / "failed").exists() else False, "install_failed hooks")
+        # A failed one leaves its name to another try.
+        company = wanted[0][0]
+        w.fluid.know(company)
+        equal(w.deliver(company, company.install(), unsigned=True).status, 202)
+        has_credentials(w, company)
+
+
+def confirmed_later():
+    """While Fluid is away or fails they wait, and nothing is lost"""
+    with world(**CONFIRM) as w:
+        w.work()
+        w.fluid.down()
+        companies = [w.company() for _ in range(3)]
+        for company in companies:
+            w.fluid.know(company)
+            w.deliver(company, company.install(), unsigned=True)
+        w.wait_logged("confirmation to be tried again", companies[0].dri)
+        assert all(w.site.has(c, status="unconfirmed", authentication_token=c.dit) for c in companies)
+        w.fluid.up()
+        w.fluid.fail(shape="503_empty", path=LOOK_UP)
+        w.fluid.fail("half", path=LOOK_UP)
+        w.fluid.fail("redirect", path=LOOK_UP, location="https://evil.example/")
+        for company in companies:
+            has_credentials(w, company)
+        nothing_waits(w)
+
+
+def vouched_for_meanwhile():
+    """A signed install that comes while Fluid is asked about an unsigned one stays what it is"""
+    with world(**CONFIRM) as w:
+        w.work()
+        for body_of, path in ((fluid.Company.install, LOOK_UP), (install_v2, EXCHANGE)):
+            impostor = w.company()
+            w.fluid.fail("slow", path=path, seconds=0.6)
+            w.deliver(impostor, body_of(impostor), unsigned=True)
+            wait_until(lambda: w.fluid.requests(path), "no call")
+            company = w.company(dri=impostor.dri)
+            w.install(company)
+            has_credentials(w, company)
+            nothing_waits(w)
+            has_credentials(w, company)
+            w.fluid.standin.forget()
+
+
+def crowd_of_unsigned():
+    """A hundred unsigned installs that Fluid is slow about do not make an exchange late"""
+    with world(api={"timeout": 1}, **CONFIRM) as w:
+        w.fluid.fail("slow", path=LOOK_UP, method="GET", times=1000, seconds=1.5)
+        for _ in range(30):
+            company = w.company()
+            w.deliver(company, company.install(), unsigned=True)
+        w.work()
+        wait_until(lambda: w.fluid.requests(LOOK_UP, "GET"), "no call")
+        # Three tries of a second each for the one that is being asked about, and no other.
+        company = w.install()
+        w.site.wait_for(company, deadline=12, status="active")
+        w.fluid.standin.faults.clear()
+        process.stop(w.proc, number=9)
+        w.proc = None
+
+
+def ids_of(record):
+    return sorted(record["webhook_ids"].split())
+
+
+def subscribed(w, company):
+    """The company's installation is subscribed to everything, once, and its record knows the ids."""
+    wait_until(lambda: len(w.fluid.webhooks(company)) >= len(EVENTS), "subscriptions")
+    nothing_waits(w)
+    webhooks = w.fluid.webhooks(company)
+    equal(sorted(f"{h['resource']}.{h['event']}" for h in webhooks), sorted(EVENTS), "events")
+    equal({h["url"] for h in webhooks}, {URL}, "urls")
+    equal(ids_of(w.site.record(company.dri)), sorted(str(h["id"]) for h in webhooks), "ids")
+    return webhooks
+
+
+def creations(w):
+    return len(w.fluid.requests(WEBHOOKS, "POST"))
+
+
+def subscribes():
+    """Each installation that becomes active is subscribed with its own token: v1, v2, confirmed"""
+    with world(worker=SUBSCRIBING, **CONFIRM) as w:
+        for n in range(130):
+            w.fluid.company.create_webhook(None, {"webhook": {
+                "resource": "order", "event": "created", "url": f"https://hooks.example.com/{n}"}})
+        w.work()
+        first = w.company()
+        w.fluid.know(first)
+        w.deliver(first, first.install())
+        second = w.install()
+        third = w.company()
+        w.fluid.know(third)
+        w.deliver(third, third.install(), unsigned=True)
+        for company in (first, second, third):
+            subscribed(w, company)
+            posts = [r for r in w.fluid.requests(WEBHOOKS, "POST")
+                     if r.header("Authorization") == f"Bearer {company.dit}"]
+            equal([r.json()["webhook"] for r in posts], [
+                {"resource": e.split(".")[0], "event": e.split(".")[1], "url": URL,
+                 "active": True, "http_method": "post"} for e in EVENTS])
+        # The same again, another order, another start: nothing more is made.
+        w.deliver(first, first.install())
+        w.deliver(first, fluid.enveloped("installed", first.company_v1()))
+        w.stop()
+        w.site.ok("work", "--once")
+        w.work()
+        for company in (first, second, third):
+            subscribed(w, company)
+        equal(creations(w), 3 * len(EVENTS), "creations")
+
+
+def subscribes_a_new_one():
+    """A reinstall is subscribed anew, though the older installation's webhooks are still listed"""
+    with world(worker=SUBSCRIBING) as w:
+        w.work()
+        old = w.company()
+        w.fluid.know(old)
+        w.deliver(old, old.install(), fluid.now() - 5)
+        subscribed(w, old)
+        new = w.install(old.again())
+        subscribed(w, new)
+        equal(creations(w), 2 * len(EVENTS), "creations")
+
+
+def subscribing_fails():
+    """Answers that are lost, and errors in between, make no subscription twice and leave none out"""
+    with world(worker=SUBSCRIBING, api={"timeout": 1}) as w:
+        faults = [{"kind": "close", "done": True}, {"kind": "half"}, {"shape": "503_empty", "skip": 1},
+                  {"kind": "reset", "skip": 2, "done": True}, {"kind": "slow", "seconds": 2}]
+        for fault in faults:
+            company = w.company()
+            w.fluid.know(company)
+            w.fluid.fail(path=WEBHOOKS, method="POST", **fault)
+            w.deliver(company, company.install())
+            w.site.ok("work", "--once")
+            equal(waiting(w), [f"subscribe/{company.dri}"], fault)
+            w.site.ok("work", "--once")
+            subscribed(w, company)
+        assert "subscriptions not made" in w.site.all_output()
+        # What was noted before is not forgotten when the next try does not get as far.
+        w.site.sections["worker"]["subscribe"] = "cart.updated " + " ".join(EVENTS)
+        w.site.write_conf()
+        before = ids_of(w.site.record(company.dri))
+        w.fluid.fail(path=WEBHOOKS, method="POST", shape="503_empty")
+        equal(w.site.run("subscribe", company.dri).returncode, 1)
+        equal(ids_of(w.site.record(company.dri)), before, "ids")
+        # A list that cannot be read is no empty list.
+        w.fluid.fail(path=WEBHOOKS, method="GET", kind="invalid", times=3)
+        made = creations(w)
+        equal(w.site.run("subscribe", company.dri).returncode, 1)
+        equal(creations(w), made, "creations")
+
+
+def subscribing_refused():
+    """Where Fluid refuses, the worker says so once and goes on; the command fails"""
+    with world(worker=SUBSCRIBING) as w:
+        company = w.company()
+        w.fluid.know(company, scopes=())
+        w.deliver(company, company.install())
+        w.work()
+        w.wait_logged("level=error", "subscriptions not made", company.dri, "403", "required scope")
+        nothing_waits(w)
+        good = w.install()
+        subscribed(w, good)
+        done = w.site.run("subscribe", company.dri)
+        equal((done.returncode, done.stdout), (1, ""))
+        assert company.dri in done.stderr and "403" in done.stderr, done.stderr
+        done = w.site.run("subscribe", "--all")
+        equal((done.returncode, done.stdout), (1, good.dri + "\n"))
+
+
+def command():
+    """fluidhook subscribe makes what is missing, prints who has all, and makes nothing twice"""
+    with world() as w:
+        companies = [w.company() for _ in range(5)]
+        for company in companies:
+            w.fluid.know(company)
+            w.deliver(company, company.install())
+        ended = w.company()
+        w.deliver(ended, ended.install())
+        w.deliver(ended, ended.uninstall(), fluid.now() + 1)
+        w.site.ok("work", "--once")
+        equal(w.fluid.company.webhooks, [])
+        done = w.site.run("subscribe", "--all")
+        equal(done.returncode, 1)
+        assert "public_url" in done.stderr, done.stderr
+        w.site.sections["worker"].update(SUBSCRIBING)
+        w.site.write_conf()
+        equal(w.site.ok("subscribe", companies[0].dri), companies[0].dri + "\n")
+        equal(creations(w), len(EVENTS), "creations")
+        for _ in range(2):
+            equal(sorted(w.site.ok("subscribe", "--all").split()), sorted(c.dri for c in companies))
+            equal(creations(w), 5 * len(EVENTS), "creations")
+        for company in companies:
+            subscribed(w, company)
+        w.fluid.company.webhooks.remove(w.fluid.webhooks(companies[1])[1])
+        w.site.ok("subscribe", companies[1].dri)
+        subscribed(w, companies[1])
+        equal(creations(w), 5 * len(EVENTS) + 1, "creations")
+        for words, status in (([ended.dri], 1), (["dri_nobody"], 1), (["../x"], 2), ([], 2),
+                              (["--all", companies[0].dri], 2)):
+            equal(w.site.run("subscribe", *words).returncode, status, words)
+        # A damaged record is named, and the others are seen to.
+        w.site.write(w.site.record_path("dri_broken"), '{"status":')
+        done = w.site.run("subscribe", "--all")
+        assert done.returncode == 1 and "dri_broken" in done.stderr, done.stderr
+        equal(len(done.stdout.split()), 5)
+
+
+def at_once():
+    """Several that subscribe the same installation at the same time make each webhook once"""
+    with world(worker=SUBSCRIBING) as w:
+        company = w.company()
+        w.fluid.know(company)
+        w.fluid.fail("slow", path=WEBHOOKS, method="GET", seconds=0.5, times=100)
+        w.work()
+        w.deliver(company, company.install())
+        runs = [subprocess.Popen([w.site.command, "-c", w.site.conf, "subscribe", company.dri],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                 env=process.environment(HOME=str(w.site.dir)), cwd="/",
+                                 **process.identity()) for _ in range(3)]
+        for run in runs:
+            _, said = run.communicate(timeout=60)
+            equal((run.returncode, said), (0, ""))
+        subscribed(w, company)
+        equal(creations(w), len(EVENTS), "creations")
+
+
+if not RECEIVER.is_file() or not COMMAND.is_file():
+    tap.bail(f"there is no {RECEIVER} or {COMMAND}: build first")
+tap.run([tap.Test(function.__doc__, function) for function in (
+    confirmed, confirmed_by_exchange, not_confirmed, confirmed_later, vouched_for_meanwhile,
+    crowd_of_unsigned, subscribes, subscribes_a_new_one, subscribing_fails, subscribing_refused, command,
+    at_once, no_credentials_in_logs)])

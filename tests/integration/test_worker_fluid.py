@@ -1,0 +1,471 @@
+#!/usr/bin/env python3
+"""The worker exchanges one-time tokens, whatever Fluid's API and the disk do meanwhile."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from harness import fluid, process, tap
+from harness.process import wait_until
+from harness.site import RECEIVER
+from harness.worker import (COMMAND, EXCHANGE, equal, has_credentials, has_no_credentials, install_v2,
+                            no_credentials_in_logs, nothing_waits, waiting, world)
+from harness.webservers import Nginx, find
+
+INSTALL_AGAIN = "install it again"
+
+
+def behind_nginx():
+    """Behind nginx an install is active within a second; then its hook runs, with a token that works"""
+    if not find("nginx"):
+        raise tap.Skip("nginx is not installed")
+    with world(Nginx()) as w:
+        w.site.hook("droplet.installed", f"""
+cat >/dev/null
+exec "{w.site.command}" -c "$FLUIDHOOK_CONF" token "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/tokens
+""")
+        w.work()
+        slowest = 0
+        companies = [w.company() for _ in range(10)]
+        for company in companies:
+            w.fluid.offer(company)
+            answer = w.deliver(company)
+            begun = time.monotonic()
+            equal((answer.status, json.loads(answer.body)["status"]), (202, "pending"))
+            has_credentials(w, company)
+            slowest = max(slowest, time.monotonic() - begun)
+        assert slowest < 1, f"the slowest took {slowest:.3f} s"
+        tap.note(f"the slowest exchange: {slowest:.3f} s after the 202")
+        tokens = w.site.dir / "tokens"
+        wait_until(lambda: tokens.exists() and len(tokens.read_text().split()) == 10, "hooks")
+        equal(tokens.read_text().split(), [c.dit for c in companies], "the hooks' tokens")
+        for company in companies:
+            said = json.loads(w.site.ok("api", "GET", "/api/anything", "--installation", company.dri))
+            equal(said["as"], company.dri)
+            (request,) = w.fluid.exchanges(company)
+            equal(request.json(), {"exchange_token": company.dex}, "the request")
+            equal(request.header("Authorization"), None, "Authorization")
+        nothing_waits(w)
+        w.site.check_modes()
+
+
+def never_again():
+    """What Fluid refuses, or answers for somebody else, has failed, with a reason, after one call"""
+    with world() as w:
+        w.site.hook("fluidhook.install_failed", f"""
+cat >>{w.site.dir}/bodies
+echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION $FLUIDHOOK_ATTEMPT" >>{w.site.dir}/failed
+""")
+        w.site.hook("droplet.installed", "exit 1\n")
+        wanted = []
+
+        def failing(reason, calls=1, **offer):
+            company = w.company()
+            if offer:
+                w.fluid.offer(company, **offer)
+            wanted.append((company, reason, calls))
+            return company
+
+        w.deliver(failing("exchange_refused"))                          # 404: Fluid does not know it
+        w.deliver(failing("exchange_refused", lives=-1))                # 410: it is dead
+        spent = failing("exchange_refused", lives=600)                  # 410: it is spent
+        w.fluid.company.offers[spent.dex].spent = True
+        w.deliver(spent)
+        w.deliver(failing("exchange_contradicts", company_id=1))
+        w.deliver(failing("exchange_contradicts", droplet_uuid="drp_other"))
+        other = failing("exchange_contradicts")
+        w.fluid.company.offer(other.dex, "dri_other", droplet_uuid=other.droplet.uuid,
+                              company_id=other.id, dit=other.dit, wvt=other.wvt)
+        w.deliver(other)
+        for endpoint in ("https://evil.example/x", "//evil.example/x", "api/exchange", "/../api",
+                         f"{EXCHANGE}?x=1", "@evil.example/", "/a b"):
+            company = failing("exchange_refused", 0, lives=600)
+            w.deliver(company, install_v2(company, exchange_endpoint=endpoint))
+        company = failing("exchange_expired", 0, lives=600)
+        w.deliver(company, install_v2(company, -2))
+        w.work()
+        for company, reason, calls in wanted:
+            has_no_credentials(w, company, status="failed", reason=reason)
+            equal(len(w.fluid.exchanges(company)), calls, f"calls for {reason}")
+            assert w.logged("level=error", "installation failed", company.dri, reason, INSTALL_AGAIN)
+        nothing_waits(w)
+        failed = w.site.dir / "failed"
+        wait_until(lambda: failed.exists() and len(failed.read_text().splitlines()) == len(wanted),
+                   "the hooks for what failed")
+        equal(sorted(failed.read_text().split("\n")[:-1]),
+              sorted(f"fluidhook.install_failed {c.dri} 1" for c, _, _ in wanted))
+        bodies = b"".join(entry["body"] for entry in w.site.journal())
+        assert (w.site.dir / "bodies").read_bytes() == bodies, "the hooks read something else"
+        equal(w.fluid.standin.broken, [])
+
+
+def tried_again():
+    """What can pass is tried again, and is no try: 5xx, 429, a redirect"""
+    with world() as w:
+        faults = [{"shape": "503_empty"}, {"shape": "500_html"}, {"status": 408}, {"status": 429},
+                  {"status": 502}, {"kind": "redirect", "location": "https://evil.example/"},
+                  {"shape": "503_empty"}]
+        for fault in faults:
+            w.fluid.fail(**fault)
+        companies = [w.install() for _ in faults]
+        w.work()
+        for company in companies:
+            has_credentials(w, company)
+            equal(len(w.fluid.exchanges(company)), 2, "calls")
+            assert w.logged("level=warn", "exchange to be tried again", company.dri)
+        assert not w.logged("about to die")
+        # In between the record says that nothing is spent.
+        away = w.fluid.fail(shape="503_empty", times=1000)
+        company = w.install()
+        w.wait_logged("exchange to be tried again", company.dri)
+        equal(w.site.wait_for(company, status="pending", exchange_tried_at=None)["exchange_token"],
+              company.dex)
+        away.times = 0
+        has_credentials(w, company)
+        nothing_waits(w)
+
+
+def outage():
+    """Every install that arrives while Fluid is away becomes active when it is back"""
+    with world() as w:
+        w.work()
+        w.fluid.down()
+        companies = [w.company() for _ in range(40)]
+        for company in companies:
+            w.fluid.offer(company)
+            w.deliver(company, install_v2(company))
+        for company in companies:
+            w.wait_logged("exchange to be tried again", company.dri, "could not connect")
+        w.fluid.up()
+        for company in companies:
+            has_credentials(w, company)
+            equal(len(w.fluid.exchanges(company)), 1, "calls")
+        nothing_waits(w)
+
+
+def answer_lost():
+    """When Fluid has exchanged but the answer was lost, that is said; when it has not, it is tried again"""
+    faults = [("reset", {}), ("close", {}), ("half", {}), ("invalid", {}), ("huge", {}),
+              ("slow", {"seconds": 3}), ("answer", {"status": 504}), ("answer", {"status": 502})]
+    with world(api={"timeout": 1}) as w:
+        w.site.hook("fluidhook.install_failed", f'echo "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/failed\n')
+        lost = [w.company() for _ in faults]
+        for company, (kind, more) in zip(lost, faults):
+            w.fluid.fail(kind, done=True, **more)
+            w.install(company)
+            w.site.ok("work", "--once")
+            assert w.site.has(company, status="pending"), kind
+            assert w.site.record(company.dri)["exchange_tried_at"], kind
+            w.site.ok("work", "--once")
+        unspent = [w.company() for _ in range(3)]
+        for company, (kind, more) in zip(unspent, [faults[0], faults[1], faults[6]]):
+            w.fluid.fail(kind, done=False, **more)
+            w.install(company)
+            w.site.ok("work", "--once")
+            assert w.site.has(company, status="pending"), kind
+            w.site.ok("work", "--once")
+        w.work()
+        for company in lost:
+            has_no_credentials(w, company, status="failed", reason="exchange_outcome_unknown")
+            equal(len(w.fluid.exchanges(company)), 2, "calls")
+            assert "answer was lost" in w.site.all_output() and INSTALL_AGAIN in w.site.all_output()
+        for company in unspent:
+            has_credentials(w, company)
+            equal(len(w.fluid.exchanges(company)), 2, "calls")
+        nothing_waits(w)
+        wait_until(lambda: (w.site.dir / "failed").exists() and
+                   len((w.site.dir / "failed").read_text().split()) == len(lost), "install_failed hooks")
+
+
+def never_beyond_its_life():
+    """A token is tried until just before it dies, loudly, and never after"""
+    with world() as w, world() as lost:
+        w.fluid.fail(shape="503_empty", times=1000)
+        lost.fluid.fail("reset", times=1000)
+        refused, unknown = w.install(lives=6.0), lost.install(lives=3.0)
+        lost.work()
+        w.work()
+        # One whose outcome nobody knows: all that can be said is that.
+        has_no_credentials(lost, unknown, status="failed", reason="exchange_outcome_unknown")
+        assert lost.logged("level=error", "installation failed", unknown.dri, INSTALL_AGAIN)
+        has_no_credentials(w, refused, status="failed", reason="exchange_expired")
+        body = json.loads(w.site.journal()[0]["body"])
+        dies = fluid.seconds(body["company"]["credentials"]["exchange_token_expires_at"])
+        tries = [r.at for r in w.fluid.exchanges(refused)]
+        assert 3 <= len(tries) <= 6, tries
+        assert tries[-1] < dies, "called with a dead token"
+        assert dies - tries[-1] < 2.5, f"the last try was {dies - tries[-1]:.1f} s before its death"
+        assert w.logged("level=error", "exchange token is about to die unexchanged", refused.dri,
+                        "seconds_left=")
+        assert w.logged("level=error", "installation failed", "exchange_expired", INSTALL_AGAIN)
+        nothing_waits(w)
+        nothing_waits(lost)
+
+
+def noted_before():
+    """The record says that a try was made before Fluid is called; a kill in between loses nothing more"""
+    with world() as w:
+        w.work()
+        for done in (False, True):
+            w.fluid.fail("slow", done=done)
+            company = w.install()
+            wait_until(lambda: w.fluid.exchanges(company), "no call")
+            record = w.site.record(company.dri)
+            equal((record["status"], record["exchange_token"]), ("pending", company.dex))
+            assert abs(fluid.seconds(record["exchange_tried_at"]) - time.time()) < 5, record
+            process.stop(w.proc, number=signal.SIGKILL)
+            w.work()
+            if done:
+                has_no_credentials(w, company, status="failed", reason="exchange_outcome_unknown")
+            else:
+                has_credentials(w, company)
+            equal(len(w.fluid.exchanges(company)), 2, "calls")
+
+
+def stopped_in_a_call():
+    """SIGTERM in the middle of a call: the answer is still taken, then the worker ends"""
+    with world() as w:
+        w.work()
+        w.fluid.fail("slow", seconds=1)
+        company = w.install()
+        wait_until(lambda: w.fluid.exchanges(company), "no call")
+        w.stop()
+        assert w.site.has(company, status="active", authentication_token=company.dit)
+        equal(len(w.fluid.exchanges(company)), 1, "calls")
+        equal(waiting(w), [f"subscribe/{company.dri}"] if waiting(w) else [])
+
+
+def overtaken():
+    """What arrives while Fluid is asked counts: a newer token, credentials, an uninstall"""
+    with world() as w:
+        w.work()
+
+        def asked(body=None, **offer):
+            w.fluid.fail("slow", seconds=0.6)
+            company = w.company()
+            if offer:
+                w.fluid.offer(company, **offer)
+            w.deliver(company, body)
+            wait_until(lambda: w.fluid.exchanges(company), "no call")
+            return company
+
+        # Fluid does not know the first token, and the second arrives before it says so.
+        company = asked()
+        second = w.company(dri=company.dri, id=company.id, shop=company.shop)
+        w.install(second)
+        has_credentials(w, second)
+        # The first is exchanged, and then the second, too.
+        company = asked(lives=600)
+        third = w.company(dri=company.dri, id=company.id, shop=company.shop)
+        w.install(third)
+        w.site.wait_for(company, authentication_token=third.dit)
+        has_credentials(w, third)
+        # Permanent credentials come meanwhile, and the token is refused.
+        company = asked()
+        w.deliver(company, company.install())
+        w.site.wait_for(company, exchange_token=None)
+        nothing_waits(w)
+        has_credentials(w, company)
+        # The droplet is uninstalled meanwhile.
+        company = asked(lives=600)
+        w.deliver(company, company.uninstall(), fluid.now() + 1)
+        w.wait_logged("installation ended while Fluid was asked", company.dri)
+        has_no_credentials(w, company, status="uninstalled")
+        nothing_waits(w)
+
+
+def active_stays_active():
+    """An installation that works keeps its credentials when a further token comes to nothing"""
+    with world() as w:
+        companies = []
+
+        def active(body_of, **offer):
+            company = w.company()
+            w.deliver(company, company.install())
+            if offer:
+                w.fluid.offer(company, **offer)
+            w.deliver(company, body_of(company))
+            companies.append(company)
+
+        active(install_v2)                                              # 404
+        active(lambda company: install_v2(company, -2), lives=600)      # dead
+        active(install_v2, company_id=1)                                # contradicting
+        active(lambda company: install_v2(company, exchange_endpoint="x"), lives=600)
+        w.work()
+        for company in companies:
+            w.wait_logged("exchange token given up, the credentials at hand stay", company.dri)
+            has_credentials(w, company)
+        nothing_waits(w)
+        fresh = w.company(dri=company.dri, id=company.id, shop=company.shop)
+        w.install(fresh)
+        w.site.wait_for(fresh, authentication_token=fresh.dit)
+        has_credentials(w, fresh)
+        # Fluid sends the install again, in other bytes, and its token is spent: by us.
+        w.deliver(fresh, fluid.enveloped("installed", fresh.company_v2()))
+        w.wait_logged("exchange token given up, the credentials at hand stay", fresh.dri, "410")
+        has_credentials(w, fresh)
+        # Fluid can leave the key out: then the one at hand goes on.
+        keyless = w.company(dri=company.dri, id=company.id, shop=company.shop)
+        w.fluid.offer(keyless).wvt = None
+        w.deliver(keyless)
+        record = w.site.wait_for(keyless, authentication_token=keyless.dit)
+        equal(record["webhook_verification_token"], fresh.wvt)
+
+
+def superseded():
+    """A newer installation takes the place of the older one, also after a crash in between"""
+    with world() as w:
+        w.work()
+        old = w.company()
+        w.deliver(old, old.install(), fluid.now() - 5)
+        new = w.install(old.again())
+        has_credentials(w, new)
+        has_no_credentials(w, old, status="superseded")
+        nothing_waits(w)
+        w.stop()
+        # As a crash leaves it that came after the record and before the older one's.
+        record = json.loads(w.site.record_path(old.dri).read_text())
+        record.update(status="active", authentication_token=old.dit)
+        w.site.write(w.site.record_path(old.dri), json.dumps(record))
+        marker = w.site.state / "queue/subscribe" / new.dri
+        w.site.write(marker, "")
+        w.work()
+        has_no_credentials(w, old, status="superseded")
+        has_credentials(w, new)
+        nothing_waits(w)
+
+
+def limit_files(pid, number):
+    """How many descriptors the process may have; set by its own user, as root's powers can be cut."""
+    subprocess.run([find("prlimit"), "--pid", str(pid), f"--nofile={number}:"], check=True, timeout=10,
+                   **process.identity())
+
+
+def no_room():
+    """Credentials that cannot be written at once are not lost"""
+    if not find("prlimit"):
+        raise tap.Skip("prlimit is not installed")
+    with world() as w:
+        w.work()
+        w.fluid.fail("slow", seconds=0.5)
+        company = w.install()
+        wait_until(lambda: w.fluid.exchanges(company), "no call")
+        limit_files(w.proc.pid, 4)
+        w.wait_logged("record cannot be read", company.dri)
+        limit_files(w.proc.pid, 1024)
+        has_credentials(w, company)
+        equal(len(w.fluid.exchanges(company)), 1, "calls")
+
+
+def stale_markers():
+    """Markers that no record bears out are removed; a damaged record is named, and the rest goes on"""
+    with world() as w:
+        active = w.company()
+        w.deliver(active, active.install())
+        company = w.install()
+        broken = w.company()
+        w.site.write(w.site.record_path(broken.dri), '{"status":')
+        for folder in ("pending", "unconfirmed"):
+            for name in ("dri_nobody", active.dri, broken.dri):
+                w.site.write(w.site.state / "queue" / folder / name, "")
+        w.work()
+        has_credentials(w, company)
+        w.wait_logged("record cannot be read", broken.dri)
+        wait_until(lambda: waiting(w) == [f"pending/{broken.dri}", f"unconfirmed/{broken.dri}"],
+                   "stale markers stay")
+
+
+def once():
+    """work --once exchanges, and then runs the hook, in one go"""
+    with world() as w:
+        w.site.hook("droplet.installed", f'echo "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/installed\n')
+        companies = [w.install() for _ in range(3)]
+        w.site.ok("work", "--once")
+        for company in companies:
+            assert w.site.has(company, status="active", authentication_token=company.dit)
+        equal((w.site.dir / "installed").read_text().split(), [c.dri for c in companies])
+        equal(waiting(w), [])
+
+
+def crowd():
+    """Two hundred installs at once, each exchanged once"""
+    with world() as w:
+        w.work()
+        begun = time.monotonic()
+        companies = [w.install() for _ in range(200)]
+        for company in companies:
+            has_credentials(w, company)
+        tap.note(f"200 installs delivered and exchanged in {time.monotonic() - begun:.1f} s")
+        equal(len(w.fluid.requests(EXCHANGE)), 200, "calls")
+        nothing_waits(w)
+
+
+def _memory(pid, name="VmRSS"):
+    """Kilobytes."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(name + ":"))
+
+
+def _cpu(pid):
+    """Seconds of processor time."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _idle(w):
+    """Use all there is to use, then measure. Returns what is resident in kB, and what of it is its own."""
+    w.work()
+    for company in [w.install() for _ in range(5)]:
+        has_credentials(w, company)
+    nothing_waits(w)
+    before, begun = _cpu(w.proc.pid), time.monotonic()
+    wait_until(lambda: time.monotonic() - begun > 1, "")
+    cpu = _cpu(w.proc.pid) - before
+    rss, own = _memory(w.proc.pid), _memory(w.proc.pid, "RssAnon")
+    tap.note(f"idle, {w.fluid.standin.scheme}: {cpu * 1000:.0f} ms of processor time in 1 s, "
+             f"{rss} kB resident, {own} kB of it its own")
+    return rss, own
+
+
+def sanitized():
+    """Whether the program is built with a sanitizer, which takes memory for itself."""
+    return any(mark in COMMAND.read_bytes() for mark in (b"__asan_init", b"__tsan_init"))
+
+
+def idle():
+    """A worker that has nothing to do takes next to nothing"""
+    if sanitized():
+        raise tap.Skip("a build with sanitizers says nothing about memory")
+    with world() as w:
+        rss, _ = _idle(w)
+        assert rss < 12 * 1024, f"{rss} kB"
+
+
+def over_tls():
+    """Over TLS, with the certificate checked, and with what that takes given back"""
+    if not find("openssl"):
+        raise tap.Skip("openssl is not installed")
+    with world(tls=True) as w:
+        _, own = _idle(w)
+        assert own < 6 * 1024 or sanitized(), f"{own} kB"
+        # Another authority's certificate is not trusted, and nothing is sent to whoever has it.
+        w.stop()
+        w.site.sections["fluid"].pop("ca_file")
+        w.site.write_conf()
+        company = w.install()
+        w.work()
+        w.wait_logged("exchange to be tried again", company.dri, "certificate")
+        w.wait_logged("exchange to be tried again", company.dri)
+        assert w.site.has(company, status="pending", exchange_tried_at=None)
+        equal(len(w.fluid.exchanges(company)), 0, "calls")
+
+
+if not RECEIVER.is_file() or not COMMAND.is_file():
+    tap.bail(f"there is no {RECEIVER} or {COMMAND}: build first")
+tap.run([tap.Test(function.__doc__, function) for function in (
+    behind_nginx, never_again, tried_again, outage, answer_lost, never_beyond_its_life, noted_before,
+    stopped_in_a_call, overtaken, active_stays_active, superseded, no_room, stale_markers, once, crowd,
+    idle, over_tls, no_credentials_in_logs)])
