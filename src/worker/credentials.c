@@ -142,7 +142,7 @@ next_try(unsigned tries, int64_t deadline)
 
 	wait = wait < most ? wait : most;
 	if (deadline > now && now + wait >= deadline)
-		wait = deadline - now > 2 ? deadline - now - 1 : deadline - now;
+		wait = deadline - now > 1 ? deadline - now - 1 : deadline - now;
 	return (now + wait);
 }
 
