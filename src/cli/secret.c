@@ -196,9 +196,9 @@ retire(const struct conf *conf, const char *name, const char *word, bool force)
 {
 	const struct conf_droplet *droplet = secret_droplet(conf, name);
 	struct secret_list *l;
-	char print[FINGERPRINT_SIZE] = "";
+	char print[FINGERPRINT_SIZE];
 	unsigned long n;
-	size_t left;
+	int status = CLI_FAILED;
 	char *end;
 
 	if (droplet == NULL)
@@ -210,20 +210,15 @@ retire(const struct conf *conf, const char *name, const char *word, bool force)
 	}
 	if ((l = secret_file_read(droplet->secrets)) == NULL)
 		return (CLI_FAILED);
-	left = l->n;
-	if (n <= l->n)
+	if (n > l->n) {
+		cli_fail("%s: has no secret number %lu (\"fluidhook secret list\")", droplet->secrets, n);
+	} else if (secret_file_remove(conf, droplet->secrets, l->secrets[n - 1], force) == 0) {
 		secret_fingerprint(print, l->secrets[n - 1]);
+		printf("%s\n", print);
+		status = CLI_DONE;
+	}
 	secret_list_free(l);
-	if (n > left)
-		return (cli_fail("%s: has no secret number %lu (\"fluidhook secret list\")",
-		    droplet->secrets, n));
-	if (left == 1 && !force)
-		return (cli_fail("%s: this is the last secret; without it every install is refused. Add "
-		    "another first, or use --force", droplet->secrets));
-	if (secret_file_remove(conf, droplet->secrets, n - 1))
-		return (CLI_FAILED);
-	printf("%s\n", print);
-	return (CLI_DONE);
+	return (status);
 }
 
 static int

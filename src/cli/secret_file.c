@@ -204,28 +204,22 @@ end(struct editing *e)
 	buf_wipe(&e->text);
 }
 
-/* Whether a line of the file holds a secret. */
-static bool
-is_secret(const char *line, size_t len)
-{
-	while (len && (*line == ' ' || *line == '\t' || *line == '\r')) {
-		line++;
-		len--;
-	}
-	return (len > 0 && *line != '#');
-}
-
-/* Where secret number n begins (the end of the text: there are not so many), and its line's length. */
+/*
+ * Where the next line with a secret begins, from `at` on (the end of the text: there is none), and its
+ * length with the newline. secret: only a line with this one; NULL is any.
+ */
 static size_t
-find_secret(const struct buf *text, size_t n, size_t *len)
+find_secret(const struct buf *text, size_t at, const char *secret, size_t *len)
 {
-	size_t at = 0;
-	const char *end;
+	const char *end, *found;
+	size_t n;
 
 	for (*len = 0; at < text->len; at += *len) {
 		end = memchr(text->data + at, '\n', text->len - at);
-		*len = end ? (size_t)(end - (text->data + at)) + 1 : text->len - at;
-		if (is_secret(text->data + at, *len) && n-- == 0)
+		n = end ? (size_t)(end - (text->data + at)) : text->len - at;
+		*len = n + (end != NULL);
+		found = secret_of_line(text->data + at, &n);
+		if (n && (secret == NULL || (n == strlen(secret) && memcmp(found, secret, n) == 0)))
 			return (at);
 	}
 	*len = 0;
@@ -251,10 +245,12 @@ replace_part(struct buf *text, size_t at, size_t len, const char *other)
 static size_t
 count(const struct buf *text)
 {
-	size_t n = 0, len;
+	size_t n = 0, at = 0, len;
 
-	while (find_secret(text, n, &len) < text->len)
+	while ((at = find_secret(text, at, NULL, &len)) < text->len) {
+		at += len;
 		n++;
+	}
 	return (n);
 }
 
@@ -274,7 +270,7 @@ secret_file_add(const struct conf *conf, const char *path, const char *secret)
 		goto out;
 	}
 	snprintf(line, sizeof(line), "%s\n", secret);
-	if (replace_part(&e.text, find_secret(&e.text, 0, &len), 0, line) == 0)
+	if (replace_part(&e.text, find_secret(&e.text, 0, NULL, &len), 0, line) == 0)
 		result = finish(&e, conf);
 	explicit_bzero(line, sizeof(line));
 out:
@@ -283,17 +279,24 @@ out:
 }
 
 int
-secret_file_remove(const struct conf *conf, const char *path, size_t n)
+secret_file_remove(const struct conf *conf, const char *path, const char *secret, bool last_too)
 {
 	struct editing e;
-	size_t at, len;
-	int result = -1;
+	size_t at, len, before;
+	int result = begin(&e, path);
 
-	if (begin(&e, path))
+	before = e.text.len;
+	while (result == 0 && (at = find_secret(&e.text, 0, secret, &len)) < e.text.len)
+		result = replace_part(&e.text, at, len, "");
+	if (result)
 		goto out;
-	if ((at = find_secret(&e.text, n, &len)) == e.text.len)
-		cli_fail("%s: has no secret number %zu", e.path, n + 1);
-	else if (replace_part(&e.text, at, len, "") == 0)
+	result = -1;
+	if (e.text.len == before)
+		cli_fail("%s: somebody else has changed it; look again (fluidhook secret list)", e.path);
+	else if (count(&e.text) == 0 && !last_too)
+		cli_fail("%s: this is the last secret; without it every install is refused. Add "
+		    "another first, or use --force", path);
+	else
 		result = finish(&e, conf);
 out:
 	end(&e);

@@ -36,7 +36,10 @@ struct secret_list *secret_file_read(const char *path);
  */
 int secret_file_add(const struct conf *conf, const char *path, const char *secret);
 
-/** Take the secret number `n` (from 0, the newest) out. Returns 0, or -1 after saying what is wrong. */
-int secret_file_remove(const struct conf *conf, const char *path, size_t n);
+/**
+ * Take a secret out, on every line that has it; the last one only where `last_too`.
+ * Returns 0, or -1 after saying what is wrong.
+ */
+int secret_file_remove(const struct conf *conf, const char *path, const char *secret, bool last_too);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,24 +35,45 @@ secret_list_free(struct secret_list *l)
 	free(l);
 }
 
+const char *
+secret_of_line(const char *line, size_t *len)
+{
+	size_t n = *len;
+
+	while (n && (line[n - 1] == ' ' || line[n - 1] == '\t' || line[n - 1] == '\r'))
+		n--;
+	while (n && (*line == ' ' || *line == '\t')) {
+		line++;
+		n--;
+	}
+	*len = n && *line == '#' ? 0 : n;
+	return (line);
+}
+
+bool
+secret_is_valid(const char *secret, size_t len)
+{
+	size_t n = len;
+
+	if (len == 0 || len > SECRET_LEN_MAX || secret_of_line(secret, &n) != secret || n != len)
+		return (false);
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)secret[i] < 0x20 || secret[i] == 0x7f)
+			return (false);
+	return (true);
+}
+
 static int
 add_line(struct secret_list *l, const char *line, size_t len)
 {
-	while (len && (line[len - 1] == ' ' || line[len - 1] == '\t' || line[len - 1] == '\r'))
-		len--;
-	while (len && (*line == ' ' || *line == '\t')) {
-		line++;
-		len--;
-	}
-	if (len == 0 || *line == '#')
+	const char *secret = secret_of_line(line, &len);
+
+	if (len == 0)
 		return (0);
 	errno = EBADMSG;
-	if (len > SECRET_LEN_MAX || l->n == SECRETS_MAX)
+	if (!secret_is_valid(secret, len) || l->n == SECRETS_MAX)
 		return (-1);
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			return (-1);
-	if ((l->secrets[l->n] = strndup(line, len)) == NULL)
+	if ((l->secrets[l->n] = strndup(secret, len)) == NULL)
 		return (-1);
 	l->n++;
 	return (0);

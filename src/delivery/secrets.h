@@ -1,6 +1,7 @@
 #ifndef DELIVERY_SECRETS_H
 #define DELIVERY_SECRETS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A droplet's live secrets: a file with one secret a line, the newest first (contract section 2). */
@@ -22,6 +23,15 @@ struct secret_list {
 struct secret_list *secret_list_read(const char *path);
 
 void secret_list_free(struct secret_list *l);
+
+/**
+ * The secret on a line of such a file, which is *len bytes long without its newline: where it begins,
+ * and its length in *len. That is 0 where the line is blank or a remark.
+ */
+const char *secret_of_line(const char *line, size_t *len);
+
+/** Whether such a line can hold this, and be read again as the same. */
+bool secret_is_valid(const char *secret, size_t len);
 
 struct secrets;
 

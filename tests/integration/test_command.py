@@ -92,6 +92,21 @@ def secrets(place):
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
+def retire_means_it(place):
+    """The secret that retire names is gone, from every line that had it, and nothing else is."""
+    file = place.conf.parent / "droplet.secrets"
+    file.write_text("# ours\n\nnewest\n\t\n older\t\n# since May\r\n\r\nnewest\noldest")
+    listed = [line.split()[1] for line in place.ok("secret", "list").splitlines()[1:]]
+    assert place.ok("secret", "retire", "2").split() == [listed[1]]
+    assert file.read_text() == "# ours\n\nnewest\n\t\n# since May\n\nnewest\noldest"
+    assert place.ok("secret", "retire", "1").split() == [listed[0]]
+    assert file.read_text() == "# ours\n\n\t\n# since May\n\noldest"
+    done = place.run("secret", "retire", "1")
+    assert done.returncode == 1 and "--force" in done.stderr and "oldest" in file.read_text()
+    assert place.ok("secret", "retire", "1", "--force").split() == [listed[3]]
+    assert "oldest" not in file.read_text()
+
+
 def queries(place):
     """What arrived can be asked for in every form, and only token prints a token."""
     install, order = place.deliver(SAMPLE), place.deliver(ORDER)
@@ -173,4 +188,4 @@ def usage(place):
 
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__.split(".")[0].replace("#", ""), with_place(function)) for function in
-             (init_keeps, secrets, queries, terminals, damaged, hooks, prune_keeps, usage)])
+             (init_keeps, secrets, retire_means_it, queries, terminals, damaged, hooks, prune_keeps, usage)])
