@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "cli/cli.h"
@@ -11,32 +12,49 @@
 
 /* Managing the live secrets of a droplet. Secrets themselves are never printed. */
 
-/* The first line of a file, or of standard input. Returns 0, or -1 after saying what is wrong. */
+/* All of standard input, as far as it can be one secret. Returns 0, or -1 with errno set. */
 static int
-read_secret(const char *file, char *out, size_t size)
+read_stdin(struct buf *text)
+{
+	const size_t most = SECRET_LEN_MAX + 64;	/* and blanks around it */
+	ssize_t n = 1;
+
+	if (buf_reserve(text, most + 1))
+		return (-1);
+	while (n && text->len < most) {
+		n = read(STDIN_FILENO, text->data + text->len, most - text->len);
+		if (n == -1 && errno != EINTR)
+			return (-1);
+		if (n > 0)
+			text->len += (size_t)n;
+	}
+	return (0);
+}
+
+/* The one line of a file, or of standard input. Returns 0, or -1 after saying what is wrong. */
+static int
+read_secret(const char *file, char out[SECRET_LEN_MAX + 1])
 {
 	struct buf text = { 0 };
+	const char *secret;
 	int result = -1;
 	size_t len;
 
-	if (read_whole_path(strcmp(file, "-") == 0 ? "/dev/stdin" : file, 64 * 1024, &text) &&
-	    !(strcmp(file, "-") == 0 && errno == EINVAL)) {
+	if (strcmp(file, "-") == 0 ? read_stdin(&text) : read_whole_path(file, 64 * 1024, &text)) {
 		cli_fail("%s: %s", file, strerror(errno));
 		goto out;
 	}
-	if (text.len == 0 && strcmp(file, "-") == 0 && buf_reserve(&text, size) == 0)
-		text.len = fread(text.data, 1, size, stdin);
 	len = text.len;
 	while (len && (text.data[len - 1] == '\n' || text.data[len - 1] == '\r'))
 		len--;
-	if (len == 0 || len >= size || memchr(text.data, '\0', len) || memchr(text.data, '\n', len) ||
-	    *text.data == '#' || *text.data == ' ' || *text.data == '\t')
-		cli_fail("%s: one secret on one line is wanted, of at most %zu bytes", file, size - 1);
-	else
-		result = 0;
-	if (result == 0) {
-		memcpy(out, text.data, len);
+	secret = secret_of_line(text.data, &len);
+	if (secret_is_valid(secret, len)) {
+		memcpy(out, secret, len);
 		out[len] = '\0';
+		result = 0;
+	} else {
+		cli_fail("%s: one secret on one line is wanted, of at most %d bytes and without control "
+		    "characters", file, SECRET_LEN_MAX);
 	}
 out:
 	buf_wipe(&text);
@@ -55,7 +73,7 @@ add(const struct conf *conf, const char *name, const char *file)
 		return (CLI_USAGE);
 	if ((there = secret_file_read(droplet->secrets)) == NULL)
 		return (CLI_FAILED);
-	if (file ? read_secret(file, secret, sizeof(secret)) : secret_fresh(secret))
+	if (file ? read_secret(file, secret) : secret_fresh(secret))
 		goto out;
 	secret_fingerprint(print, secret);
 	for (size_t i = 0; i < there->n; i++)

@@ -258,8 +258,8 @@ int
 secret_file_add(const struct conf *conf, const char *path, const char *secret)
 {
 	struct editing e;
-	char line[SECRET_LEN_MAX + 2];
-	size_t len;
+	char line[SECRET_LEN_MAX + 3];
+	size_t at, len;
 	int result = -1;
 
 	if (begin(&e, path))
@@ -269,9 +269,16 @@ secret_file_add(const struct conf *conf, const char *path, const char *secret)
 		    "retire)", e.path, SECRETS_MAX);
 		goto out;
 	}
-	snprintf(line, sizeof(line), "%s\n", secret);
-	if (replace_part(&e.text, find_secret(&e.text, 0, NULL, &len), 0, line) == 0)
+	at = find_secret(&e.text, 0, NULL, &len);
+	/* Behind a remark that does not end its line it would be part of that. */
+	snprintf(line, sizeof(line), "%s%s\n", len == 0 && at && e.text.data[at - 1] != '\n' ? "\n" : "",
+	    secret);
+	if (e.text.len + strlen(line) > FILE_MAX) {
+		errno = EFBIG;
+		say(&e);
+	} else if (replace_part(&e.text, at, 0, line) == 0) {
 		result = finish(&e, conf);
+	}
 	explicit_bzero(line, sizeof(line));
 out:
 	end(&e);

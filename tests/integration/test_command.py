@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The command: set-up, queries, secrets and the worker, over a state directory that a CGI has filled."""
+import hashlib
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -107,6 +109,45 @@ def retire_means_it(place):
     assert "oldest" not in file.read_text()
 
 
+def add_means_it(place):
+    """What add takes is live afterwards as it is; what cannot be a line of the file never gets there."""
+    file = place.conf.parent / "droplet.secrets"
+    other = place.conf.parent / "other"
+    before = file.read_text()
+    for wrong in ("a\tb", "a\rb", "a\x1b[31m", "a\x7f", "# remark", "two\nlines", "", " \n", "x" * 513):
+        other.write_text(wrong)
+        done = place.run("secret", "add", other)
+        assert done.returncode == 1 and str(other) in done.stderr, (wrong, done)
+        assert file.read_text() == before, wrong
+    other.write_text("  fine \r\n\n")
+    print_ = place.ok("secret", "add", other).split()[0]
+    assert file.read_text() == "fine\n" + before and print_ == hashlib.sha256(b"fine").hexdigest()[:12]
+    file.write_text("# no end of line")
+    place.ok("secret", "add", other)
+    assert file.read_text() == "# no end of line\nfine\n"
+    file.write_text("# " + "x" * 65530 + "\n")
+    done = place.run("secret", "add", other)
+    assert done.returncode == 1 and "too large" in done.stderr and str(file) in done.stderr, done
+    assert "fine" not in file.read_text(), "larger files are not read"
+
+
+def add_from_stdin(place):
+    """- is standard input as it is: from where it stands, and whoever may open its file."""
+    file = place.conf.parent / "droplet.secrets"
+    given = place.conf.parent / "given"
+    given.write_text("first line\nsecond-line\n")
+    subprocess.run(["sh", "-c", 'read -r line; exec "$0" -c "$1" secret add -', COMMAND, place.conf],
+                   stdin=given.open(), check=True, capture_output=True, timeout=30)
+    assert file.read_text().startswith("second-line\n"), "the shell has read the first line"
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"from-a-socket\n")
+        ours.shutdown(socket.SHUT_WR)
+        subprocess.run([COMMAND, "-c", place.conf, "secret", "add", "-"], stdin=theirs, check=True,
+                       capture_output=True, timeout=30)
+    assert file.read_text().startswith("from-a-socket\n")
+
+
 def queries(place):
     """What arrived can be asked for in every form, and only token prints a token."""
     install, order = place.deliver(SAMPLE), place.deliver(ORDER)
@@ -188,4 +229,5 @@ def usage(place):
 
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__.split(".")[0].replace("#", ""), with_place(function)) for function in
-             (init_keeps, secrets, retire_means_it, queries, terminals, damaged, hooks, prune_keeps, usage)])
+             (init_keeps, secrets, retire_means_it, add_means_it,
+              add_from_stdin, queries, terminals, damaged, hooks, prune_keeps, usage)])
