@@ -35,6 +35,7 @@ address_check(const char *url, bool *loopback, struct fluid_error *e)
 {
 	CURLU *u = curl_url();
 	char *scheme = NULL, *host = NULL;
+	const char *colon;
 	int result = -1;
 
 	if (u == NULL) {
@@ -48,9 +49,12 @@ address_check(const char *url, bool *loopback, struct fluid_error *e)
 			goto out;
 		}
 	}
-	if (curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
+	/* Nor does curl mind one slash or three. */
+	if ((colon = strstr(url, "://")) == NULL || colon[3] == '/' ||
+	    curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
 	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-	    curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK || *host == '\0') {
+	    curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK || *host == '\0' ||
+	    colon != url + strlen(scheme)) {
 		fluid_error_set(e, FLUID_LOCAL, "%s: not an address", url);
 		goto out;
 	}
