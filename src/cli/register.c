@@ -1,7 +1,10 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "cli/client.h"
@@ -35,6 +38,7 @@ struct registering {
 	const char *url;
 	bool new_secret, json;
 	struct company k;
+	int lock;		/* of the configuration file; -1: none */
 	const struct conf_droplet *droplet;
 	char *secret;		/* for secret_free(); NULL while it is not known */
 	bool fresh;
@@ -287,6 +291,21 @@ print(const struct registering *r)
 	return (CLI_DONE);
 }
 
+/*
+ * Two at once would both find nothing and make everything twice. The lock goes with the process.
+ * Returns 0, or -1 after saying that there is another.
+ */
+static int
+lock(struct registering *r)
+{
+	r->lock = open(r->k.conf->file, O_RDONLY | O_CLOEXEC);
+	if (r->lock == -1 || flock(r->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return (0);
+	cli_fail("another \"fluidhook register\" is at work with %s; try again when it has ended",
+	    r->k.conf->file);
+	return (-1);
+}
+
 /* Returns the exit status. */
 static int
 register_url(struct registering *r, const struct cli *c, const char *droplet)
@@ -297,6 +316,8 @@ register_url(struct registering *r, const struct cli *c, const char *droplet)
 		return (status);
 	if ((r->droplet = secret_droplet(r->k.conf, droplet)) == NULL)
 		return (CLI_USAGE);
+	if (lock(r))
+		return (CLI_FAILED);
 	/* A refused token or a missing network show here, before anything is changed. */
 	if (look(r))
 		return (company_fail(&r->k));
@@ -311,7 +332,7 @@ register_url(struct registering *r, const struct cli *c, const char *droplet)
 static int
 run(const struct cli *c, const struct command *self, int argc, char **argv)
 {
-	struct registering r = { .secret = NULL };
+	struct registering r = { .lock = -1 };
 	const char *droplet = NULL;
 	const struct cli_option options[] = {
 		{ "droplet", '\0', NULL, &droplet },
@@ -331,6 +352,8 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 		webhook_free(&r.subscriptions[e].webhook);
 	secret_free(r.secret);
 	company_close(&r.k);
+	if (r.lock != -1)
+		close(r.lock);
 	return (status);
 }
 

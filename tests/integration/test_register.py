@@ -2,10 +2,11 @@
 """register: what Fluid is told, when, and what becomes of it when it is cut short; and the whole way
 from a company's token to a call of the API as one of its installations."""
 
+import concurrent.futures
 import hashlib
 import json
 
-from harness import fluid, tap
+from harness import fluid, process, tap
 from harness.command import Command
 from harness.fluid import Company, Droplet
 from harness.site import Site
@@ -182,6 +183,19 @@ def new_secret(world):
     assert world.webhooks() == [(event, URL, world.secrets()[0], True) for event in EVENTS]
 
 
+def two_at_once(world):
+    """A second register does not start while one is at work: each would find nothing."""
+    world.standin.fail("slow", method="GET", seconds=1)
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        one = threads.submit(world.command.ok, "register", URL)
+        process.wait_until(lambda: world.standin.requests, "the first call")
+        _, err = world.command.fails(1, "register", URL)
+        assert "another" in err and len(world.standin.requests) == 1, err
+        one.result()
+    assert [event for event, *_ in world.webhooks()] == EVENTS
+    assert "kept" in world.command.ok("register", URL)
+
+
 def which_droplet():
     """With several droplets the one that is meant has to be said, and only its file changes."""
     world = World(droplets=[Droplet("reports", n_secrets=0), Droplet("shipping", n_secrets=0)])
@@ -199,7 +213,8 @@ def which_droplet():
 
 def bad_address(world):
     """An address that Fluid cannot use is refused before anything happens."""
-    for url in ("http://hooks.example.com/webhook", "hooks.example.com", "ftp://x/", ""):
+    for url in ("http://hooks.example.com/webhook", "hooks.example.com", "ftp://x/", "", "https:/hooks.example.com/",
+                "https:hooks.example.com/", "https:///hooks.example.com/"):
         world.command.fails(2, "register", url)
     world.command.fails(2, "register")
     assert not world.standin.requests and world.secrets() == []
@@ -255,4 +270,4 @@ def whole_way(world):
 
 tap.run([tap.Test(function.__doc__, function if function is which_droplet else with_world(function))
          for function in (first, again, cut_short, lost_answer, refused_token, nothing_registered,
-                          foreign, new_secret, which_droplet, bad_address, read_only, whole_way)])
+                          foreign, new_secret, two_at_once, which_droplet, bad_address, read_only, whole_way)])
