@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -11,11 +12,19 @@
 
 enum { TEXT_SIZE = 1024, NAME_WIDTH = 13 };
 
+/* What a web server or a file's name says may be anything: what is not UTF-8 becomes question marks. */
 static void
 member(struct json_writer *w, const char *key, const char *value)
 {
+	char *copy = NULL;
+
+	if (value && !utf8_is_valid(value, strlen(value)) && (copy = strdup(value)) != NULL)
+		for (char *c = copy; *c; c++)
+			if ((unsigned char)*c >= 0x80)
+				*c = '?';
 	json_key(w, key);
-	json_string(w, value && utf8_is_valid(value, strlen(value)) ? value : NULL);
+	json_string(w, copy ? copy : value);
+	free(copy);
 }
 
 static void

@@ -80,7 +80,7 @@ struct state *cli_state(const struct conf *conf);
 
 /**
  * Print text that somebody else chose, so that it can do nothing to a terminal: control characters
- * become \xHH (C1 ones too). Valid UTF-8 stays as it is.
+ * become \xHH (C1 ones too), and so does what is not ASCII where the text is not UTF-8.
  */
 void cli_print_text(FILE *fp, const char *text, size_t len);
 

@@ -1,3 +1,4 @@
+#include "base/utf8.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -235,11 +236,14 @@ cli_state(const struct conf *conf)
 void
 cli_print_text(FILE *fp, const char *text, size_t len)
 {
+	bool utf8 = utf8_is_valid(text, len);
+
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
 		unsigned char next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
 
-		if (c < 0x20 || c == 0x7f)
+		/* On a terminal that does not speak UTF-8, 0x9b alone begins a command. */
+		if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
 			fprintf(fp, "\\x%02x", c);
 		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
 			fprintf(fp, "\\x%02x", (unsigned char)text[++i]);

@@ -262,7 +262,7 @@ def make_certificate(folder, days):
 class Answering:
     """A site of a few lines, for what no real web server does on demand."""
 
-    def __init__(self, answer=None, date=None, days=None):
+    def __init__(self, answer=None, date=None, days=None, server=None):
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -271,6 +271,9 @@ class Answering:
 
             def date_time_string(self, timestamp=None):
                 return date or formatdate(usegmt=True)
+
+            def version_string(self):
+                return server or "a few lines"
 
             def do_GET(self):
                 outer.reply(self, b'{"status":"ok"}\n')
@@ -351,6 +354,15 @@ def taken_out():
             assert wrong(steps) == ["probe"], (other, steps)
 
 
+def hostile_names():
+    """What a site calls itself does nothing to a terminal, whatever that speaks, and breaks no JSON."""
+    with Answering(server="ng\x1b[31minx \x9b31m\xe9") as server, over_plain(server) as doctor:
+        out = doctor.command.ok("doctor", server.url)
+        assert "behind ng\\x1b[31minx \\x9b31m\\xe9\n" in out and "\x1b" not in out, out
+        steps = doctor(server.url)
+        assert "ng\x1b[31minx ?31m?" in steps["routing"]["text"], steps
+
+
 def large_probe():
     """The large probe is one of 900 kB, signed as Fluid signs."""
     sizes = []
@@ -380,4 +392,5 @@ def usage():
 
 tap.run([tap.Test(function.__doc__, function) for function in (
     all_well, dropped_header, small_bodies, no_route, receiver_down, nobody_listens, unknown_secret,
-    not_healthy, certificates, nearly_over, wrong_clock, taken_out, large_probe, usage)])
+    not_healthy, certificates, nearly_over, wrong_clock, taken_out, hostile_names,
+    large_probe, usage)])
