@@ -130,6 +130,8 @@ set_options(struct call *call, const struct client_request *r, struct curl_slist
 	curl_easy_setopt(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
 	if (loopback)
 		curl_easy_setopt(c, CURLOPT_PROXY, "");
+	/* A proxy's own Server and Date are not the site's. */
+	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	if (r->ca_file) {
 		curl_easy_setopt(c, CURLOPT_CAINFO, r->ca_file);
 		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
@@ -150,7 +152,11 @@ static enum client_failure
 failure_of(const struct call *call, CURLcode code)
 {
 	curl_off_t connected = 0;
+	long proxy = 0;
 
+	curl_easy_getinfo(call->curl, CURLINFO_HTTP_CONNECTCODE, &proxy);
+	if (proxy >= 300 || code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_PROXY)
+		return (CLIENT_PROXY);
 	switch (code) {
 	case CURLE_OK:
 		return (CLIENT_OK);
@@ -179,9 +185,13 @@ static void
 explain(const struct call *call, CURLcode code, const struct client_request *r)
 {
 	struct client_answer *a = call->answer;
+	long proxy = 0;
 
 	a->failure = failure_of(call, code);
-	if (call->too_large)
+	curl_easy_getinfo(call->curl, CURLINFO_HTTP_CONNECTCODE, &proxy);
+	if (proxy >= 300)
+		snprintf(a->error, sizeof(a->error), "the proxy answered %ld", proxy);
+	else if (call->too_large)
 		snprintf(a->error, sizeof(a->error), "the answer is larger than %d KiB",
 		    CLIENT_ANSWER_MAX / 1024);
 	else if (a->failure == CLIENT_TIMEOUT)
@@ -275,6 +285,21 @@ client_answer_free(struct client_answer *a)
 	free(a->date);
 	free(a->redirect);
 	*a = (struct client_answer){ 0 };
+}
+
+const char *
+client_proxy(void)
+{
+	/* Those that libcurl looks at, in its order. */
+	static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+	const char *value = getenv("no_proxy");
+
+	if (value && strcmp(value, "*") == 0)
+		return (NULL);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if ((value = getenv(names[i])) != NULL && *value)
+			return (names[i]);
+	return (NULL);
 }
 
 int

@@ -36,6 +36,7 @@ struct client_request {
 enum client_failure {
 	CLIENT_OK,
 	CLIENT_ADDRESS,		/* not an address, or one that may not be called */
+	CLIENT_PROXY,		/* the one that the environment names, as far as it can be told */
 	CLIENT_RESOLVE,
 	CLIENT_CONNECTING,
 	CLIENT_TLS,
@@ -60,6 +61,9 @@ struct client_answer {
 int client_send(const struct client_request *r, struct client_answer *a);
 
 void client_answer_free(struct client_answer *a);
+
+/** The variable that names the proxy in use for https; NULL: there is none. */
+const char *client_proxy(void);
 
 /** Whether a URL may be called. Returns 0, or -1 after saying what is wrong. */
 int client_check_url(const char *url);

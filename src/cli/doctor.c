@@ -171,10 +171,16 @@ check_certificate(struct doctor *d, const char *host, const struct client_answer
 static void
 say_no_answer(struct doctor *d, const char *port, const struct client_answer *a)
 {
+	const char *proxy = strncmp(d->url, "http:", 5) ? client_proxy() : NULL;
 	char way_out[160];
 	size_t i = 0;
 
-	switch (a->failure) {
+	switch (a->failure == CLIENT_CONNECTING && proxy ? CLIENT_PROXY : a->failure) {
+	case CLIENT_PROXY:
+		snprintf(way_out, sizeof(way_out), "Look at $%s, which names a proxy, or go without it: "
+		    "no_proxy='*' fluidhook doctor ...", proxy ? proxy : "https_proxy");
+		checklist_bad(&d->list, "proxy", way_out, "%s", a->error);
+		break;
 	case CLIENT_TLS:
 		while (strstr(a->error, tls_faults[i].part) == NULL)
 			i++;

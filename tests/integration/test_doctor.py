@@ -275,6 +275,9 @@ class Answering:
             def version_string(self):
                 return server or "a few lines"
 
+            def do_CONNECT(self):
+                self.send_error(407)
+
             def do_GET(self):
                 outer.reply(self, b'{"status":"ok"}\n')
 
@@ -363,6 +366,18 @@ def hostile_names():
         assert "ng\x1b[31minx ?31m?" in steps["routing"]["text"], steps
 
 
+def behind_a_proxy():
+    """A proxy in the environment that does not let us through is what is told of, not the site."""
+    with Answering() as server, over_plain(server) as doctor:
+        for proxy, says in ((server.url, "the proxy answered 407"), ("http://fluidhook.invalid", "proxy"),
+                            (f"http://127.0.0.1:{web.free_port()}", "connect")):
+            steps = doctor("https://192.0.2.1/webhook", https_proxy=proxy)
+            assert wrong(steps) == ["proxy"] and says in steps["proxy"]["text"], (proxy, steps)
+            assert "$https_proxy" in steps["proxy"]["way_out"], steps
+        steps = doctor(f"https://127.0.0.2:{web.free_port()}/", https_proxy=proxy, no_proxy="*")
+        assert wrong(steps) == ["connection"], steps
+
+
 def large_probe():
     """The large probe is one of 900 kB, signed as Fluid signs."""
     sizes = []
@@ -393,4 +408,4 @@ def usage():
 tap.run([tap.Test(function.__doc__, function) for function in (
     all_well, dropped_header, small_bodies, no_route, receiver_down, nobody_listens, unknown_secret,
     not_healthy, certificates, nearly_over, wrong_clock, taken_out, hostile_names,
-    large_probe, usage)])
+    behind_a_proxy, large_probe, usage)])
