@@ -42,7 +42,7 @@ read_ca(struct transport *t, const char *path, struct fluid_error *e)
 	if ((t->ca_file = strdup(path)) == NULL ||
 	    read_whole_path(path, CA_FILE_MAX, &t->ca))
 		return (fluid_error_errno(e, path));
-	if (t->ca.len == 0)
+	if (t->ca.len == 0 || memmem(t->ca.data, t->ca.len, "-----BEGIN ", 11) == NULL)
 		return (fluid_error_set(e, FLUID_LOCAL, "%s: no certificates in it", path));
 	return (0);
 }

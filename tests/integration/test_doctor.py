@@ -206,6 +206,10 @@ def certificates():
         steps = doctor(url)
         assert wrong(steps) == [] and list(steps) == STEPS, steps
         assert "2 more days" in steps["tls"]["text"], steps
+        site.write_conf(site.conf_text() + "[fluid]\nca_file = droplet.secrets\n")
+        steps = doctor(url)
+        assert wrong(steps) == ["tls"] and "`ca_file`" in steps["tls"]["way_out"], steps
+        site.write_conf(site.conf_text() + f"[fluid]\nca_file = {front.prefix}/certificate.pem\n")
         steps = doctor(f"https://127.0.0.1:{front.port}/webhook")
         assert wrong(steps) == ["tls"] and "name in the URL" in steps["tls"]["way_out"], steps
 
