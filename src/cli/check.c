@@ -41,6 +41,10 @@ check_fluid(struct checklist *l, const struct conf *conf)
 	else if (conf->company_token && access(conf->company_token, F_OK))
 		checklist_good(l, "company token", "%s is not there; register, webhook and api want it",
 		    conf->company_token);
+	else if (conf->company_token && geteuid() != 0 && access(conf->company_token, R_OK) &&
+	    errno == EACCES)
+		checklist_good(l, "company token", "%s is not for this user to read; register, webhook and "
+		    "api are for who may", conf->company_token);
 	else
 		checklist_bad(l, "company token", "Put the token alone into it, with mode 0600.", "%s",
 		    e.text);

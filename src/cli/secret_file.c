@@ -72,6 +72,8 @@ secret_file_fault(const char *path, int error)
 	/* secret_list_read() says EACCES for both; the way out is another. */
 	if (error == EACCES && stat(path, &st) == 0 && (st.st_mode & S_IRWXO))
 		return ("open to other users: chmod o= it");
+	if (error == EINVAL)
+		return ("not a regular file");
 	if (error == ENODATA)
 		return ("there is no secret in it");
 	if (error == EBADMSG)
@@ -141,6 +143,11 @@ begin(struct editing *e, const char *path)
 		return (0);
 	}
 	e->exists = true;
+	if (S_ISLNK(e->st.st_mode)) {
+		cli_fail("%s: a link to a file that is not there; make that file first, or remove the link",
+		    e->path);
+		return (-1);
+	}
 	if (e->st.st_mode & S_IRWXO) {
 		cli_fail("%s: open to others (mode %04o); chmod 0640 it first", e->path,
 		    (unsigned)e->st.st_mode & 07777);

@@ -165,6 +165,15 @@ def secrets(world):
     file.unlink()
     ((check, text, _),) = world.check()[0]
     assert str(file) in text and "No such file" in text
+    os.mkfifo(file, 0o600)
+    process.give(file)
+    ((check, text, _),) = world.check()[0]
+    assert "not a regular file" in text, text
+    file.unlink()
+    file.symlink_to("nowhere")
+    _, err = world.command.fails(1, "secret", "add")
+    assert "a link to a file that is not there" in err and str(file) in err, err
+    file.unlink()
     world.site.write_conf("state_dir = state\n")
     ((check, text, way_out),) = world.check()[0]
     assert check == "secrets" and "[droplet]" in way_out
@@ -179,6 +188,14 @@ def company_token(world):
     assert check == "company token" and "company.token" in text
     (world.site.dir / "company.token").chmod(0o600)
     assert world.check()[0] == []
+    (world.site.dir / "company.token").chmod(0o000)
+    bad, said = world.check()
+    assert bad == [] and "not for this user to read" in str(said), "it may be root's alone"
+    (world.site.dir / "company.token").chmod(0o600)
+    world.site.write(world.site.dir / "ca.pem", "nothing of the kind\n")
+    world.site.write_conf(world.site.conf_text() + "[fluid]\nca_file = ca.pem\n")
+    ((check, text, _),) = world.check()[0]
+    assert check == "ca_file" and "ca.pem: no certificates in it" in text, text
     world.site.write_conf(world.site.conf_text() + "[fluid]\nca_file = nothing.pem\n")
     ((check, text, _),) = world.check()[0]
     assert check == "ca_file" and "nothing.pem" in text
