@@ -56,41 +56,68 @@ struct setup {
 	gid_t gid;
 };
 
+/* Whose it shall be. Who has no entry in the user database has no home directory: *home is NULL then. */
+static int
+find_user(struct setup *s, const char *user, const char **home)
+{
+	bool named = user || geteuid() == 0;
+	const struct passwd *pw;
+
+	if (named && user == NULL)
+		user = default_user;
+	pw = named ? getpwnam(user) : getpwuid(geteuid());
+	if (named && pw == NULL)
+		return (cli_fail("--user: no user \"%s\"", user));
+	*home = pw ? pw->pw_dir : NULL;
+	s->uid = pw ? pw->pw_uid : geteuid();
+	s->gid = pw ? pw->pw_gid : getegid();
+	if (geteuid() != 0 && s->uid != geteuid())
+		return (cli_fail("--user: only root can set up for another user"));
+	return (CLI_DONE);
+}
+
+/* What the configuration can say in one value: a blank and a semicolon begin a remark there. */
+static bool
+can_be_value(const char *path)
+{
+	for (const char *p = path; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f ||
+		    (*p == ' ' && (p[1] == ';' || p[1] == '\0')))
+			return (false);
+	return (true);
+}
+
 /* Where things go: into the system as root, else below the home directory. */
 static int
 find_places(struct setup *s, const struct cli *c, const char *state_dir, const char *user)
 {
+	const char *env = getenv("FLUIDHOOK_CONF"), *home = NULL;
+	const char *file = c->conf_file ? c->conf_file : env && *env ? env : NULL;
 	bool root = geteuid() == 0;
-	const struct passwd *pw = root || user ? getpwnam(user ? user : default_user) :
-	    getpwuid(geteuid());
-	char *file, *slash;
 
-	if (pw == NULL)
-		return (cli_fail("--user: no user \"%s\"", user ? user : default_user));
-	s->uid = pw->pw_uid;
-	s->gid = pw->pw_gid;
-	if (!root && s->uid != geteuid())
-		return (cli_fail("--user: only root can set up for another user"));
-	if (c->conf_file == NULL && getenv("FLUIDHOOK_CONF") == NULL && !root)
-		snprintf(s->conf, sizeof(s->conf), "%s/fluidhook/fluidhook.conf", pw->pw_dir);
-	else if (c->conf_file == NULL && getenv("FLUIDHOOK_CONF") == NULL)
-		snprintf(s->conf, sizeof(s->conf), "%s/fluidhook/fluidhook.conf", SYSCONFDIR);
-	else if ((file = conf_find(c->conf_file)) != NULL) {
+	if (find_user(s, user, &home))
+		return (CLI_FAILED);
+	if (!root && home == NULL && (file == NULL || state_dir == NULL))
+		return (cli_fail("user %lu has no home directory: say where with -c FILE and --state-dir DIR",
+		    (unsigned long)geteuid()));
+	if (file)
 		snprintf(s->conf, sizeof(s->conf), "%s%s", strchr(file, '/') ? "" : "./", file);
-		free(file);
-	}
-	memcpy(s->folder, s->conf, sizeof(s->folder));
-	if ((slash = strrchr(s->folder, '/')) == NULL)
-		return (cli_fail("out of memory"));
-	*slash = '\0';
+	else
+		snprintf(s->conf, sizeof(s->conf), "%s/fluidhook/fluidhook.conf", root ? SYSCONFDIR : home);
+	snprintf(s->folder, sizeof(s->folder), "%.*s", (int)(strrchr(s->conf, '/') - s->conf), s->conf);
+	if (*s->folder == '\0')
+		memcpy(s->folder, "/", sizeof("/"));
 	if (state_dir)
 		snprintf(s->state, sizeof(s->state), "%s", state_dir);
 	else if (root)
 		snprintf(s->state, sizeof(s->state), "%s", DEFAULT_STATE_DIR);
 	else
-		snprintf(s->state, sizeof(s->state), "%s/fluidhook/state", pw->pw_dir);
+		snprintf(s->state, sizeof(s->state), "%s/fluidhook/state", home);
 	if (*s->state != '/')
 		return (cli_fail("--state-dir: \"%s\" has to be an absolute path", s->state));
+	if (!can_be_value(s->state))
+		return (cli_fail("--state-dir: a control character, \" ;\" or a blank at the end cannot be "
+		    "part of it"));
 	return (CLI_DONE);
 }
 
@@ -107,7 +134,8 @@ make_dir(const struct setup *s, const char *path, mode_t mode, bool owned)
 		return (CLI_DONE);
 	}
 	if (mkdir(path, mode))
-		return (cli_fail("%s: %s", path, strerror(errno)));
+		return (cli_fail("%s: %s", path, errno != ENOENT ? strerror(errno) :
+		    "the folder it shall be in is not there; make that first"));
 	if (chmod(path, mode) || (owned && geteuid() == 0 && lchown(path, s->uid, s->gid)))
 		return (cli_fail("%s: %s", path, strerror(errno)));
 	printf("made  %s\n", path);

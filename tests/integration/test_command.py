@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -75,6 +76,38 @@ def init_keeps(place):
     assert before == {path: path.read_bytes() for path in before}
     assert stat.S_IMODE((place.conf.parent / "droplet.secrets").stat().st_mode) == 0o640
     assert stat.S_IMODE(place.state.stat().st_mode) == 0o700
+
+
+def init_elsewhere(place):
+    """init where no home is needed, or says what is missing; it writes no configuration that means another."""
+    program = shutil.copy(COMMAND, place.folder / "fluidhook")     # the build folder may be closed to others
+    place.folder.chmod(0o755)
+    open_to_all = place.folder / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+
+    def init(*words, **more):
+        return subprocess.run([program, *words], env=process.environment(), text=True, timeout=30, cwd="/",
+                              capture_output=True, check=False, **more)
+
+    if os.geteuid() == 0:
+        nobody = {"user": 54321, "group": 54321, "extra_groups": []}    # not in the user database
+        done = init("init", **nobody)
+        assert done.returncode == 1 and "-c FILE" in done.stderr, done
+        done = init("-c", open_to_all / "f.conf", "init", "--state-dir", open_to_all / "state", **nobody)
+        assert done.returncode == 0 and (open_to_all / "state").stat().st_uid == 54321, done
+    user = ["--user", "root"] if os.geteuid() == 0 else []
+    done = init("-c", open_to_all / "a/b/f.conf", "init", "--state-dir", place.state, *user)
+    assert done.returncode == 1 and f"{open_to_all}/a/b: the folder it shall be in" in done.stderr, done
+    for name in ("a ;b", "a\nlog = x", "a\x7f", "a "):
+        done = init("-c", open_to_all / "x/f.conf", "init", "--state-dir", open_to_all / name, *user)
+        assert done.returncode == 1 and "--state-dir" in done.stderr, (name, done)
+    assert not (open_to_all / "x").exists()
+    done = init("-c", open_to_all / "x/f.conf", "init", "--state-dir", open_to_all / "a;b c", *user)
+    assert done.returncode == 0, done
+    assert f"{open_to_all}/a;b c, of" in init("-c", open_to_all / "x/f.conf", "check").stdout
+    done = init("-c", "/fluidhook.conf", "init", "--state-dir", "/proc/none", *user)
+    assert done.returncode == 1 and done.stderr.startswith("fluidhook: /proc/none: "), done
 
 
 def secrets(place):
@@ -229,5 +262,5 @@ def usage(place):
 
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__.split(".")[0].replace("#", ""), with_place(function)) for function in
-             (init_keeps, secrets, retire_means_it, add_means_it,
+             (init_keeps, init_elsewhere, secrets, retire_means_it, add_means_it,
               add_from_stdin, queries, terminals, damaged, hooks, prune_keeps, usage)])
