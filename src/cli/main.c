@@ -1,7 +1,9 @@
 /* fluidhook: set-up, registration and queries (contract section 5). */
 
+#include <fcntl.h>
 #include <locale.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -92,6 +94,18 @@ run(const struct cli *cli, const struct command *const *commands, int argc, char
 	return (run(cli, self->commands, argc - 1, argv + 1));
 }
 
+/*
+ * A descriptor that we were started without would be the next file's or connection's, and what is printed
+ * would go there. One that can be used for nothing takes its place, so that the loss is noticed.
+ */
+static void
+fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) == -1)
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 /* Output that did not get where it should is a failure, whatever the command thought. */
 static int
 finish(int status)
@@ -109,6 +123,7 @@ main(int argc, char **argv)
 	struct cli cli = { .conf_file = NULL };
 	int i = 1;
 
+	fill_standard_descriptors();
 	setlocale(LC_CTYPE, "");
 	/* The options in front of the command are few: getopt would want to go on behind it. */
 	for (; i < argc && argv[i][0] == '-'; i++) {

@@ -5,6 +5,9 @@ from a company's token to a call of the API as one of its installations."""
 import concurrent.futures
 import hashlib
 import json
+import os
+import signal
+import subprocess
 
 from harness import fluid, process, tap
 from harness.command import Command
@@ -196,6 +199,24 @@ def two_at_once(world):
     assert "kept" in world.command.ok("register", URL)
 
 
+def interrupted(world):
+    """Started without standard error, and interrupted: nothing takes its place, no lock or file is left."""
+    world.standin.fail("slow", method="POST", seconds=3)
+    before = set(world.site.dir.iterdir())
+    words = ["-c", world.site.conf, "register", URL]
+    with subprocess.Popen(["sh", "-c", 'exec "$0" "$@" 2>&-', world.command.program, *words],
+                          env=process.environment(), stdout=subprocess.DEVNULL,
+                          **process.identity()) as proc:
+        process.wait_until(lambda: any(r.method == "POST" for r in world.standin.requests), "a POST")
+        assert os.readlink(f"/proc/{proc.pid}/fd/2") == "/dev/null"
+        proc.send_signal(signal.SIGINT)
+        assert proc.wait(20) == -signal.SIGINT
+    assert set(world.site.dir.iterdir()) == before and len(world.secrets()) == 1
+    process.wait_until(lambda: world.fluid.webhooks, "the first webhook")
+    world.command.ok("register", URL)
+    assert [event for event, *_ in world.webhooks()] == EVENTS and len(world.secrets()) == 1
+
+
 def which_droplet():
     """With several droplets the one that is meant has to be said, and only its file changes."""
     world = World(droplets=[Droplet("reports", n_secrets=0), Droplet("shipping", n_secrets=0)])
@@ -270,4 +291,5 @@ def whole_way(world):
 
 tap.run([tap.Test(function.__doc__, function if function is which_droplet else with_world(function))
          for function in (first, again, cut_short, lost_answer, refused_token, nothing_registered,
-                          foreign, new_secret, two_at_once, which_droplet, bad_address, read_only, whole_way)])
+                          foreign, new_secret, two_at_once,
+                          interrupted, which_droplet, bad_address, read_only, whole_way)])
