@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "cli/commands.h"
+#include "cli/company.h"
 #include "cli/data_arg.h"
 #include "cli/installation_arg.h"
 #include "fluid/address.h"
@@ -38,7 +39,7 @@ token_of(const struct conf *conf, const char *word, struct fluid_token *token)
 		cli_fail("%s: is %s, and only an active installation can call Fluid", i->record,
 		    installation_status_name(i->status));
 	else if (token_installation(token, i->authentication_token, i->record, &e))
-		cli_fail("%s", e.text);
+		company_say(&e);
 	else
 		result = 0;
 	installation_free(i);
@@ -69,7 +70,7 @@ call(struct transport *t, const struct fluid_token *token, const char *method, c
 	if (!failed || e.failure == FLUID_REFUSED || e.failure == FLUID_BUSY)
 		print_body(&a.body);
 	transport_answer_free(&a);
-	return (failed ? cli_fail("%s", e.text) : CLI_DONE);
+	return (failed ? company_say(&e) : CLI_DONE);
 }
 
 struct given {
@@ -93,7 +94,7 @@ api(const struct cli *c, const struct given *g)
 		goto out;
 	if ((t = transport_new(conf, &e)) == NULL ||
 	    (g->installation == NULL && token_company(&token, conf, &e))) {
-		cli_fail("%s", e.text);
+		company_say(&e);
 		goto out;
 	}
 	if (g->installation && token_of(conf, g->installation, &token))

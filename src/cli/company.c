@@ -1,5 +1,7 @@
 #include "cli/company.h"
 
+#include <string.h>
+
 int
 company_open(struct company *k, const struct cli *c)
 {
@@ -25,5 +27,17 @@ company_close(struct company *k)
 int
 company_fail(const struct company *k)
 {
-	return (cli_fail("%s", k->e.text));
+	return (company_say(&k->e));
+}
+
+int
+company_say(const struct fluid_error *e)
+{
+	static const char prefix[] = "fluid: ";
+	const size_t len = sizeof(prefix) - 1;
+
+	if (e->failure == FLUID_LOCAL)
+		return (cli_fail("%s", e->text + (strncmp(e->text, prefix, len) == 0 ? len : 0)));
+	fprintf(stderr, "%s\n", e->text);
+	return (CLI_FAILED);
 }

@@ -26,4 +26,10 @@ void company_close(struct company *k);
 /** Print the error of the call made last. Returns CLI_FAILED. */
 int company_fail(const struct company *k);
 
+/**
+ * Print one line about a call: "fluid: 422: url: must be https"; where the fault is here and Fluid was
+ * not asked, as cli_fail() does. Returns CLI_FAILED.
+ */
+int company_say(const struct fluid_error *e);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/company.h"
 #include "fluid/transport.h"
 #include "store/durable.h"
 #include "store/index.h"
@@ -68,7 +69,7 @@ subscribe(const struct conf *conf, const char *record)
 		    "both are needed", conf->file));
 	/* First, while the certificates can be read. */
 	if ((s.transport = transport_new(conf, &e)) == NULL)
-		return (cli_fail("%s", e.text));
+		return (company_say(&e));
 	if ((s.state = cli_state(conf)) == NULL)
 		s.status = CLI_FAILED;
 	else if (record)

@@ -5,6 +5,7 @@ listens on loopback; both are gone when the test program ends, however it ends.
 
 What a test program takes from its environment, all of it optional:
 
+FLUIDHOOK                the command under test; else the one in top_builddir or build/
 FLUIDHOOK_FCGI           the receiver under test; else the one in top_builddir or build/
 FLUIDHOOK                the command under test; else the one there
 top_srcdir               where nginx/, apache/ and examples/ are

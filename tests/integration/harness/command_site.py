@@ -1,0 +1,98 @@
+"""A site with the command `fluidhook`, which is run over it.
+
+Everything that it prints is kept, so that a test can look in all of it for what may not be there.
+"""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from . import process
+from .command import COMMAND
+from .fluid import CREDENTIALS, credential
+from .site import Site
+
+TIMEOUT = 120
+
+
+@dataclass
+class Done:
+    """How a command ended, and what it printed, in bytes."""
+    words: tuple
+    status: int
+    out: bytes
+    err: bytes
+
+    def lines(self):
+        """What it said on standard error, a line each."""
+        return self.err.decode().splitlines()
+
+    def fails(self, *lines, status=1):
+        """It failed, and said exactly these lines."""
+        assert self.status == status and self.lines() == list(lines), self
+        return self
+
+
+class CommandSite(Site):
+    """fluid: lines of [fluid], by key."""
+
+    def __init__(self, droplets=None, fluid=None, **settings):
+        self.fluid = dict(fluid or {})
+        self.said = []
+        self.company_token = credential("C-")
+        super().__init__(droplets, **settings)
+        # A copy, as of the receiver.
+        self.command = self.dir / "fluidhook"
+        shutil.copy(COMMAND, self.command)
+        self.command.chmod(0o755)
+        self.token_file = self.dir / "company.token"
+        self.write(self.token_file, self.company_token + "\n")
+
+    def conf_text(self):
+        lines = [f"{key} = {value}" for key, value in self.fluid.items() if value is not None]
+        return super().conf_text() + "\n".join(["", "[fluid]"] + lines) + "\n"
+
+    def call(self, standin, **more):
+        """Let this stand-in be Fluid's API."""
+        self.fluid = {"api": standin.url, "webhooks": standin.url + "/api/webhooks",
+                      "company_token": self.token_file.name, "timeout": 20, **more}
+        self.write_conf()
+
+    def argv(self, *words):
+        return [str(word) for word in (self.command, "-c", self.conf, *words)]
+
+    def environment(self, **more):
+        return process.environment(HOME=str(self.dir), **more)
+
+    def keep(self, done):
+        """Remember what was printed."""
+        self.said += [done.out, done.err]
+        return done
+
+    def run(self, *words, stdin=b"", root=False, **more):
+        """Run it to its end. root: as who we are. more: for its environment."""
+        done = subprocess.run(self.argv(*words), input=stdin, env=self.environment(**more), cwd="/",
+                              timeout=TIMEOUT, capture_output=True, check=False,
+                              **({} if root else process.identity()))
+        return self.keep(Done(words, done.returncode, done.stdout, done.stderr))
+
+    def ok(self, *words, **more):
+        """Run it; it does not fail and has nothing to say on standard error. What it printed."""
+        done = self.run(*words, **more)
+        assert done.status == 0 and done.err == b"", done
+        return done.out
+
+    def start(self, *words):
+        """Start it with nothing to read; end it with finish()."""
+        return subprocess.Popen(self.argv(*words), env=self.environment(), cwd="/",
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, **process.identity())
+
+    def finish(self, proc):
+        out, err = proc.communicate(timeout=TIMEOUT)
+        return self.keep(Done(tuple(proc.args), proc.returncode, out, err))
+
+    def leaks(self):
+        """The credentials that were printed or logged."""
+        text = b"".join(self.said) + self.log_text().encode()
+        return [word for word in CREDENTIALS if word.encode() in text]
