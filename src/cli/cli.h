@@ -49,7 +49,10 @@ struct cli_option {
 int cli_parse(const struct command *self, int argc, char **argv, const struct cli_option *options,
     size_t least, size_t most, int *status);
 
-/** Print "fluidhook: ..." and a newline to standard error. Returns CLI_FAILED. */
+/**
+ * Print "fluidhook: ..." and a newline to standard error, escaped as by cli_print_text() but for
+ * newlines. Returns CLI_FAILED.
+ */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /** The same for wrong usage, with the hint where help is. Returns CLI_USAGE. */
@@ -80,7 +83,7 @@ struct state *cli_state(const struct conf *conf);
 
 /**
  * Print text that somebody else chose, so that it can do nothing to a terminal: control characters
- * become \xHH (C1 ones too), and so does what is not ASCII where the text is not UTF-8.
+ * become \xHH (C1 ones too), and so does what is not UTF-8.
  */
 void cli_print_text(FILE *fp, const char *text, size_t len);
 

@@ -12,7 +12,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 enum { OPTIONS_MAX = 24, HELP_OPTION = 0x100, FIRST_OPTION };
+
+/* A message and a newline. What is quoted in it can do nothing to a terminal; its own newlines stay. */
+static void
+print_message(const char *fmt, va_list ap)
+{
+	char *text = NULL;
+	size_t len;
+
+	if (vasprintf(&text, fmt, ap) == -1) {
+		fputs("out of memory\n", stderr);
+		return;
+	}
+	for (char *line = text; *line; line += len + (line[len] == '\n')) {
+		len = strcspn(line, "\n");
+		cli_print_text(stderr, line, len);
+		if (line[len])
+			fputc('\n', stderr);
+	}
+	fputc('\n', stderr);
+	free(text);
+}
 
 int
 cli_fail(const char *fmt, ...)
@@ -21,9 +44,8 @@ cli_fail(const char *fmt, ...)
 
 	fputs("fluidhook: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	print_message(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	return (CLI_FAILED);
 }
 
@@ -54,9 +76,9 @@ cli_misuse(const struct command *self, const char *fmt, ...)
 	print_name(stderr, self);
 	fputs(": ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	print_message(fmt, ap);
 	va_end(ap);
-	fputs("\nTry \"", stderr);
+	fputs("Try \"", stderr);
 	print_name(stderr, self);
 	fputs(" --help\".\n", stderr);
 	return (CLI_USAGE);
@@ -236,19 +258,22 @@ cli_state(const struct conf *conf)
 void
 cli_print_text(FILE *fp, const char *text, size_t len)
 {
-	bool utf8 = utf8_is_valid(text, len);
+	size_t n;
 
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = 0; i < len; i += n) {
 		unsigned char c = (unsigned char)text[i];
-		unsigned char next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
 
-		/* On a terminal that does not speak UTF-8, 0x9b alone begins a command. */
-		if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
+		n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+		if (n > 1 && (n > len - i || !utf8_is_valid(text + i, n))) {
+			n = 1;
 			fprintf(fp, "\\x%02x", c);
-		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
-			fprintf(fp, "\\x%02x", (unsigned char)text[++i]);
-		else
-			fputc(c, fp);
+		} else if (c < 0x20 || c == 0x7f) {
+			fprintf(fp, "\\x%02x", c);
+		} else if (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0) {
+			fprintf(fp, "\\x%02x", (unsigned char)text[i + 1]);
+		} else {
+			fwrite(text + i, 1, n, fp);
+		}
 	}
 }
 
