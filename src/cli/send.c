@@ -30,12 +30,12 @@ struct sending {
 	bool lifecycle;
 };
 
-/* Whether there is a configuration to read. Only then is one read that is not needed. */
+/* Whether there is a configuration that can be read. Only then is one read that is not needed. */
 static bool
 has_conf(const struct cli *c)
 {
 	char *file = conf_find(c->conf_file);
-	bool has = c->conf_file || (file && access(file, F_OK) == 0);
+	bool has = c->conf_file || (file && access(file, R_OK) == 0);
 
 	free(file);
 	return (has);
@@ -47,13 +47,14 @@ find_secret(struct sending *s, const struct cli *c)
 {
 	const struct conf_droplet *droplet = NULL;
 
-	if (!s->secret_file || s->droplet || has_conf(c)) {
-		if ((s->conf = cli_conf(c)) == NULL)
-			return (CLI_USAGE);
-		/* With a secret out of a file, the droplet is only good for its uuid. */
-		if ((!s->secret_file || s->droplet || s->conf->n_droplets == 1) &&
-		    (droplet = secret_droplet(s->conf, s->droplet)) == NULL)
+	if ((!s->secret_file || s->droplet || has_conf(c)) && (s->conf = cli_conf(c)) == NULL)
+		return (CLI_USAGE);
+	if (!s->secret_file || s->droplet) {
+		if ((droplet = secret_droplet(s->conf, s->droplet)) == NULL)
 			return (CLI_FAILED);
+	} else if (s->conf && s->conf->n_droplets == 1) {
+		/* With a secret out of a file, the droplet is only good for its uuid. */
+		droplet = &s->conf->droplets[0];
 	}
 	s->droplet_uuid = droplet ? droplet->uuid : NULL;
 	s->secret = s->secret_file ? secret_arg(s->secret_file) : secret_newest(droplet);
