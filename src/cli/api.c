@@ -7,6 +7,7 @@
 #include "cli/company.h"
 #include "cli/data_arg.h"
 #include "cli/installation_arg.h"
+#include "cli/progress.h"
 #include "fluid/address.h"
 #include "fluid/token.h"
 #include "fluid/transport.h"
@@ -46,13 +47,18 @@ token_of(const struct conf *conf, const char *word, struct fluid_token *token)
 	return (result);
 }
 
+/* Byte for byte; on a terminal so that it can do nothing to it. */
 static void
 print_body(const struct buf *body)
 {
 	if (body->len == 0)
 		return;
-	fwrite(body->data, 1, body->len, stdout);
-	if (isatty(STDOUT_FILENO) && body->data[body->len - 1] != '\n')
+	if (!isatty(STDOUT_FILENO)) {
+		fwrite(body->data, 1, body->len, stdout);
+		return;
+	}
+	cli_print_lines(stdout, body->data, body->len);
+	if (body->data[body->len - 1] != '\n')
 		putchar('\n');
 }
 
@@ -62,10 +68,14 @@ call(struct transport *t, const struct fluid_token *token, const char *method, c
     const struct buf *data)
 {
 	struct transport_answer a = { 0 };
+	struct progress progress;
 	struct fluid_error e;
-	int failed = transport_api_call(t, method, path, token, data ? data->data : NULL,
-	    data ? data->len : 0, &a, &e);
+	int failed;
 
+	progress_begin(&progress, "Waiting for Fluid");
+	failed = transport_api_call(t, method, path, token, data ? data->data : NULL,
+	    data ? data->len : 0, &a, &e);
+	progress_end(&progress);
 	/* Half an answer is none: only one that came with a status as a whole is shown. */
 	if (!failed || e.failure == FLUID_REFUSED || e.failure == FLUID_BUSY)
 		print_body(&a.body);

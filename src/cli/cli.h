@@ -50,8 +50,8 @@ int cli_parse(const struct command *self, int argc, char **argv, const struct cl
     size_t least, size_t most, int *status);
 
 /**
- * Print "fluidhook: ..." and a newline to standard error, escaped as by cli_print_text() but for
- * newlines. Returns CLI_FAILED.
+ * Print "fluidhook: ..." and a newline to standard error, escaped as by cli_print_lines(). Returns
+ * CLI_FAILED.
  */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -86,6 +86,9 @@ struct state *cli_state(const struct conf *conf);
  * become \xHH (C1 ones too), and so does what is not UTF-8.
  */
 void cli_print_text(FILE *fp, const char *text, size_t len);
+
+/** The same for text of several lines: newlines and tabs stay. */
+void cli_print_lines(FILE *fp, const char *text, size_t len);
 
 /** Ask on the terminal. False where the answer is not yes, or where nobody can be asked. */
 bool cli_confirm(const char *question);

@@ -16,23 +16,17 @@
 
 enum { OPTIONS_MAX = 24, HELP_OPTION = 0x100, FIRST_OPTION };
 
-/* A message and a newline. What is quoted in it can do nothing to a terminal; its own newlines stay. */
+/* A message and a newline. What is quoted in it can do nothing to a terminal. */
 static void
 print_message(const char *fmt, va_list ap)
 {
 	char *text = NULL;
-	size_t len;
 
 	if (vasprintf(&text, fmt, ap) == -1) {
 		fputs("out of memory\n", stderr);
 		return;
 	}
-	for (char *line = text; *line; line += len + (line[len] == '\n')) {
-		len = strcspn(line, "\n");
-		cli_print_text(stderr, line, len);
-		if (line[len])
-			fputc('\n', stderr);
-	}
+	cli_print_lines(stderr, text, strlen(text));
 	fputc('\n', stderr);
 	free(text);
 }
@@ -208,7 +202,7 @@ cli_become_owner(const struct conf *conf)
 	return (0);
 }
 
-/* Nobody but the owner gets in (and root, who has become the owner): say so where it is not us. */
+/* Nobody but the owner gets in (and root, who has become the owner): say who that is, if it is not us. */
 static void
 say_cannot_open(const struct conf *conf, const char *name)
 {
@@ -216,7 +210,8 @@ say_cannot_open(const struct conf *conf, const char *name)
 	const struct passwd *pw;
 	struct stat st;
 
-	if (saved == EACCES && stat(conf->state_dir, &st) == 0 && (pw = getpwuid(st.st_uid)) != NULL)
+	if (saved == EACCES && stat(conf->state_dir, &st) == 0 && st.st_uid != geteuid() &&
+	    (pw = getpwuid(st.st_uid)) != NULL)
 		cli_fail("%s%s%s: %s; it belongs to %s: try \"sudo -u %s fluidhook ...\"",
 		    conf->state_dir, name ? "/" : "", name ? name : "", strerror(saved), pw->pw_name,
 		    pw->pw_name);
@@ -274,6 +269,20 @@ cli_print_text(FILE *fp, const char *text, size_t len)
 		} else {
 			fwrite(text + i, 1, n, fp);
 		}
+	}
+}
+
+void
+cli_print_lines(FILE *fp, const char *text, size_t len)
+{
+	size_t n;
+
+	for (size_t i = 0; i < len; i += n) {
+		for (n = 0; i + n < len && text[i + n] != '\n' && text[i + n] != '\t'; n++)
+			;
+		cli_print_text(fp, text + i, n);
+		if (i + n < len)
+			fputc(text[i + n++], fp);
 	}
 }
 

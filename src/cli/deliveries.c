@@ -8,6 +8,7 @@
 #include "base/timefmt.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "cli/redact.h"
 #include "cli/table.h"
 #include "cli/when.h"
@@ -17,26 +18,29 @@
 
 /* The journal: what arrived, the newest first. */
 
-enum { LIMIT_DEFAULT = 20, PROGRESS_AFTER = 1, PROGRESS_EVERY = 4096, UUID_MS_DIGITS = 12 };
+enum { LIMIT_DEFAULT = 20, UUID_MS_DIGITS = 12 };
 
 /* Going through the journal from its end. */
 struct walk {
+	const struct conf *conf;
 	int dir;
 	struct journal_reader *reader;
 	struct buf line, texts;
-	time_t started;
 	unsigned long lines;
-	bool damaged, progress;
+	struct progress progress;
+	const char *damaged;		/* the file named last; NULL: none */
 };
 
 static int
 walk_open(struct walk *w, const struct conf *conf)
 {
-	*w = (struct walk){ .dir = cli_folder(conf, "journal"), .started = time(NULL) };
+	*w = (struct walk){ .conf = conf, .dir = cli_folder(conf, "journal") };
 	if (w->dir == -1)
 		return (-1);
-	if ((w->reader = journal_reader_new(w->dir)) != NULL)
+	if ((w->reader = journal_reader_new(w->dir)) != NULL) {
+		progress_begin(&w->progress, "Reading the journal");
 		return (0);
+	}
 	cli_fail("%s/journal: %s", conf->state_dir, strerror(errno));
 	return (-1);
 }
@@ -44,8 +48,7 @@ walk_open(struct walk *w, const struct conf *conf)
 static void
 walk_close(struct walk *w)
 {
-	if (w->progress)
-		fputs("\r\033[K", stderr);
+	progress_end(&w->progress);
 	journal_reader_free(w->reader);
 	if (w->dir != -1)
 		close(w->dir);
@@ -53,37 +56,39 @@ walk_close(struct walk *w)
 	buf_wipe(&w->texts);
 }
 
-/* Somebody waits at a terminal: show that something happens. */
+/* A file that is damaged is named, once, and the rest is read all the same. */
 static void
-show_progress(struct walk *w)
+say_damaged(struct walk *w, const char *what)
 {
-	if (++w->lines % PROGRESS_EVERY || time(NULL) - w->started <= PROGRESS_AFTER ||
-	    !isatty(STDERR_FILENO))
+	const char *file = journal_reader_file(w->reader);
+
+	if (w->damaged == file)
 		return;
-	fprintf(stderr, "\r%lu lines, %s", w->lines, journal_reader_file(w->reader));
-	w->progress = true;
+	w->damaged = file;
+	progress_hide(&w->progress);
+	cli_fail("%s/journal/%s: %s", w->conf->state_dir, file, what);
 }
 
-/* The delivery before. Returns 1, 0 at the journal's beginning, or -1 after saying what is wrong. */
+/* The delivery before. Returns 1, or 0 at the journal's beginning. */
 static int
 walk_previous(struct walk *w, struct entry *e)
 {
 	int result;
 
-	while ((result = journal_reader_previous(w->reader, &w->line)) == 1) {
-		show_progress(w);
+	while ((result = journal_reader_previous(w->reader, &w->line)) != 0) {
+		if (result == -1) {
+			say_damaged(w, errno == EINVAL ? "is no regular file" : strerror(errno));
+			continue;
+		}
+		progress_count(&w->progress, ++w->lines);
 		if (w->line.len == 0)
 			continue;
 		buf_reset(&w->texts);
 		if (entry_read(e, w->line.data, w->line.len, &w->texts) == 0)
 			return (1);
-		w->damaged = true;
-		cli_fail("journal/%s: a line is damaged, and passed over",
-		    journal_reader_file(w->reader));
+		say_damaged(w, "damaged: what is no delivery in it is passed over");
 	}
-	if (result == -1)
-		cli_fail("journal/%s: %s", journal_reader_file(w->reader), strerror(errno));
-	return (result);
+	return (0);
 }
 
 /* "order" means all events of orders. */
@@ -178,9 +183,8 @@ list(struct walk *w, const struct wanted *wanted)
 	struct timespec received;
 	unsigned long n = 0;
 	struct entry e;
-	int result = 0;
 
-	while (t && (wanted->limit == 0 || n < wanted->limit) && (result = walk_previous(w, &e)) == 1) {
+	while (t && (wanted->limit == 0 || n < wanted->limit) && walk_previous(w, &e) == 1) {
 		/* Lines are in the order received, but for the blink of an eye. */
 		if (wanted->since != INT64_MIN && timefmt_parse(e.received_at, &received) == 0 &&
 		    received.tv_sec < wanted->since)
@@ -188,21 +192,21 @@ list(struct walk *w, const struct wanted *wanted)
 		if (!is_event(wanted->event, e.event) || !is_installation(wanted->installation, &e))
 			continue;
 		n++;
-		if (wanted->json)
+		if (wanted->json) {
+			progress_hide(&w->progress);
 			print_json(&e, NULL);
-		else
+		} else {
 			table_add(t, (const char *const[]){ e.received_at, e.event, e.installation,
 			    e.fluid_shop, e.delivery });
+		}
 	}
-	if (w->progress)
-		fputs("\r\033[K", stderr);
-	w->progress = false;
+	progress_end(&w->progress);
 	if (t && n && !wanted->json)
 		table_print(t, stdout);
-	else if (!wanted->json && result != -1)
+	else if (!wanted->json)
 		fputs("No deliveries.\n", stderr);
 	table_free(t);
-	return (result == -1 || w->damaged || t == NULL ? CLI_FAILED : CLI_DONE);
+	return (w->damaged || t == NULL ? CLI_FAILED : CLI_DONE);
 }
 
 static int
@@ -275,17 +279,12 @@ day_of(const char *uuid, int64_t days, char day[TIMEFMT_DAY_SIZE])
 	return (true);
 }
 
-/* Text of several lines, as cli_print_text() prints one. */
 static void
-print_lines(const char *text, size_t len)
+print_field(const char *label, const char *value)
 {
-	const char *end;
-
-	for (; (end = memchr(text, '\n', len)) != NULL; len -= (size_t)(end + 1 - text), text = end + 1) {
-		cli_print_text(stdout, text, (size_t)(end - text));
-		putchar('\n');
-	}
-	cli_print_text(stdout, text, len);
+	printf("%-14s", label);
+	cli_print_text(stdout, value ? value : "-", value ? strlen(value) : 1);
+	putchar('\n');
 }
 
 /* The body as it may be shown: of what carries credentials, all but these. */
@@ -293,6 +292,7 @@ static int
 show(const struct entry *e, bool json)
 {
 	struct buf body = { 0 };
+	char verified[64];
 	int status = CLI_DONE;
 
 	if (redact_body(e->body, e->body_len, &body))
@@ -300,37 +300,36 @@ show(const struct entry *e, bool json)
 	else if (json)
 		status = print_json(e, body.data);
 	else {
-		printf("%-14s%s\n%-14s%s\n%-14s%s\n", "Delivery", e->delivery, "Received",
-		    e->received_at, "Event", e->event);
-		printf("%-14s%s\n%-14s", "Installation", e->installation ? e->installation : "-",
-		    "Shop");
-		cli_print_text(stdout, e->fluid_shop ? e->fluid_shop : "-",
-		    strlen(e->fluid_shop ? e->fluid_shop : "-"));
-		printf("\n%-14s%s%s%s\n%-14s%zu bytes\n\n", "Verified by",
-		    e->verified_by ? e->verified_by : "-", e->key ? " of the " : "",
-		    e->key ? e->key : "", "Body", e->body_len);
-		print_lines(body.data, body.len);
+		print_field("Delivery", e->delivery);
+		print_field("Received", e->received_at);
+		print_field("Event", e->event);
+		print_field("Installation", e->installation);
+		print_field("Shop", e->fluid_shop);
+		snprintf(verified, sizeof(verified), "%s%s%s", e->verified_by ? e->verified_by : "-",
+		    e->key ? " of the " : "", e->key ? e->key : "");
+		print_field("Verified by", verified);
+		printf("%-14s%zu bytes\n\n", "Body", e->body_len);
+		cli_print_lines(stdout, body.data, body.len);
 	}
 	buf_wipe(&body);
 	return (status);
 }
 
-static int
+static bool
 find(struct walk *w, const char *uuid, struct entry *e)
 {
 	char latest[TIMEFMT_DAY_SIZE], earliest[TIMEFMT_DAY_SIZE];
-	bool dated = day_of(uuid, 1, latest) && day_of(uuid, -1, earliest);
-	int result;
 
-	if (dated)
-		journal_reader_skip_to(w->reader, latest);
-	while ((result = walk_previous(w, e)) == 1) {
+	if (!day_of(uuid, 1, latest) || !day_of(uuid, -1, earliest))
+		return (false);
+	journal_reader_skip_to(w->reader, latest);
+	while (walk_previous(w, e) == 1) {
 		if (strcmp(e->delivery, uuid) == 0)
-			return (1);
-		if (dated && strncmp(journal_reader_file(w->reader), earliest, JOURNAL_DAY_LEN) < 0)
-			return (0);
+			return (true);
+		if (strncmp(journal_reader_file(w->reader), earliest, JOURNAL_DAY_LEN) < 0)
+			break;
 	}
-	return (result);
+	return (false);
 }
 
 static int
@@ -345,7 +344,8 @@ run_delivery(const struct cli *c, const struct command *self, int argc, char **a
 	struct conf *conf;
 	struct entry e;
 	struct walk w;
-	int status, found;
+	bool found;
+	int status;
 
 	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
 		return (status);
@@ -355,12 +355,14 @@ run_delivery(const struct cli *c, const struct command *self, int argc, char **a
 		return (CLI_USAGE);
 	status = CLI_FAILED;
 	if (walk_open(&w, conf) == 0) {
-		if ((found = find(&w, argv[1], &e)) == 0)
+		found = find(&w, argv[1], &e);
+		progress_end(&w.progress);
+		if (!found)
 			cli_fail("%s: no such delivery in the journal", argv[1]);
-		else if (found == 1 && raw)
+		else if (raw)
 			status = fwrite(e.body, 1, e.body_len, stdout) == e.body_len ? CLI_DONE :
 			    CLI_FAILED;
-		else if (found == 1)
+		else
 			status = show(&e, json);
 	}
 	walk_close(&w);

@@ -12,11 +12,21 @@
 enum { LOOK_MAX = 10000, NAMED_MAX = 8 };
 
 struct looking {
+	const struct conf *conf;
 	int installations;
+	bool failed;			/* something cannot be read, which was said */
 	struct installation *only;	/* the only one so far, or the only active one */
 	unsigned active, all;
 	struct buf names;
 };
+
+const char *
+installation_problem(int error)
+{
+	if (error == EBADMSG)
+		return ("damaged: it is no installation record");
+	return (error == EINVAL ? "is no regular file" : strerror(error));
+}
 
 static int
 look_at(void *user, const char *record)
@@ -25,8 +35,11 @@ look_at(void *user, const char *record)
 	struct installation *i = installation_load(l->installations, record);
 
 	if (i == NULL) {
-		if (errno != ENOENT)
-			cli_fail("%s.json: %s", record, strerror(errno));
+		if (errno != ENOENT) {
+			cli_fail("%s/installations/%s.json: %s", l->conf->state_dir, record,
+			    installation_problem(errno));
+			l->failed = true;
+		}
 		return (0);
 	}
 	l->all++;
@@ -47,15 +60,17 @@ look_at(void *user, const char *record)
 static struct installation *
 of_shop(const struct conf *conf, int installations, const char *word, const char *shop)
 {
-	struct looking l = { .installations = installations };
+	struct looking l = { .conf = conf, .installations = installations };
 	int shops = cli_folder(conf, "shops");
 
 	if (shops == -1)
 		return (NULL);
-	if (index_each(shops, shop, LOOK_MAX, look_at, &l))
+	if (index_each(shops, shop, LOOK_MAX, look_at, &l)) {
 		cli_fail("%s/shops/%s: %s", conf->state_dir, shop, strerror(errno));
+		l.failed = true;
+	}
 	close(shops);
-	if (l.all == 0)
+	if (l.all == 0 && !l.failed)
 		cli_fail("%s: no installation and no shop of that name (\"fluidhook list\" shows all)",
 		    word);
 	if (l.all > 1 && l.active != 1) {
@@ -80,8 +95,8 @@ installation_arg(const struct conf *conf, const char *word)
 	if (!name_is_safe(word, strlen(word)))
 		cli_fail("\"%s\" is neither an installation nor a shop", word);
 	else if ((i = installation_load(dir, word)) == NULL && errno != ENOENT)
-		cli_fail("%s/installations/%s.json: %s", conf->state_dir, word, errno == EBADMSG ?
-		    "damaged: it is no installation record" : strerror(errno));
+		cli_fail("%s/installations/%s.json: %s", conf->state_dir, word,
+		    installation_problem(errno));
 	else if (i == NULL && name_of_shop(shop, word, strlen(word)) == 0)
 		i = of_shop(conf, dir, word, shop);
 	close(dir);

@@ -11,4 +11,7 @@
  */
 struct installation *installation_arg(const struct conf *conf, const char *word);
 
+/** What to say where a record cannot be read, for the errno of installation_load(). */
+const char *installation_problem(int error);
+
 #endif

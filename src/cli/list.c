@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/installation_arg.h"
+#include "cli/progress.h"
 #include "cli/table.h"
 #include "store/installation.h"
 
@@ -18,6 +19,7 @@ struct listing {
 	struct installation **items;
 	size_t n, cap;
 	bool damaged;
+	struct progress progress;
 };
 
 static int
@@ -45,6 +47,27 @@ free_listing(struct listing *l)
 	free(l->items);
 }
 
+/* The record in one file of the folder. NULL after saying what is wrong, or where it is gone again. */
+static struct installation *
+load(struct listing *l, const struct conf *conf, int dir, const char *file)
+{
+	struct installation *i = NULL;
+	size_t len = strlen(file) - strlen(".json");
+	char record[NAME_SIZE];
+
+	errno = EBADMSG;
+	if (name_is_safe(file, len)) {
+		snprintf(record, sizeof(record), "%.*s", (int)len, file);
+		i = installation_load(dir, record);
+	}
+	if (i == NULL && errno != ENOENT) {
+		l->damaged = true;
+		progress_hide(&l->progress);
+		cli_fail("%s/installations/%s: %s", conf->state_dir, file, installation_problem(errno));
+	}
+	return (i);
+}
+
 /* Read all records; damaged ones are named, and the rest is listed all the same. */
 static int
 read_all(struct listing *l, const struct conf *conf, int dir, const char *status)
@@ -52,31 +75,25 @@ read_all(struct listing *l, const struct conf *conf, int dir, const char *status
 	DIR *folder = fdopendir(dup(dir));
 	struct installation *i;
 	struct dirent *entry;
-	char record[NAME_SIZE];
 	size_t len;
 	int result = 0;
 
 	if (folder == NULL)
 		return (-1);
-	while (result == 0 && (entry = readdir(folder)) != NULL) {
+	while (result == 0 && (errno = 0, entry = readdir(folder)) != NULL) {
 		len = strlen(entry->d_name);
-		if (entry->d_name[0] == '.' || len < 6 || len - 5 > NAME_MAX_LEN ||
-		    strcmp(entry->d_name + len - 5, ".json") != 0)
+		if (entry->d_name[0] == '.' || len < 6 || strcmp(entry->d_name + len - 5, ".json") != 0)
 			continue;
-		snprintf(record, sizeof(record), "%.*s", (int)(len - 5), entry->d_name);
-		if ((i = installation_load(dir, record)) == NULL) {
-			if (errno == ENOENT)
-				continue;
-			l->damaged = true;
-			cli_fail("%s/installations/%s: %s", conf->state_dir, entry->d_name,
-			    errno == EBADMSG ? "damaged: it is no installation record" :
-			    strerror(errno));
-		} else if (status && strcmp(status, installation_status_name(i->status)) != 0) {
+		progress_count(&l->progress, l->n);
+		if ((i = load(l, conf, dir, entry->d_name)) == NULL)
+			continue;
+		if (status && strcmp(status, installation_status_name(i->status)) != 0)
 			installation_free(i);
-		} else {
+		else
 			result = add(l, i);
-		}
 	}
+	if (entry == NULL && errno)
+		result = -1;
 	closedir(folder);
 	return (result);
 }
@@ -191,8 +208,10 @@ list(const struct conf *conf, const char *status, bool json)
 
 	if (dir == -1)
 		return (CLI_FAILED);
+	progress_begin(&l.progress, "Reading records");
 	result = read_all(&l, conf, dir, status) ? cli_fail("%s/installations: %s", conf->state_dir,
 	    strerror(errno)) : CLI_DONE;
+	progress_end(&l.progress);
 	if (l.n)
 		qsort(l.items, l.n, sizeof(*l.items), by_time);
 	for (size_t i = 0; json && i < l.n; i++)

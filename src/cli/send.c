@@ -9,6 +9,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/data_arg.h"
+#include "cli/progress.h"
 #include "cli/secret_arg.h"
 #include "cli/secret_file.h"
 #include "cli/send_bodies.h"
@@ -174,11 +175,15 @@ post(const struct sending *s)
 		.timeout = s->lifecycle ? CLIENT_LIFECYCLE : CLIENT_BUSINESS,
 		.ca_file = s->conf ? s->conf->ca_file : NULL };
 	struct client_answer a = { 0 };
+	struct progress progress;
 	int status = CLI_DONE;
 
 	signed_headers(&headers, s->secret, shop, s->lifecycle ? NULL : s->secret, s->body.data,
 	    s->body.len);
-	if (client_send(&r, &a) == 0 && !s->json)
+	progress_begin(&progress, "Waiting for the answer");
+	client_send(&r, &a);
+	progress_end(&progress);
+	if (a.failure == CLIENT_OK && !s->json)
 		print_answer(&a);
 	if (s->json)
 		status = print_json(&a);

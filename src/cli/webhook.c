@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "cli/commands.h"
 #include "cli/company.h"
+#include "cli/progress.h"
 #include "cli/secret_arg.h"
 #include "cli/table.h"
 #include "fluid/webhooks.h"
@@ -332,14 +333,17 @@ run_list(const struct cli *c, const struct command *self, int argc, char **argv)
 		{ NULL, '\0', NULL, NULL },
 	};
 	struct webhook_list l = { 0 };
+	struct progress progress;
 	struct company k;
-	int status;
+	int status, failed;
 
 	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
 		return (status);
 	if ((status = company_open(&k, c)) == CLI_DONE) {
-		status = webhooks_list(k.transport, &k.token, &l, &k.e) ? company_fail(&k) :
-		    print_list(&l, json);
+		progress_begin(&progress, "Waiting for Fluid");
+		failed = webhooks_list(k.transport, &k.token, &l, &k.e);
+		progress_end(&progress);
+		status = failed ? company_fail(&k) : print_list(&l, json);
 		webhook_list_free(&l);
 	}
 	company_close(&k);

@@ -75,6 +75,9 @@ on_member(void *user, const char *key, size_t key_len, enum json_kind kind, cons
 	for (size_t m = 0; m < N_MEMBERS; m++) {
 		if (strlen(members[m].key) != key_len || memcmp(members[m].key, key, key_len) != 0)
 			continue;
+		/* Only what can be written again as it was. */
+		if (m != ID && members[m].number != (kind == JSON_NUMBER))
+			continue;
 		r->at[m] = r->texts->len;
 		r->found[m] = true;
 		if (m == BODY)

@@ -106,15 +106,25 @@ read_before(struct journal_reader *r)
 	return (1);
 }
 
+/* No more of this file. Keeps errno. */
+static void
+leave_file(struct journal_reader *r)
+{
+	int saved = errno;
+
+	if (r->fd != -1)
+		close(r->fd);
+	r->fd = -1;
+	errno = saved;
+}
+
 /* Go on with the file before. Returns 1, 0 when there is none, or -1 with errno set. */
 static int
 open_previous(struct journal_reader *r)
 {
 	struct stat st;
 
-	if (r->fd != -1)
-		close(r->fd);
-	r->fd = -1;
+	leave_file(r);
 	while (r->left) {
 		r->current = --r->left;
 		r->fd = openat(r->dir, r->files[r->current],
@@ -123,6 +133,10 @@ open_previous(struct journal_reader *r)
 			continue;
 		if (r->fd == -1 || fstat(r->fd, &st))
 			return (-1);
+		if (!S_ISREG(st.st_mode)) {
+			errno = EINVAL;
+			return (-1);
+		}
 		r->start = st.st_size;
 		r->len = 0;
 		return (1);
@@ -175,9 +189,11 @@ journal_reader_previous(struct journal_reader *r, struct buf *line)
 	int result;
 
 	for (;;) {
-		if (r->fd != -1 && (result = previous_here(r, line)) != 0)
-			return (result);
-		if ((result = open_previous(r)) != 1)
-			return (result);
+		result = r->fd == -1 ? 0 : previous_here(r, line);
+		if (result == 0 && (result = open_previous(r)) == 1)
+			continue;
+		if (result == -1)
+			leave_file(r);
+		return (result);
 	}
 }

@@ -17,7 +17,8 @@ void journal_reader_free(struct journal_reader *r);
 
 /**
  * The whole line before, without its newline, in `line` (emptied first). What a crash left unfinished
- * at the end of a file is no line. Returns 1, 0 when there is none left, or -1 with errno set.
+ * at the end of a file is no line. Returns 1, 0 when there is none left, or -1 with errno set (EINVAL
+ * for what is no file): then the rest of this file is given up, and the next call goes on before it.
  */
 int journal_reader_previous(struct journal_reader *r, struct buf *line);
 

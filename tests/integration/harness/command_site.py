@@ -3,8 +3,14 @@
 Everything that it prints is kept, so that a test can look in all of it for what may not be there.
 """
 
+import fcntl
+import os
+import pty
 import shutil
+import struct
 import subprocess
+import termios
+import tty
 from dataclasses import dataclass
 
 from . import process
@@ -96,3 +102,41 @@ class CommandSite(Site):
         """The credentials that were printed or logged."""
         text = b"".join(self.said) + self.log_text().encode()
         return [word for word in CREDENTIALS if word.encode() in text]
+
+    def on_terminal(self, *words, columns=80, out=True, err=False, wrap=(), act=None):
+        """Run it with its output, its messages or both on a terminal so wide. What came there, with
+        newlines as they were written. wrap: words in front. act: called with the process."""
+        ours, theirs = pty.openpty()
+        try:
+            tty.setraw(theirs)
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            with subprocess.Popen([*wrap, *self.argv(*words)], env=self.environment(), cwd="/",
+                                  stdin=subprocess.DEVNULL,
+                                  stdout=theirs if out else subprocess.PIPE,
+                                  stderr=theirs if err else subprocess.PIPE,
+                                  **process.identity()) as proc:
+                os.close(theirs)
+                theirs = -1
+                if act:
+                    act(proc)
+                shown = _read_terminal(ours)
+                rest = proc.communicate(timeout=TIMEOUT)
+        finally:
+            os.close(ours)
+            if theirs != -1:
+                os.close(theirs)
+        self.said += [shown, *(text for text in rest if text)]
+        return shown
+
+
+def _read_terminal(descriptor):
+    """Until nobody has it open any more."""
+    shown = b""
+    while True:
+        try:
+            more = os.read(descriptor, 65536)
+        except OSError:
+            return shown
+        if not more:
+            return shown
+        shown += more
