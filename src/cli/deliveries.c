@@ -168,6 +168,21 @@ print_json(const struct entry *e, const char *body)
 	return (result);
 }
 
+/* What is needed most comes first: a narrow terminal cuts the rest. */
+static void
+add_row(struct table *t, const struct entry *e)
+{
+	char when[TIMEFMT_SECONDS_SIZE];
+	struct timespec received;
+
+	if (timefmt_parse(e->received_at, &received) == 0)
+		timefmt_seconds(when, received.tv_sec);
+	else
+		snprintf(when, sizeof(when), "?");
+	table_add(t, (const char *const[]){ when, e->event, e->delivery, e->installation,
+	    e->fluid_shop, NULL });
+}
+
 struct wanted {
 	const char *event, *installation;
 	int64_t since;		/* unix seconds; INT64_MIN: ever */
@@ -178,8 +193,8 @@ struct wanted {
 static int
 list(struct walk *w, const struct wanted *wanted)
 {
-	struct table *t = table_new((const char *const[]){ "RECEIVED", "EVENT", "INSTALLATION", "SHOP",
-	    "DELIVERY", NULL });
+	struct table *t = table_new((const char *const[]){ "RECEIVED", "EVENT", "DELIVERY", "INSTALLATION",
+	    "SHOP", NULL });
 	struct timespec received;
 	unsigned long n = 0;
 	struct entry e;
@@ -196,8 +211,7 @@ list(struct walk *w, const struct wanted *wanted)
 			progress_hide(&w->progress);
 			print_json(&e, NULL);
 		} else {
-			table_add(t, (const char *const[]){ e.received_at, e.event, e.installation,
-			    e.fluid_shop, e.delivery });
+			add_row(t, &e);
 		}
 	}
 	progress_end(&w->progress);

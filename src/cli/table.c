@@ -112,17 +112,15 @@ width_of_terminal(FILE *fp)
 static void
 print_row(const struct table *t, FILE *fp, char *const *row, const size_t *widths, size_t most)
 {
-	size_t used = 0, width, bytes;
+	size_t used = 0, gap = 0, width, bytes;
 
-	for (size_t i = 0; i < t->columns; i++) {
-		bool last = i + 1 == t->columns;
-
-		width = width_of(row[i], last && most != SIZE_MAX ? (most > used ? most - used : 0) :
-		    SIZE_MAX, &bytes);
+	for (size_t i = 0; i < t->columns && used < most; i++) {
+		if (i)
+			fprintf(fp, "%*s", (int)gap, "");
+		width = width_of(row[i], most - used, &bytes);
 		fwrite(row[i], 1, bytes, fp);
-		if (!last)
-			fprintf(fp, "%*s", (int)(widths[i] - width + GAP), "");
 		used += widths[i] + GAP;
+		gap = widths[i] - width + GAP;
 	}
 	fputc('\n', fp);
 }

@@ -13,7 +13,7 @@ struct table *table_new(const char *const *titles);
 /** Add a row of as many cells as there are titles, copied; NULL is "-". */
 void table_add(struct table *t, const char *const *cells);
 
-/** Print the titles and all rows. On a terminal the last column is cut at its edge. */
+/** Print the titles and all rows. On a terminal they are cut at its edge. */
 void table_print(const struct table *t, FILE *fp);
 
 void table_free(struct table *t);

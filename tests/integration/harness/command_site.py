@@ -3,6 +3,7 @@
 Everything that it prints is kept, so that a test can look in all of it for what may not be there.
 """
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -10,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import termios
+import threading
 import tty
 from dataclasses import dataclass
 
@@ -107,6 +109,7 @@ class CommandSite(Site):
         """Run it with its output, its messages or both on a terminal so wide. What came there, with
         newlines as they were written. wrap: words in front. act: called with the process."""
         ours, theirs = pty.openpty()
+        parts = []
         try:
             tty.setraw(theirs)
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -117,26 +120,26 @@ class CommandSite(Site):
                                   **process.identity()) as proc:
                 os.close(theirs)
                 theirs = -1
-                if act:
-                    act(proc)
-                shown = _read_terminal(ours)
-                rest = proc.communicate(timeout=TIMEOUT)
+                reading = threading.Thread(target=_read_terminal, args=(ours, parts))
+                reading.start()
+                try:
+                    if act:
+                        act(proc)
+                    rest = proc.communicate(timeout=TIMEOUT)
+                finally:
+                    proc.kill()
+                    reading.join()
         finally:
             os.close(ours)
             if theirs != -1:
                 os.close(theirs)
+        shown = b"".join(parts)
         self.said += [shown, *(text for text in rest if text)]
         return shown
 
 
-def _read_terminal(descriptor):
+def _read_terminal(descriptor, parts):
     """Until nobody has it open any more."""
-    shown = b""
-    while True:
-        try:
-            more = os.read(descriptor, 65536)
-        except OSError:
-            return shown
-        if not more:
-            return shown
-        shown += more
+    with contextlib.suppress(OSError):
+        while part := os.read(descriptor, 65536):
+            parts.append(part)
