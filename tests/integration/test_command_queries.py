@@ -425,7 +425,7 @@ def huge_journal():
         took.append(time.monotonic() - begun)
         equal(delivered(out), [entry["delivery"] for entry in reversed(entries)][:20])
     tap.note(f"the newest 20 of {today.stat().st_size} bytes: {min(took) * 1000:.1f} ms")
-    assert min(took) < 0.2 * SLOWER, took
+    assert min(took) < 0.5 * SLOWER, took
     if find("strace"):
         read = files_read(site, "deliveries")
         tap.note(f"read: {read}")
