@@ -12,6 +12,7 @@ from harness.command_site import COMMAND, CommandSite
 from harness.fluid import Company
 from harness.fronts import Cgi
 from harness.web import Request
+from harness.webservers import find
 
 SITES = []
 UUID = "01a20b4e-0000-7000-8000-000000000000"
@@ -256,6 +257,24 @@ def company_body(line):
     return fluid.json.loads(line)["body"].encode()
 
 
+def disk_error():
+    """Where the disk cannot be read, deliveries names the file and goes on with the one before."""
+    strace = find("strace")
+    if not strace:
+        raise tap.Skip("strace is not installed")
+    site = new_site()
+    deliver(site, Company(site.droplets[0]).install(), site.droplets[0].secret)
+    (today,) = site.journal_files()
+    put(site.state / "journal/2020-01-01.jsonl", today.read_bytes())
+    done = subprocess.run(
+        [strace, "-f", "-qq", "-o", "/dev/null", "-P", today.resolve(), "-e", "trace=pread64", "-e",
+         "inject=pread64:error=EIO", *site.argv("deliveries", "--json")],
+        env=site.environment(ASAN_OPTIONS="detect_leaks=0"), cwd="/", check=False, timeout=60,
+        capture_output=True, **process.identity())
+    equal((done.returncode, done.stderr.decode(), done.stdout.count(b"\n")),
+          (1, f"fluidhook: {site.state}/journal/{today.name}: Input/output error\n", 1))
+
+
 def damaged_folders():
     """What should be a folder is none: each command says which, and ends by itself."""
     site = new_site()
@@ -425,5 +444,5 @@ def no_leaks():
 if not COMMAND.is_file():
     tap.bail(f"there is no {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__.split("\n")[0].rstrip("."), function) for function in (
-    help_of_all, wrong_usage, missing, unreadable, damaged_records, damaged_journal, damaged_folders,
+    help_of_all, wrong_usage, missing, unreadable, damaged_records, damaged_journal, disk_error, damaged_folders,
     damaged_everywhere, full_disk, as_root, secrets_keep_owner, secret_words, no_leaks)])
