@@ -17,7 +17,7 @@
 enum { OPTIONS_MAX = 24, HELP_OPTION = 0x100, FIRST_OPTION };
 
 /* A message and a newline. What is quoted in it can do nothing to a terminal. */
-static void
+static void __attribute__((format(printf, 1, 0)))
 print_message(const char *fmt, va_list ap)
 {
 	char *text = NULL;
