@@ -63,7 +63,7 @@ print_way_out(const char *way_out)
 	}
 }
 
-static void
+static void __attribute__((format(printf, 4, 0)))
 add(struct checklist *l, const char *name, const char *way_out, const char *fmt, va_list ap)
 {
 	char text[TEXT_SIZE];
