@@ -37,7 +37,7 @@ subscribe_one(struct subscribing *s, const char *record, bool named)
 			s->status = cli_fail("%s: is %s, and only an active installation can subscribe",
 			    record, installation_status_name(i->status));
 	} else if (subscribe_record(s->conf, s->transport, s->state, record, true, &e)) {
-		s->status = cli_fail("%s: %s", record, e.text);
+		s->status = cli_fail("%s: subscriptions not made: %s", record, e.text);
 	} else {
 		printf("%s\n", record);
 	}

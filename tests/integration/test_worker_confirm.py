@@ -238,7 +238,7 @@ def subscribing_fails():
             subscribed(w, company)
         assert "subscriptions not made" in w.site.all_output()
         # What was noted before is not forgotten when the next try does not get as far.
-        w.site.sections["worker"]["subscribe"] = "cart.updated " + " ".join(EVENTS)
+        w.site.sections["worker"]["subscribe"] = " ".join([EVENTS[0], "cart.updated", *EVENTS[1:]])
         w.site.write_conf()
         before = ids_of(w.site.record(company.dri))
         w.fluid.fail(path=WEBHOOKS, method="POST", shape="503_empty")

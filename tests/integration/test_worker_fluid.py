@@ -214,6 +214,8 @@ def noted_before():
             wait_until(lambda: w.fluid.exchanges(company), "no call")
             record = w.site.record(company.dri)
             equal((record["status"], record["exchange_token"]), ("pending", company.dex))
+            # And a marker, for what comes after the answer.
+            equal(waiting(w), [f"pending/{company.dri}", f"subscribe/{company.dri}"])
             assert abs(fluid.seconds(record["exchange_tried_at"]) - time.time()) < 5, record
             process.stop(w.proc, number=signal.SIGKILL)
             w.work()
