@@ -422,7 +422,7 @@ def secret_words():
     site.ok("secret", "add", "-", stdin=key.encode() + b"\r\n")
     equal(file.read_text().splitlines()[2], key)
     before = file.read_bytes()
-    for text in (b"", b"\n", b"two\nlines\n", b" blank", b"# remark", b"a\0b", b"x" * 2000, key.encode(),
+    for text in (b"", b"\n", b"two\nlines\n", b"# remark", b"a\0b", b"x" * 2000, key.encode(),
                  b"a\x1b[2Jb", b"bell\x07"):
         done = site.run("secret", "add", "-", stdin=text)
         equal((text[:20], done.status, len(done.lines())), (text[:20], 1, 1))
