@@ -183,7 +183,9 @@ def own_process(place):
         process.wait_until(lambda: place.left("signals").count("\n") == 2, "the hooks")
     assert place.left("fds") == "[0, 1, 2]", place.left("fds")
     assert place.left("ids") == "(True, True)"
-    assert [line.split()[1].strip("0") for line in place.lines("signals")] == ["", ""], place.left("signals")
+    # 32 and 33 are the C library's own, and cannot be set back.
+    masks = [int(line.split()[1], 16) & ~(3 << 31) for line in place.lines("signals")]
+    assert masks == [0, 0], place.left("signals")
 
 
 # How it ends

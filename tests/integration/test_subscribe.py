@@ -63,7 +63,7 @@ def refused():
             out, err = command.fails(1, "subscribe", "--all")
             (done,) = out.split()
             (other,) = {company.dri for company in companies} - {done}
-            assert err.startswith(f"fluidhook: {other}: fluid: {shape[:3]}"), err
+            assert err.startswith(f"fluidhook: {other}: subscriptions not made: fluid: {shape[:3]}"), err
             for company in companies:
                 assert (subscribed(standin, company) == sorted(WANTED)) == (company.dri == done)
             assert command.fails(1, "subscribe", "dri_nobody")[0] == ""
