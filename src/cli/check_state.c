@@ -11,6 +11,7 @@
 
 #include "cli/check.h"
 #include "cli/cli.h"
+#include "cli/installation_arg.h"
 #include "store/installations.h"
 
 enum { OWNER_SIZE = 64, FREE_INODES_LEAST = 16, DEPTH_MAX = 3 };
@@ -175,7 +176,7 @@ check_write(struct looking *k, int top)
 }
 
 static int
-look_at(void *user, const char *record, struct installation *i)
+look_at(void *user, const char *file, struct installation *i)
 {
 	struct looking *k = user;
 
@@ -186,8 +187,8 @@ look_at(void *user, const char *record, struct installation *i)
 	}
 	k->damaged++;
 	checklist_bad(k->list, "record", "Put it right, or move it away: the journal has the install.",
-	    "%s/installations/%s.json: %s", k->conf->state_dir, record,
-	    errno == EBADMSG ? "damaged: it is no installation record" : strerror(errno));
+	    "%s/installations/%s: %s", k->conf->state_dir, file,
+	    installation_problem(errno));
 	return (0);
 }
 

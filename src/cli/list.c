@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +10,13 @@
 #include "cli/installation_arg.h"
 #include "cli/progress.h"
 #include "cli/table.h"
-#include "store/installation.h"
+#include "store/installations.h"
 
 /* Installations: list, show, and the one command that prints a token. */
 
 struct listing {
+	const struct conf *conf;
+	const char *status;		/* only these; NULL: all */
 	struct installation **items;
 	size_t n, cap;
 	bool damaged;
@@ -47,55 +48,23 @@ free_listing(struct listing *l)
 	free(l->items);
 }
 
-/* The record in one file of the folder. NULL after saying what is wrong, or where it is gone again. */
-static struct installation *
-load(struct listing *l, const struct conf *conf, int dir, const char *file)
+/* Damaged records are named, and the rest is listed all the same. */
+static int
+take(void *user, const char *file, struct installation *i)
 {
-	struct installation *i = NULL;
-	size_t len = strlen(file) - strlen(".json");
-	char record[NAME_SIZE];
+	struct listing *l = user;
 
-	errno = EBADMSG;
-	if (name_is_safe(file, len)) {
-		snprintf(record, sizeof(record), "%.*s", (int)len, file);
-		i = installation_load(dir, record);
-	}
-	if (i == NULL && errno != ENOENT) {
+	if (i == NULL) {
 		l->damaged = true;
 		progress_hide(&l->progress);
-		cli_fail("%s/installations/%s: %s", conf->state_dir, file, installation_problem(errno));
+		cli_fail("%s/installations/%s: %s", l->conf->state_dir, file, installation_problem(errno));
+		return (0);
 	}
-	return (i);
-}
-
-/* Read all records; damaged ones are named, and the rest is listed all the same. */
-static int
-read_all(struct listing *l, const struct conf *conf, int dir, const char *status)
-{
-	DIR *folder = fdopendir(dup(dir));
-	struct installation *i;
-	struct dirent *entry;
-	size_t len;
-	int result = 0;
-
-	if (folder == NULL)
-		return (-1);
-	while (result == 0 && (errno = 0, entry = readdir(folder)) != NULL) {
-		len = strlen(entry->d_name);
-		if (entry->d_name[0] == '.' || len < 6 || strcmp(entry->d_name + len - 5, ".json") != 0)
-			continue;
-		progress_count(&l->progress, l->n);
-		if ((i = load(l, conf, dir, entry->d_name)) == NULL)
-			continue;
-		if (status && strcmp(status, installation_status_name(i->status)) != 0)
-			installation_free(i);
-		else
-			result = add(l, i);
-	}
-	if (entry == NULL && errno)
-		result = -1;
-	closedir(folder);
-	return (result);
+	progress_count(&l->progress, l->n);
+	if (l->status == NULL || strcmp(l->status, installation_status_name(i->status)) == 0)
+		return (add(l, i));
+	installation_free(i);
+	return (0);
 }
 
 /* The newest first. */
@@ -203,13 +172,13 @@ print_list(const struct listing *l)
 static int
 list(const struct conf *conf, const char *status, bool json)
 {
-	struct listing l = { .items = NULL };
+	struct listing l = { .conf = conf, .status = status };
 	int dir = cli_folder(conf, "installations"), result;
 
 	if (dir == -1)
 		return (CLI_FAILED);
 	progress_begin(&l.progress, "Reading records");
-	result = read_all(&l, conf, dir, status) ? cli_fail("%s/installations: %s", conf->state_dir,
+	result = installations_each(dir, take, &l) ? cli_fail("%s/installations: %s", conf->state_dir,
 	    strerror(errno)) : CLI_DONE;
 	progress_end(&l.progress);
 	if (l.n)

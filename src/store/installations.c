@@ -11,21 +11,28 @@ static const char suffix[] = ".json";
 
 enum { SUFFIX_LEN = sizeof(suffix) - 1 };
 
-/* The record's name, or -1 where the file is no record: others put files into folders, too. */
-static int
-record_of(char record[NAME_SIZE], const char *file)
+/* Whether it is meant to be a record: others put files into folders, too. */
+static bool
+is_record(const char *file, size_t len)
 {
-	size_t len = strlen(file);
+	return (*file != '.' && len > SUFFIX_LEN && strcmp(file + len - SUFFIX_LEN, suffix) == 0);
+}
 
-	if (*file == '.' || len <= SUFFIX_LEN || len - SUFFIX_LEN > NAME_MAX_LEN ||
-	    strcmp(file + len - SUFFIX_LEN, suffix) != 0)
-		return (-1);
-	snprintf(record, NAME_SIZE, "%.*s", (int)(len - SUFFIX_LEN), file);
-	return (0);
+static struct installation *
+load(int dir, const char *file, size_t len)
+{
+	char record[NAME_SIZE];
+
+	if (!name_is_safe(file, len - SUFFIX_LEN)) {
+		errno = EBADMSG;
+		return (NULL);
+	}
+	snprintf(record, sizeof(record), "%.*s", (int)(len - SUFFIX_LEN), file);
+	return (installation_load(dir, record));
 }
 
 int
-installations_each(int dir, int (*each)(void *user, const char *record, struct installation *i),
+installations_each(int dir, int (*each)(void *user, const char *file, struct installation *i),
     void *user)
 {
 	/* A descriptor of its own: the caller's keeps its place. */
@@ -33,21 +40,23 @@ installations_each(int dir, int (*each)(void *user, const char *record, struct i
 	DIR *folder = own == -1 ? NULL : fdopendir(own);
 	struct installation *i;
 	struct dirent *entry;
-	char record[NAME_SIZE];
+	size_t len;
 
 	if (folder == NULL) {
 		if (own != -1)
 			close(own);
 		return (-1);
 	}
-	while (result == 0 && (entry = readdir(folder)) != NULL) {
-		if (record_of(record, entry->d_name))
+	while (result == 0 && (errno = 0, entry = readdir(folder)) != NULL) {
+		if (!is_record(entry->d_name, len = strlen(entry->d_name)))
 			continue;
-		i = installation_load(dir, record);
+		i = load(dir, entry->d_name, len);
 		/* Removed meanwhile. */
 		if (i || errno != ENOENT)
-			result = each(user, record, i);
+			result = each(user, entry->d_name, i);
 	}
+	if (result == 0 && errno)
+		result = -1;
 	closedir(folder);
 	return (result);
 }
