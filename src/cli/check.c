@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/secret_file.h"
+#include "fluid/address.h"
 #include "fluid/token.h"
 #include "fluid/transport.h"
 
@@ -86,10 +87,18 @@ check_droplet(struct checklist *l, const struct conf *conf, const struct conf_dr
 static void
 check_worker_settings(struct checklist *l, const struct conf *conf)
 {
-	if (conf->n_subscribe && conf->public_url == NULL)
+	struct fluid_error e;
+	bool loopback;
+
+	if (conf->n_subscribe == 0)
+		return;
+	if (conf->public_url == NULL)
 		checklist_bad(l, "subscribe", "Add \"public_url = https://...\" under [worker].",
 		    "nothing is subscribed to without public_url");
-	else if (conf->n_subscribe)
+	else if (address_check(conf->public_url, &loopback, &e))
+		checklist_bad(l, "subscribe", "public_url is the https address that Fluid delivers to.", "%s",
+		    e.text);
+	else
 		checklist_good(l, "subscribe", "%zu event%s to %s", conf->n_subscribe,
 		    conf->n_subscribe == 1 ? "" : "s", conf->public_url);
 }

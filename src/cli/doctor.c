@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "cli/commands.h"
@@ -134,7 +135,9 @@ check_name(struct doctor *d, const char *host)
 	int error = getaddrinfo(host, NULL, &hints, &found);
 
 	if (error) {
-		checklist_bad(&d->list, "name", "Have an A or AAAA record made for it, or mend the URL.",
+		checklist_bad(&d->list, "name", error == EAI_AGAIN ? "No name server answers here: try "
+		    "again, or look at /etc/resolv.conf." :
+		    "Have an A or AAAA record made for it, or mend the URL.",
 		    "%s: %s", host, gai_strerror(error));
 		return (-1);
 	}
@@ -156,7 +159,7 @@ check_certificate(struct doctor *d, const char *host, const struct client_answer
 {
 	int64_t left = a->expires - time(NULL), life = a->expires - a->issued, days = left / 86400;
 
-	if (strncmp(d->url, "http:", 5) == 0)
+	if (strncasecmp(d->url, "http:", 5) == 0)
 		checklist_good(&d->list, "tls", "none, on this machine only: Fluid wants https");
 	else if (a->expires == 0)
 		checklist_good(&d->list, "tls", "the certificate is good for %s", host);

@@ -57,13 +57,17 @@ print_event(FILE *fp, const char *event)
 	fprintf(fp, "%s.%s", resource, event);
 }
 
-/* One that is not ours to change, but good to know of: it delivers the same to another address. */
+/* One that is not ours to change, but good to know of: it delivers the same elsewhere, or twice. */
 static void
-note_other(const struct webhook *w)
+note_other(const struct registering *r, const struct webhook *w)
 {
 	fprintf(stderr, "fluidhook: note: webhook %s sends %s.%s to ", w->id, w->resource, w->event);
 	cli_print_text(stderr, w->url ? w->url : "-", strlen(w->url ? w->url : "-"));
-	fputs(", and stays as it is\n", stderr);
+	fputs(", and stays as it is", stderr);
+	if (is_same(w->url, r->url))
+		fprintf(stderr, ": a second one for the same, which \"fluidhook webhook delete %s\" removes",
+		    w->id);
+	fputc('\n', stderr);
 }
 
 /*
@@ -88,7 +92,7 @@ look(struct registering *r)
 			if (!is_same(w->event, events[e]))
 				continue;
 			if (!is_same(w->url, r->url) || ours->id)
-				note_other(w);
+				note_other(r, w);
 			else
 				result = webhooks_show(k->transport, &k->token, w->id, ours, &k->e);
 		}

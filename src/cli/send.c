@@ -258,8 +258,9 @@ const struct command send_command = {
 	    "      --json           print status, time and answer as JSON\n"
 	    "\n"
 	    "The ids and tokens in the bodies built in are fresh each time and mean nothing to Fluid,\n"
-	    "but a receiver stores what it gets. URL is https, or http to this machine. Exit status 1\n"
-	    "unless the answer is 2xx. Examples:\n"
+	    "but a receiver stores what it gets. URL is https, or http to this machine. `ca_file` of\n"
+	    "the configuration is trusted for it, too. Exit status 1 unless the answer is 2xx.\n"
+	    "Examples:\n"
 	    "\n"
 	    "  fluidhook send https://hooks.example.com/webhook\n"
 	    "  fluidhook send http://127.0.0.1:8080/webhook --event order.created\n",

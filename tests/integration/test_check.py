@@ -179,6 +179,18 @@ def secrets(world):
     assert check == "secrets" and "[droplet]" in way_out
 
 
+def subscriptions(world):
+    """What to subscribe to wants an address that Fluid can deliver to."""
+    text = world.site.conf_text() + "[worker]\nsubscribe = order.created\n"
+    for url, says in ((None, "without public_url"), ("http://hooks.example.com/", "must be https")):
+        world.site.write_conf(text + (f"public_url = {url}\n" if url else ""))
+        ((check, what, way_out),) = world.check()[0]
+        assert check == "subscribe" and says in what and "public_url" in way_out, what
+    world.site.write_conf(text + "public_url = https://hooks.example.com/\n")
+    bad, said = world.check()
+    assert bad == [] and "1 event to https://hooks.example.com/" in str(said), said
+
+
 def company_token(world):
     """The company's token may be missing, but not open to others."""
     world.site.write_conf(world.site.conf_text() + "[fluid]\ncompany_token = company.token\n")
@@ -274,6 +286,7 @@ def several_droplets(world):
 
 
 tap.run([with_world(function) for function in (
-    in_order, configuration, state_directory, read_only, damaged_records, secrets, company_token, hooks,
+    in_order, configuration, state_directory, read_only, damaged_records, secrets, company_token,
+    subscriptions, hooks,
     no_worker, as_root)] + [
     with_world(several_droplets, droplets=[Droplet("reports"), Droplet("shipping")])])

@@ -177,6 +177,15 @@ def foreign(world):
     assert "updated  webhook 4300000003" in done.stdout, done.stdout
 
 
+def doubles(world):
+    """A second webhook for the same is told of, with the way to remove it."""
+    for _ in range(2):
+        world.fluid.create_webhook(None, {"webhook": {"resource": "droplet", "event": "installed",
+                                                      "url": URL}})
+    done = world.command.run("register", URL)
+    assert done.returncode == 0 and "fluidhook webhook delete 4300000002" in done.stderr, done
+
+
 def new_secret(world):
     """--new-secret changes the secret of both; the old one stays live."""
     world.command.ok("register", URL)
@@ -291,5 +300,5 @@ def whole_way(world):
 
 tap.run([tap.Test(function.__doc__, function if function is which_droplet else with_world(function))
          for function in (first, again, cut_short, lost_answer, refused_token, nothing_registered,
-                          foreign, new_secret, two_at_once,
+                          foreign, doubles, new_secret, two_at_once,
                           interrupted, which_droplet, bad_address, read_only, whole_way)])
