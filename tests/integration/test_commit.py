@@ -46,9 +46,9 @@ def whole_calls(trace):
         pid = line.split(" ", 1)[0]
         if line.endswith("<unfinished ...>"):
             begun[pid] = len(calls)
-            calls.append(line.removesuffix("<unfinished ...>"))
+            calls.append(line.removesuffix("<unfinished ...>").rstrip())
             continue
-        resumed = re.match(r"\d+\s+<\.\.\. \w+ resumed>(.*)", line)
+        resumed = re.match(r"\d+\s+<\.\.\. \w+ resumed>\s*(.*)", line)
         if not resumed or pid not in begun:
             calls.append(line)
             continue
