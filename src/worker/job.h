@@ -34,7 +34,7 @@ enum job_readiness {
 	JOB_READY,		/* job->item.event is the hook's event */
 	JOB_WAITS,		/* an install whose credentials are not there yet */
 	JOB_BEHIND,		/* the record may not say yet what the journal does */
-	JOB_UNKNOWN,		/* the record cannot be read now */
+	JOB_UNKNOWN,		/* the record cannot be read now: errno */
 };
 
 /**

@@ -215,8 +215,8 @@ has_hook(const struct runner *r, const char *event)
 }
 
 /*
- * Run the job's hook in a slot, which takes the job over. Returns 1 when it runs, 0 when there is no
- * hook for it (or it has been put off); the job is then still the caller's.
+ * Run the job's hook in a slot, which takes the job over. Returns 1 when it runs. The job is still the
+ * caller's when there is no hook for it, 0, and when none could be started, -1: that is seen to.
  */
 static int
 start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
@@ -244,7 +244,7 @@ start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
 	if (slot->hook == NULL) {
 		snprintf(job->item.why, sizeof(job->item.why), "%s", strerror(errno));
 		on_failure(r, &job->item);
-		return (0);
+		return (-1);
 	}
 	slot->job = *job;
 	slot->is_retry = is_retry;
@@ -287,6 +287,10 @@ is_ready(struct runner *r, struct job *job, int patience)
 
 	while ((readiness = job_ready(job, r->state)) == JOB_BEHIND && patience--)
 		nanosleep(&pause, NULL);
+	/* Once: it is looked at every second from then on. */
+	if (readiness == JOB_UNKNOWN && patience > 0)
+		log_errno(LOG_LEVEL_ERROR, "hook waits for a record that cannot be read", "installation",
+		    record, NULL);
 	if (readiness != JOB_READY)
 		return (false);
 	if (strcmp(job->item.event, "droplet.installed") == 0 && record &&
@@ -348,8 +352,7 @@ retry(struct runner *r, const struct queue_item *item)
 		on_failure(r, &job.item);
 	} else if (item->for_credentials && !is_ready(r, &job, 0)) {
 		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
-	} else if (start(r, free_slot(r), &job, true) == 0 &&
-	    waiting_is_due(r->waiting, item->delivery)) {
+	} else if (start(r, free_slot(r), &job, true) == 0) {
 		/* An install that was refused may have none for that; else it has been taken away. */
 		if (!item->for_credentials)
 			log_hook(LOG_LEVEL_WARN, "there is no hook any more", item);

@@ -180,14 +180,6 @@ waiting_put_off(struct waiting *w, const char *delivery, int64_t next)
 		item->next = next;
 }
 
-bool
-waiting_is_due(const struct waiting *w, const char *delivery)
-{
-	const struct queue_item *item = get(w, delivery);
-
-	return (item && item->next <= time(NULL));
-}
-
 void
 waiting_wake_credentials(struct waiting *w, int64_t now)
 {

@@ -27,9 +27,6 @@ bool waiting_has_key(const struct waiting *w, const char *key);
 /** Look at it again at this time (unix seconds), without noting that on disk. */
 void waiting_put_off(struct waiting *w, const char *delivery, int64_t next);
 
-/** Whether it still waits, and its time has come. */
-bool waiting_is_due(const struct waiting *w, const char *delivery);
-
 /** All that wait for credentials are due now. */
 void waiting_wake_credentials(struct waiting *w, int64_t now);
 
