@@ -227,6 +227,8 @@ take_signals(struct worker *w)
 	sigset_t signals;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* Inherited as ignored, it would keep from us how a hook ended. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);

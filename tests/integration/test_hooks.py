@@ -174,12 +174,13 @@ def own_process(place):
         for fd in (5, 9, 10, 11, 12, 13, 300):
             os.dup2(null, fd, inheritable=True)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
     with place.worker(prepare=prepare, close_fds=False):
         place.deliver(event_body(1, "product.updated"))
         place.deliver(event_body(2))
         process.wait_until(lambda: place.left("signals").endswith("\n"), "the hooks")
+        process.wait_until(lambda: place.log_text().count("hook done") == 2, "both have ended")
     assert place.left("fds") == "[0, 1, 2]", place.left("fds")
     assert place.left("ids") == "(True, True, 0)", place.left("ids")
     # 32 and 33 are the C library's own, and cannot be set back.
