@@ -15,8 +15,8 @@
 #include "fluid/transport.h"
 #include "store/durable.h"
 #include "store/index.h"
-#include "store/installation.h"
 #include "store/marker.h"
+#include "store/name.h"
 #include "worker/settle.h"
 #include "worker/subscribe.h"
 
@@ -326,16 +326,13 @@ credentials_settled(const struct credentials *c)
 	return (c->settled);
 }
 
-void
+int
 credentials_want(const struct credentials *c, const char *record)
 {
-	struct installation *i;
-
+	/* Also with ids in its record: those can be from before an uninstall. */
 	if (c->conf->public_url == NULL || c->conf->n_subscribe == 0 ||
-	    (i = installation_load(c->state->installations, record)) == NULL)
-		return;
-	/* With ids in its record it has been seen to, or its marker is there. */
-	if (i->webhook_ids == NULL && marker_set(c->markers[SUBSCRIBE], record))
-		log_errno(LOG_LEVEL_ERROR, "subscriptions not noted", "record", record, NULL);
-	installation_free(i);
+	    marker_set(c->markers[SUBSCRIBE], record) == 0)
+		return (0);
+	log_errno(LOG_LEVEL_ERROR, "subscriptions not noted", "record", record, NULL);
+	return (-1);
 }

@@ -38,7 +38,10 @@ unsigned credentials_run(struct credentials *c);
 /** An eventfd, readable when there are such records. */
 int credentials_settled(const struct credentials *c);
 
-/** This record is active, and wants the subscriptions of the configuration, if it has any. */
-void credentials_want(const struct credentials *c, const char *record);
+/**
+ * This record is active, and wants the subscriptions of the configuration, if it has any. Returns 0, or
+ * -1 after an error was logged: ask again.
+ */
+int credentials_want(const struct credentials *c, const char *record);
 
 #endif

@@ -293,10 +293,8 @@ is_ready(struct runner *r, struct job *job, int patience)
 		    record, NULL);
 	if (readiness != JOB_READY)
 		return (false);
-	if (strcmp(job->item.event, "droplet.installed") == 0 && record &&
-	    name_is_safe(record, strlen(record)))
-		credentials_want(r->credentials, record);
-	return (true);
+	return (strcmp(job->item.event, "droplet.installed") != 0 || record == NULL ||
+	    !name_is_safe(record, strlen(record)) || credentials_want(r->credentials, record) == 0);
 }
 
 void

@@ -222,6 +222,39 @@ def subscribes_a_new_one():
         equal(creations(w), 2 * len(EVENTS), "creations")
 
 
+def subscribes_again():
+    """An installation that comes back after its uninstall is subscribed anew"""
+    with world(worker=SUBSCRIBING) as w:
+        w.work()
+        company = w.company()
+        w.fluid.know(company)
+        w.deliver(company, company.install(), fluid.now() - 5)
+        subscribed(w, company)
+        w.deliver(company, company.uninstall(), fluid.now() - 3)
+        w.fluid.company.webhooks.clear()
+        w.deliver(company, company.install(name="Back"), fluid.now())
+        subscribed(w, company)
+
+
+def subscribes_when_noted():
+    """Subscriptions that could not be noted at once are made later, and the hook waits as long"""
+    with world(worker=SUBSCRIBING) as w:
+        w.site.hook("droplet.installed", f'echo "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/installed\n')
+        w.work()
+        folder = w.site.state / "queue/subscribe"
+        folder.chmod(0o500)
+        try:
+            company = w.company()
+            w.fluid.know(company)
+            w.deliver(company, company.install())
+            w.wait_logged("subscriptions not noted", company.dri)
+            assert not (w.site.dir / "installed").exists()
+        finally:
+            folder.chmod(0o700)
+        subscribed(w, company)
+        wait_until((w.site.dir / "installed").exists, "the hook")
+
+
 def subscribing_fails():
     """Answers that are lost, and errors in between, make no subscription twice and leave none out"""
     with world(worker=SUBSCRIBING, api={"timeout": 1}) as w:
@@ -330,5 +363,6 @@ if not RECEIVER.is_file() or not COMMAND.is_file():
     tap.bail(f"there is no {RECEIVER} or {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__, function) for function in (
     confirmed, confirmed_by_exchange, not_confirmed, confirmed_later, vouched_for_meanwhile,
-    crowd_of_unsigned, subscribes, subscribes_a_new_one, subscribing_fails, subscribing_refused, command,
+    crowd_of_unsigned, subscribes, subscribes_a_new_one, subscribes_again,
+    subscribes_when_noted, subscribing_fails, subscribing_refused, command,
     at_once, no_credentials_in_logs)])
