@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,16 @@ see_to_active(struct credentials *c, const struct settling *s, const char *recor
 
 static void run_folder(struct credentials *c, enum folder folder, struct pass *total);
 
+/* While all is done here, without a thread, nobody sets `stop`: a signal that waits to be read does it. */
+static bool
+is_stopping(const struct credentials *c)
+{
+	sigset_t waiting;
+
+	return (atomic_load(&c->stop) || (sigpending(&waiting) == 0 &&
+	    (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1)));
+}
+
 static int
 try_marker(void *user, const char *record)
 {
@@ -217,7 +228,7 @@ try_marker(void *user, const char *record)
 	enum settled settled;
 	int64_t deadline = 0;
 
-	if (atomic_load(&c->stop))
+	if (is_stopping(c))
 		return (1);
 	if (b && b->next > time(NULL)) {
 		due_at(p, b->next);

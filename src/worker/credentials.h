@@ -30,8 +30,8 @@ void credentials_free(struct credentials *c);
 int credentials_start(struct credentials *c);
 
 /**
- * Without a thread: do all that is due now. Calls take up to the configured timeout each. Returns how
- * many records have got what they waited for, or never will.
+ * Without a thread: do all that is due now. Calls take up to the configured timeout each; SIGTERM
+ * and SIGINT, which are to be blocked, end it before the next one. Returns how many records have got what they waited for, or never will.
  */
 unsigned credentials_run(struct credentials *c);
 

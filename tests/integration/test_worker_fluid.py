@@ -239,6 +239,22 @@ def stopped_in_a_call():
         equal(waiting(w), [f"subscribe/{company.dri}"] if waiting(w) else [])
 
 
+def once_stopped():
+    """work --once is stopped between two calls, however many there are to make"""
+    with world(api={"timeout": 2}) as w:
+        for _ in range(30):
+            w.install()
+        w.fluid.fail("slow", seconds=2, times=100)
+        with w.site.log("once.log") as log:
+            once_run = process.start([w.site.command, "-c", w.site.conf, "work", "--once"], stdout=log,
+                                     stderr=log, stdin=subprocess.DEVNULL, cwd="/",
+                                     env=process.environment(HOME=str(w.site.dir)))
+        wait_until(lambda: w.fluid.requests(EXCHANGE), "no call")
+        equal(process.stop(once_run), 0, "status")
+        assert len(w.fluid.requests(EXCHANGE)) < 10, len(w.fluid.requests(EXCHANGE))
+        w.fluid.standin.faults.clear()
+
+
 def overtaken():
     """What arrives while Fluid is asked counts: a newer token, credentials, an uninstall"""
     with world() as w:
@@ -469,5 +485,5 @@ if not RECEIVER.is_file() or not COMMAND.is_file():
     tap.bail(f"there is no {RECEIVER} or {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__, function) for function in (
     behind_nginx, never_again, tried_again, outage, answer_lost, never_beyond_its_life, noted_before,
-    stopped_in_a_call, overtaken, active_stays_active, superseded, no_room, stale_markers, once, crowd,
-    idle, over_tls, no_credentials_in_logs)])
+    stopped_in_a_call, once_stopped, overtaken, active_stays_active, superseded, no_room, stale_markers, once,
+    crowd, idle, over_tls, no_credentials_in_logs)])
