@@ -142,7 +142,7 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	fds[1] = (struct pollfd){ .fd = w->journal_watch, .events = POLLIN };
 	fds[2] = (struct pollfd){ .fd = credentials_settled(w->credentials), .events = POLLIN };
 	n = 3 + runner_poll(w->runner, fds + 3, &timeout);
-	if (next && (next - now) * 1000 < timeout)
+	if (next && next - now <= timeout / 1000)
 		timeout = next > now ? (int)(next - now) * 1000 : 0;
 	if (w->position_changed && timeout > SAVE_MS)
 		timeout = SAVE_MS;

@@ -399,18 +399,23 @@ def dead_letters(place):
 def retry_meanwhile(place):
     """A worker that runs takes up within seconds what retry has taken back."""
     place.hook("any", "echo $FLUIDHOOK_ATTEMPT >>$OUT/ran; [ -e $OUT/mended ]")
+    never = place.deliver(event_body(9))
+    place.once()
+    # At a time so late that its milliseconds are no number any more.
+    late = int(time.time()) + (3000000 << 32) - 1000
+    place.write(place.item_path(never), json.dumps({**place.item(never), "next": late}))
     place.configure(attempts=1)
     delivery = place.deliver(event_body(1))
     with place.worker():
         process.wait_until(lambda: place.item_path(delivery, "dead").exists(), "the dead letter")
         place.touch("mended")
         place.run("retry", delivery)
-        process.wait_until(lambda: place.lines("ran") == ["1", "1"], "the second run")
+        process.wait_until(lambda: place.lines("ran") == ["1", "1", "1"], "the second run")
         process.wait_until(lambda: not place.item_path(delivery).exists(), "the queue is empty")
-    assert place.dead() == [] and place.queue() == []
+    assert place.dead() == [] and [item["delivery"] for item in place.queue()] == [never]
     place.deliver(event_body(1))
     place.once()
-    assert len(place.lines("ran")) == 2
+    assert len(place.lines("ran")) == 3
 
 
 # Order, and how many at once
