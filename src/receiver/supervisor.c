@@ -307,6 +307,8 @@ supervise(const struct supervision *how, struct conf *conf)
 	struct buf error = { 0 };
 	sigset_t signals;
 
+	/* Inherited as ignored, it would keep from us that a serving process died. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
 	sigaddset(&signals, SIGHUP);

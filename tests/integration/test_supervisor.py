@@ -102,7 +102,10 @@ def live_socket():
 
 def child_restarted():
     """A serving process that dies is replaced, and says so in the log."""
-    front, site = started()
+    front = Listen()
+    # What a careless parent leaves ignored.
+    front.prepare = lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    front, site = started(front)
     for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGKILL):
         old = front.serving()
         os.kill(old, number)

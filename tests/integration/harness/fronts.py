@@ -175,6 +175,7 @@ class Listen(FastCgi):
     def __init__(self, socket_name="fluidhook.sock"):
         super().__init__()
         self.socket_name = socket_name
+        self.prepare = None
 
     def listen_on(self, site):
         self.address = str(site.dir / self.socket_name)
@@ -184,7 +185,7 @@ class Listen(FastCgi):
         super().start(site)
         where = self.listen_on(site)
         with site.log("receiver.log") as log:
-            self.proc = process.start([*self.command(site), "--listen", where],
+            self.proc = process.start([*self.command(site), "--listen", where], prepare=self.prepare,
                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                       env=self.environment())
         self.wait_ready()
