@@ -36,6 +36,7 @@ struct worker {
 	struct follow_file *before;	/* the position in front of it */
 	unsigned n_before, cap_before;
 	bool stopping;
+	bool unread;			/* the journal could not be read */
 	bool position_changed;
 	int64_t position_saved;		/* milliseconds */
 	int64_t refreshed;		/* when queue/waiting was last looked at; milliseconds */
@@ -101,6 +102,7 @@ follow_lines(struct worker *w)
 	for (int i = 0; i < LINES_AT_ONCE && runner_has_room(w->runner); i++) {
 		if (keep_before(w) || (result = follow_next(w->follow, &w->line, &place)) == -1) {
 			log_errno(LOG_LEVEL_ERROR, "journal cannot be read", NULL);
+			w->unread = true;
 			return (false);
 		}
 		if (result == 0)
@@ -330,7 +332,7 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 	log_line(LOG_LEVEL_INFO, "working", "state_dir", state->path, "hooks", conf->hooks, NULL);
 	loop(w, once);
 	save_position(w);
-	result = 0;
+	result = once && w->unread ? -1 : 0;
 out:
 	close_worker(w);
 	free(w);

@@ -116,6 +116,21 @@ def bad_lines(place):
     assert place.queue() == []
 
 
+def unreadable_file(place):
+    """A journal file that cannot be read is an error of work --once, and none of its deliveries is lost."""
+    place.hook("any", RUNS)
+    ids = [add(place, 1, 1), add(place, 2)]
+    path = place.journal_file(day_text(NOW - DAY))
+    aside = place.dir / "aside"
+    path.rename(aside)
+    path.symlink_to(aside)
+    assert "journal cannot be read" in place.once(status=1)
+    path.unlink()
+    aside.rename(path)
+    place.once()
+    assert place.lines("ran") == ids, (place.lines("ran"), ids)
+
+
 # Its position
 
 def position_lost(place):
@@ -412,8 +427,8 @@ def prune_waits_for_credentials(place):
 
 
 
-TESTS = (all_files, new_files, unfinished_line, bad_lines, position_lost, position_damaged, position_beyond,
-         file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
+TESTS = (all_files, new_files, unfinished_line, bad_lines, unreadable_file, position_lost, position_damaged,
+         position_beyond, file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
          remembered_for_two_days, many_remembered, many_lines, prune_keeps, prune_waits_for_credentials)
 
 if __name__ == "__main__":
