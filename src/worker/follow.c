@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/timefmt.h"
 
 enum { BLOCK = 64 * 1024, LINE_LIMIT = 512 << 20 };
 
@@ -100,7 +102,20 @@ follow_free(struct follow *f)
 	free(f);
 }
 
-/* Look for files that are new: those that come behind the oldest that is followed. */
+/*
+ * Of today or later. The names of files can be ahead of the clock, where that was wrong for a while; what is
+ * written today is read all the same.
+ */
+static bool
+is_recent(const char *name)
+{
+	char today[TIMEFMT_DAY_SIZE];
+
+	timefmt_day(today, time(NULL));
+	return (strncmp(name, today, JOURNAL_DAY_LEN) >= 0);
+}
+
+/* Look for files that are new: those that come behind the oldest that is followed, and recent ones. */
 static int
 scan(struct follow *f)
 {
@@ -114,13 +129,13 @@ scan(struct follow *f)
 	if (f->n)
 		memcpy(oldest, f->files[0].at.name, sizeof(oldest));
 	for (size_t i = 0; result == 0 && i < n; i++)
-		if (*oldest == '\0' || journal_file_compare(names[i], oldest) > 0)
+		if (*oldest == '\0' || journal_file_compare(names[i], oldest) > 0 || is_recent(names[i]))
 			result = insert(f, names[i], 0);
 	free(names);
 	return (result);
 }
 
-/* Forget the files of days that nothing is written to any more: all but the newest two days. */
+/* Forget the files of days that nothing is written to any more: all but the newest two, and recent ones. */
 static void
 leave_old(struct follow *f)
 {
@@ -130,7 +145,7 @@ leave_old(struct follow *f)
 		if (keep == f->n || strncmp(f->files[keep - 1].at.name, f->files[keep].at.name,
 		    JOURNAL_DAY_LEN) != 0)
 			days++;
-		if (days > 2)
+		if (days > 2 && !is_recent(f->files[keep - 1].at.name))
 			break;
 		keep--;
 	}

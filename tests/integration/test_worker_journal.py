@@ -76,6 +76,18 @@ def new_files(place):
          place.journal_file(day_text(NOW)).name, place.journal_file(day_text(NOW), 1).name])
 
 
+def files_of_the_future(place):
+    """Where the clock was ahead for some days, what is received after that is read all the same."""
+    place.hook("any", RUNS)
+    ids = [add(place, number, -100 - number) for number in (1, 2)]
+    place.once()
+    for number in (3, 4):
+        ids.append(add(place, number))
+        place.once()
+        assert place.lines("ran") == ids, (place.lines("ran"), ids)
+    assert len(place.position()) == 3, place.position()
+
+
 def unfinished_line(place):
     """An unfinished last line is no delivery until it is whole, and then it is one."""
     place.hook("any", RUNS)
@@ -427,8 +439,8 @@ def prune_waits_for_credentials(place):
 
 
 
-TESTS = (all_files, new_files, unfinished_line, bad_lines, unreadable_file, position_lost, position_damaged,
-         position_beyond, file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
+TESTS = (all_files, new_files, files_of_the_future, unfinished_line, bad_lines, unreadable_file, position_lost,
+         position_damaged, position_beyond, file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
          remembered_for_two_days, many_remembered, many_lines, prune_keeps, prune_waits_for_credentials)
 
 if __name__ == "__main__":
