@@ -326,10 +326,16 @@ int
 queue_revive(struct queue *q, const struct queue_item *item, int64_t now)
 {
 	struct queue_item again = *item;
+	char name[UUID_SIZE + 8];
 
 	again.attempts = 0;
 	again.next = now;
-	return (item_write(q->waiting, &again) || item_remove(q->dead, item) ? -1 : 0);
+	snprintf(name, sizeof(name), "%s.json", item->delivery);
+	/* Never in both: a worker that runs can have given it up again by the time the old one goes. */
+	if (item_write(q->dead, &again) || renameat(q->dead, name, q->waiting, name) ||
+	    fsync(q->waiting) || fsync(q->dead))
+		return (-1);
+	return (0);
 }
 
 static int
