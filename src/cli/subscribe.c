@@ -1,15 +1,12 @@
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/company.h"
+#include "cli/installation_arg.h"
 #include "fluid/transport.h"
-#include "store/durable.h"
-#include "store/index.h"
-#include "store/installation.h"
+#include "store/installations.h"
 #include "worker/subscribe.h"
 
 /* Subscriptions for installations that became active before there were any in the configuration. */
@@ -21,45 +18,49 @@ struct subscribing {
 	int status;
 };
 
-static int
-subscribe_one(struct subscribing *s, const char *record, bool named)
+static void
+subscribe_one(struct subscribing *s, const char *record)
 {
-	struct installation *i = installation_load(s->state->installations, record);
 	struct fluid_error e;
 
-	if (i == NULL) {
-		s->status = cli_fail("%s: %s", record, errno == ENOENT ? "no such installation" :
-		    strerror(errno));
-		return (0);
-	}
-	if (i->status != INSTALLATION_ACTIVE) {
-		if (named)
-			s->status = cli_fail("%s: is %s, and only an active installation can subscribe",
-			    record, installation_status_name(i->status));
-	} else if (subscribe_record(s->conf, s->transport, s->state, record, true, &e)) {
+	if (subscribe_record(s->conf, s->transport, s->state, record, true, &e))
 		s->status = cli_fail("%s: subscriptions not made: %s", record, e.text);
-	} else {
+	else
 		printf("%s\n", record);
-	}
+}
+
+/* One of all: those that are not active want none. */
+static int
+subscribe_active(void *user, const char *file, struct installation *i)
+{
+	struct subscribing *s = user;
+
+	if (i == NULL)
+		s->status = cli_fail("%s/installations/%s: %s", s->state->path, file,
+		    installation_problem(errno));
+	else if (i->status == INSTALLATION_ACTIVE)
+		subscribe_one(s, i->record);
 	installation_free(i);
 	return (0);
 }
 
-/* One file of the installations folder. */
-static int
-subscribe_file(void *user, const char *file)
+static void
+subscribe_named(struct subscribing *s, const char *word)
 {
-	char record[NAME_SIZE + 8];
-	size_t len = strlen(file);
+	struct installation *i = installation_arg(s->conf, word);
 
-	if (len < 6 || len > NAME_MAX_LEN + 5 || strcmp(file + len - 5, ".json") != 0)
-		return (0);
-	snprintf(record, sizeof(record), "%.*s", (int)(len - 5), file);
-	return (subscribe_one(user, record, false));
+	if (i == NULL)
+		s->status = CLI_FAILED;
+	else if (i->status != INSTALLATION_ACTIVE)
+		s->status = cli_fail("%s: is %s, and only an active installation can subscribe", i->record,
+		    installation_status_name(i->status));
+	else
+		subscribe_one(s, i->record);
+	installation_free(i);
 }
 
 static int
-subscribe(const struct conf *conf, const char *record)
+subscribe(const struct conf *conf, const char *word)
 {
 	struct subscribing s = { .conf = conf, .status = CLI_DONE };
 	struct fluid_error e;
@@ -72,9 +73,9 @@ subscribe(const struct conf *conf, const char *record)
 		return (company_say(&e));
 	if ((s.state = cli_state(conf)) == NULL)
 		s.status = CLI_FAILED;
-	else if (record)
-		subscribe_one(&s, record, true);
-	else if (index_each(s.state->dir, "installations", 0, subscribe_file, &s))
+	else if (word)
+		subscribe_named(&s, word);
+	else if (installations_each(s.state->installations, subscribe_active, &s))
 		s.status = cli_fail("%s/installations: %s", s.state->path, strerror(errno));
 	transport_free(s.transport);
 	state_close(s.state);
@@ -96,8 +97,6 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 		return (status);
 	if ((words == 1) == all)
 		return (cli_misuse(self, "name one installation, or --all"));
-	if (words == 1 && !name_is_safe(argv[1], strlen(argv[1])))
-		return (cli_misuse(self, "\"%s\" is no installation", argv[1]));
 	if ((conf = cli_conf(c)) == NULL)
 		return (CLI_USAGE);
 	status = subscribe(conf, all ? NULL : argv[1]);

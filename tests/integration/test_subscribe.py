@@ -55,6 +55,13 @@ def has_all():
                 assert subscribed(standin, company) == sorted(WANTED), standin.company.webhooks
 
 
+def by_shop():
+    """An installation can be named by its shop, as with every command"""
+    with active(2) as (standin, command, (one, other)):
+        assert command.ok("subscribe", one.shop) == one.dri + "\n"
+        assert subscribed(standin, one) == sorted(WANTED) and subscribed(standin, other) == []
+
+
 def refused():
     """An installation that Fluid refuses is not said to be subscribed; the others still are"""
     for shape in ("401_message", "403_scope", "422_object", "503_empty"):
@@ -70,4 +77,4 @@ def refused():
 
 
 if __name__ == "__main__":
-    tap.run([tap.Test(function.__doc__, function) for function in (has_all, refused)])
+    tap.run([tap.Test(function.__doc__, function) for function in (has_all, by_shop, refused)])
