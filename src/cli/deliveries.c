@@ -143,6 +143,9 @@ write_members(struct json_writer *w, const struct entry *e)
 		json_number(w, e->timestamp);
 	else
 		json_null(w);
+	json_text(w, "fingerprint", e->fingerprint);
+	json_text(w, "droplet", e->droplet);
+	json_text(w, "sha256", e->sha256);
 	json_key(w, "bytes");
 	json_int(w, (long long)e->body_len);
 }

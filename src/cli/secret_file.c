@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "delivery/signature.h"
 #include "store/durable.h"
 
 enum { FILE_MAX = 64 * 1024, FRESH_BYTES = 32 };
@@ -29,15 +28,6 @@ secret_fresh(char out[FRESH_SECRET_SIZE])
 		p += snprintf(p, 3, "%02x", random[i]);
 	explicit_bzero(random, sizeof(random));
 	return (0);
-}
-
-void
-secret_fingerprint(char out[FINGERPRINT_SIZE], const char *secret)
-{
-	char digest[SIGNATURE_HEX_SIZE];
-
-	sha256_hex(digest, secret, strlen(secret));
-	snprintf(out, FINGERPRINT_SIZE, "%.*s", FINGERPRINT_SIZE - 1, digest);
 }
 
 const struct conf_droplet *

@@ -6,13 +6,10 @@
 
 /* Changing a droplet's file of secrets (contract sections 2 and 5). */
 
-enum { FRESH_SECRET_SIZE = 4 + 64 + 1, FINGERPRINT_SIZE = 12 + 1 };
+enum { FRESH_SECRET_SIZE = 4 + 64 + 1 };
 
 /** A new secret: "dws_" and 32 random bytes in hexadecimal. Returns 0, or -1 with errno set. */
 int secret_fresh(char out[FRESH_SECRET_SIZE]);
-
-/** The first digits of a secret's SHA-256: enough to tell it apart, nothing to guess it from. */
-void secret_fingerprint(char out[FINGERPRINT_SIZE], const char *secret);
 
 /**
  * The droplet that is meant: the one called `name`, or the only one where `name` is NULL. It has a file

@@ -29,6 +29,7 @@ struct search {
 	bool candidates;	/* there was some installation that could have signed */
 	bool unreadable;	/* some key could not be read */
 	const struct record *match;
+	char fingerprint[FINGERPRINT_SIZE];	/* of the key that matched */
 };
 
 const char *
@@ -73,7 +74,7 @@ signature_is_plausible(const struct fluid_headers *h)
 }
 
 static bool
-key_matches(const struct proof *p, const char *key)
+proves(const struct proof *p, const char *key)
 {
 	unsigned char expected[SIGNATURE_LEN];
 	bool match = false;
@@ -86,6 +87,15 @@ key_matches(const struct proof *p, const char *key)
 		if (p->tokens[i] && secret_equal(p->tokens[i], key))
 			match = true;
 	return (match);
+}
+
+static bool
+key_matches(struct search *s, const char *key)
+{
+	if (!proves(s->proof, key))
+		return (false);
+	secret_fingerprint(s->fingerprint, key);
+	return (true);
 }
 
 static bool
@@ -102,7 +112,7 @@ droplet_matches(struct search *s, const struct conf_droplet *droplet)
 		return (false);
 	}
 	for (size_t i = 0; i < l->n && !match; i++)
-		match = key_matches(s->proof, l->secrets[i]);
+		match = key_matches(s, l->secrets[i]);
 	secrets_release(s->a->secrets, l);
 	return (match);
 }
@@ -152,7 +162,7 @@ try_record(void *user, const char *name)
 	}
 	s->candidates = true;
 	s->tried[s->n_tried++] = r;
-	if (!key_matches(s->proof, r->installation->webhook_verification_token))
+	if (!key_matches(s, r->installation->webhook_verification_token))
 		return (0);
 	s->match = r;
 	return (1);
@@ -359,6 +369,7 @@ authenticate(const struct authority *a, const struct fluid_headers *h, const str
 		verdict = judge_tokens(&s, h, d, e, reason);
 	if (verdict != VERDICT_GENUINE)
 		return (verdict);
+	memcpy(e->fingerprint, s.fingerprint, sizeof(e->fingerprint));
 	if (e->key == KEY_INSTALLATION && !is_about(d, e->record->installation)) {
 		*reason = "other_installation";
 		return (VERDICT_NOT_GENUINE);

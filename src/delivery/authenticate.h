@@ -35,6 +35,7 @@ struct evidence {
 	enum key_kind key;
 	const struct conf_droplet *droplet;	/* of KEY_DROPLET; the configuration's */
 	const struct record *record;		/* of KEY_INSTALLATION; evidence_release() gives it back */
+	char fingerprint[FINGERPRINT_SIZE];	/* of the key that matched; "" for KEY_NONE */
 	bool has_timestamp;			/* a well-formed X-Fluid-Timestamp was there */
 	int64_t timestamp;			/* unix seconds */
 };

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "delivery/signature.h"
 #include "store/durable.h"
 
 enum { FILE_MAX = 64 * 1024 };
@@ -61,6 +62,16 @@ secret_is_valid(const char *secret, size_t len)
 		if ((unsigned char)secret[i] < 0x20 || secret[i] == 0x7f)
 			return (false);
 	return (true);
+}
+
+void
+secret_fingerprint(char out[FINGERPRINT_SIZE], const char *secret)
+{
+	char digest[SIGNATURE_HEX_SIZE];
+
+	sha256_hex(digest, secret, strlen(secret));
+	memcpy(out, digest, FINGERPRINT_SIZE - 1);
+	out[FINGERPRINT_SIZE - 1] = '\0';
 }
 
 static int

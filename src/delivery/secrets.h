@@ -6,7 +6,7 @@
 
 /* A droplet's live secrets: a file with one secret a line, the newest first (contract section 2). */
 
-enum { SECRETS_MAX = 16, SECRET_LEN_MAX = 512 };
+enum { SECRETS_MAX = 16, SECRET_LEN_MAX = 512, FINGERPRINT_SIZE = 12 + 1 };
 
 struct secret_list {
 	char **secrets;
@@ -32,6 +32,12 @@ const char *secret_of_line(const char *line, size_t *len);
 
 /** Whether such a line can hold this, and be read again as the same. */
 bool secret_is_valid(const char *secret, size_t len);
+
+/**
+ * The first digits of a secret's SHA-256. They tell secrets apart, and a secret cannot be guessed from
+ * them.
+ */
+void secret_fingerprint(char out[FINGERPRINT_SIZE], const char *secret);
 
 struct secrets;
 

@@ -93,6 +93,28 @@ shop_of(const struct taking *t, const char *installation)
 	return (copy);
 }
 
+/*
+ * The droplet under whose authority the delivery is taken: the configured one's uuid, the record's, or
+ * (for the one droplet that is configured without a uuid) what its install says. NULL where none is known.
+ */
+static char *
+droplet_of(const struct taking *t, const char *installation)
+{
+	const struct evidence *e = t->evidence;
+	const struct record *r = NULL;
+	const char *uuid = e->droplet ? e->droplet->uuid : NULL;
+	char *copy;
+
+	if (uuid == NULL && e->key != KEY_NONE && installation &&
+	    (r = records_get(t->store->records, installation)) != NULL)
+		uuid = r->installation->droplet_uuid;
+	if (uuid == NULL && e->key == KEY_DROPLET && delivery_is_lifecycle(t->body->delivery))
+		uuid = delivery_text(t->body->delivery, COMPANY_DROPLET_UUID);
+	copy = uuid ? strdup(uuid) : NULL;
+	records_release(t->store->records, r);
+	return (copy);
+}
+
 /* Append the delivery to the journal. Returns 0 when it is on stable storage, or -1 with errno set. */
 static int
 append(const struct taking *t, const struct answer *a)
@@ -100,8 +122,10 @@ append(const struct taking *t, const struct answer *a)
 	const struct delivery *d = t->body->delivery;
 	const struct evidence *e = t->evidence;
 	char received_at[TIMEFMT_MICROS_SIZE], signature[SIGNATURE_HEX_SIZE];
+	char sha256[SIGNATURE_HEX_SIZE];
 	unsigned char digest[SIGNATURE_LEN];
 	char *shop = shop_of(t, or_null(a->installation));
+	char *droplet = droplet_of(t, or_null(a->installation));
 	struct buf line = { 0 };
 	struct entry entry = {
 		.delivery = a->delivery,
@@ -115,12 +139,16 @@ append(const struct taking *t, const struct answer *a)
 		.verified_by = verified_by_name(e->by),
 		.key = key_name(e->key),
 		.timestamp = e->has_timestamp ? t->headers->timestamp.value : NULL,
+		.fingerprint = or_null(e->fingerprint),
+		.droplet = droplet,
+		.sha256 = sha256,
 		.body = t->body->bytes.data,
 		.body_len = t->body->bytes.len,
 	};
 	int result = -1, saved;
 
 	timefmt_micros(received_at, &t->now);
+	sha256_hex(sha256, t->body->bytes.data, t->body->bytes.len);
 	if (e->by == VERIFIED_SIGNATURE && signature_parse(digest, t->headers->signature.value) == 0) {
 		signature_hex(signature, digest);
 		entry.signature = signature;
@@ -129,6 +157,7 @@ append(const struct taking *t, const struct answer *a)
 		result = journal_append(t->store->journal, line.data, line.len, &t->now);
 	saved = errno;
 	free(shop);
+	free(droplet);
 	buf_wipe(&line);
 	errno = saved;
 	return (result);

@@ -23,6 +23,9 @@ static const struct member {
 	MEMBER(key, false),
 	MEMBER(timestamp, true),
 	MEMBER(signature, false),
+	MEMBER(fingerprint, false),
+	MEMBER(droplet, false),
+	MEMBER(sha256, false),
 	MEMBER(body, false),
 #undef MEMBER
 };

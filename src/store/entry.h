@@ -23,6 +23,10 @@ struct entry {
 	const char *key;
 	const char *timestamp;		/* decimal digits */
 	const char *signature;
+	/* Lines of versions before 0.2 have none of these three. */
+	const char *fingerprint;	/* of the key that verified it (secret_fingerprint()) */
+	const char *droplet;		/* the uuid of the droplet whose authority it came under */
+	const char *sha256;		/* of the body, hexadecimal */
 	const char *body;
 	size_t body_len;
 };

@@ -58,7 +58,8 @@ class Journal:
         entry = {"delivery": uuid_at(at, self.number), "received_at": instant(at),
                  "event": "order.created", "installation": "dri_1", "fluid_shop": "acme.fluid.app",
                  "id": self.number, "identifier": None, "verified_by": "signature", "key": "droplet",
-                 "timestamp": int(at), "signature": "0" * 64, "body": '{"a":1}', **fields}
+                 "timestamp": int(at), "signature": "0" * 64, "fingerprint": "0123456789ab",
+                 "droplet": "drp_1", "sha256": "1" * 64, "body": '{"a":1}', **fields}
         self.days.setdefault(entry["received_at"][:10], []).append(entry)
         return entry
 

@@ -19,6 +19,9 @@ example(void)
 	    .key = "installation",
 	    .timestamp = "1700000000",
 	    .signature = "00ff",
+	    .fingerprint = "0123456789ab",
+	    .droplet = "drp_a",
+	    .sha256 = "e3b0",
 	    .body = "{}",
 	    .body_len = 2,
 	});
@@ -49,7 +52,8 @@ test_line(void **state)
 		"'received_at':'2026-11-23T08:30:50.123456Z','event':'order.created',"
 		"'installation':'dri_a','fluid_shop':'acme','id':90784,"
 		"'identifier':'evt_1','verified_by':'signature',"
-		"'key':'installation','timestamp':1700000000,'signature':'00ff','body':'{}'}"));
+		"'key':'installation','timestamp':1700000000,'signature':'00ff',"
+		"'fingerprint':'0123456789ab','droplet':'drp_a','sha256':'e3b0','body':'{}'}"));
 	e = (struct entry){ .delivery = "d",
 		.received_at = "r",
 		.event = "e",
@@ -62,7 +66,8 @@ test_line(void **state)
 		"{'delivery':'d','received_at':'r','event':'e',"
 		"'installation':null,'fluid_shop':null,'id':'x-1','identifier':null,"
 		"'verified_by':'none',"
-		"'key':null,'timestamp':null,'signature':null,'body':''}"));
+		"'key':null,'timestamp':null,'signature':null,'fingerprint':null,'droplet':null,"
+		"'sha256':null,'body':''}"));
 }
 
 /* Goal: any body that is valid UTF-8 comes back byte for byte, NUL and control bytes among them. */
@@ -98,6 +103,9 @@ test_bodies(void **state)
 		assert_string_equal(back.id, "90784");
 		assert_true(back.id_is_number);
 		assert_string_equal(back.timestamp, "1700000000");
+		assert_string_equal(back.fingerprint, e.fingerprint);
+		assert_string_equal(back.droplet, e.droplet);
+		assert_string_equal(back.sha256, e.sha256);
 	}
 	buf_free(&texts);
 }
@@ -141,6 +149,26 @@ test_cut(void **state)
 		buf_reset(&texts);
 		CHECK(entry_read(&back, line, len, &texts) == -1, "%.*s", (int)len, line);
 	}
+	buf_free(&texts);
+}
+
+/* Goal: a line that an older version wrote is read; what it lacks is NULL. */
+static void
+test_older_line(void **state)
+{
+	const char *line = quoted(
+	    "{'delivery':'d','received_at':'r','event':'e','installation':'i','fluid_shop':'s',"
+	    "'id':1,'identifier':'x','verified_by':'signature','key':'droplet','timestamp':1,"
+	    "'signature':'00','body':'{}'}");
+	struct buf texts = { 0 };
+	struct entry e;
+
+	(void)state;
+	assert_int_equal(entry_read(&e, line, strlen(line), &texts), 0);
+	assert_string_equal(e.signature, "00");
+	assert_null(e.fingerprint);
+	assert_null(e.droplet);
+	assert_null(e.sha256);
 	buf_free(&texts);
 }
 
@@ -189,6 +217,7 @@ main(void)
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_older_line),
 		cmocka_unit_test(test_other_lines),
 	};
 

@@ -41,6 +41,11 @@ def signature(secret, timestamp, body):
     return mac
 
 
+def fingerprint(secret):
+    """What the journal and "fluidhook secret list" show of a key."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:12]
+
+
 def signed(secret, body, timestamp=None, shop=None):
     """The headers of a signed delivery."""
     timestamp = now() if timestamp is None else timestamp

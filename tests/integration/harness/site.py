@@ -18,7 +18,8 @@ UUID_V7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
 
 # Every member of a journal line (contract, section 4), and of a record of an installation.
 LINE_MEMBERS = {"delivery", "received_at", "event", "installation", "fluid_shop", "id",
-                "identifier", "verified_by", "key", "timestamp", "signature", "body"}
+                "identifier", "verified_by", "key", "timestamp", "signature", "fingerprint",
+                "droplet", "sha256", "body"}
 RECORD_MEMBERS = {"droplet_installation_uuid", "status", "droplet_uuid", "fluid_company_id",
                   "fluid_shop", "name", "authentication_token", "webhook_verification_token",
                   "installed_at", "uninstalled_at", "updated_at", "delivery"}

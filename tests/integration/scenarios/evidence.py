@@ -13,7 +13,8 @@ def droplet_signature(t):
             company = t.company(droplet)
             body = company.install()
             t.taken(t.deliver(body, secret), body, verified_by="signature", key="droplet",
-                    installation=company.dri)
+                    installation=company.dri, droplet=droplet.uuid,
+                    fingerprint=fluid.fingerprint(secret))
             t.has(company, status="active", authentication_token=company.dit,
                   webhook_verification_token=company.wvt, fluid_company_id=company.id)
             body = company.order()
@@ -125,7 +126,8 @@ def installation_signature(t):
     body = company.order()
     t.taken(t.deliver(body, company.wvt, shop=company.shop), body, event="order.created",
             installation=company.dri, verified_by="signature", key="installation",
-            fluid_shop=company.shop + ".fluid.app")
+            fluid_shop=company.shop + ".fluid.app", droplet=t.droplet.uuid,
+            fingerprint=fluid.fingerprint(company.wvt))
     renamed = company.install(name="Renamed", authentication_token=fluid.credential("dit_"))
     t.taken(t.deliver(renamed, company.wvt, fluid.now() + 1), renamed, key="installation")
     t.has(company, status="active", name="Renamed")
@@ -235,5 +237,6 @@ def body_token(t):
     t.has(company, status="active")
     body = company.uninstall(webhook_verification_token=company.wvt)
     t.taken(t.send(body), body, event="droplet.uninstalled", verified_by="body_token",
-            key="installation", installation=company.dri, signature=None)
+            key="installation", installation=company.dri, signature=None,
+            fingerprint=fluid.fingerprint(company.wvt), droplet=t.droplet.uuid)
     t.has(company, status="uninstalled")

@@ -1,5 +1,6 @@
 """What a scenario gets to work with."""
 
+import hashlib
 import json
 
 from harness import fluid
@@ -84,6 +85,7 @@ class Trial:
         equal(len(found), 1, f"journal lines of {answer['delivery']}")
         line = found[0]
         equal(line["body"], body, "body in the journal")
+        equal(line["sha256"], hashlib.sha256(body).hexdigest(), "sha256 in the journal")
         equal(line["event"], event, "event in the journal")
         equal(line["installation"], answer["installation"], "installation in the journal")
         for name, value in entry.items():
