@@ -19,7 +19,6 @@ enum {
 };
 
 static const char *const installs_choices[] = { "refuse", "confirm", NULL };
-static const char *const log_choices[] = { "stderr", "syslog", NULL };
 static const char *const level_choices[] = { "error", "warn", "info", "debug", NULL };
 
 #define AT(field) offsetof(struct conf, field)
@@ -34,8 +33,10 @@ static const struct conf_key keys[] = {
 	{ "", "unsigned_installs", CONF_CHOICE, AT(unsigned_installs), 0, 0, installs_choices },
 	{ "", "seal_key", CONF_REFUSED, 0, 0, 0, NULL },
 	{ "", "min_free", CONF_SIZE, AT(min_free), 0, 0, NULL },
-	{ "", "keep_refused", CONF_COUNT, AT(keep_refused), 0, 100000, NULL },
-	{ "", "log", CONF_CHOICE, AT(log_syslog), 0, 0, log_choices },
+	{ "", "keep_refused", CONF_SIZE, AT(keep_refused), 0, 0, NULL },
+	{ "", "keep", CONF_REFUSED, 0, 0, 0, NULL },
+	{ "", "silent_after", CONF_REFUSED, 0, 0, 0, NULL },
+	{ "", "log", CONF_LOG, AT(log), 0, 0, NULL },
 	{ "", "log_level", CONF_CHOICE, AT(log_level), 0, 0, level_choices },
 	{ "droplet", "uuid", CONF_NAME, DROPLET_AT(uuid), 0, 0, NULL },
 	{ "droplet", "secrets", CONF_PATH, DROPLET_AT(secrets), 0, 0, NULL },
@@ -48,8 +49,9 @@ static const struct conf_key keys[] = {
 	{ "worker", "attempts", CONF_COUNT, AT(attempts), 1, 1000, NULL },
 	{ "worker", "hook_timeout", CONF_COUNT, AT(hook_timeout), 1, 86400, NULL },
 	{ "worker", "concurrency", CONF_COUNT, AT(concurrency), 1, 64, NULL },
-	{ "worker", "public_url", CONF_WORD, AT(public_url), 0, 0, NULL },
-	{ "worker", "subscribe", CONF_WORD_LIST, AT(subscribe), 0, 0, NULL },
+	{ "worker", "public_url", CONF_URL, AT(public_url), 0, 0, NULL },
+	{ "worker", "subscribe", CONF_EVENT_LIST, AT(subscribe), 0, 0, NULL },
+	{ "worker", "reconcile", CONF_REFUSED, 0, 0, 0, NULL },
 };
 
 enum { N_KEYS = sizeof(keys) / sizeof(keys[0]) };
@@ -134,7 +136,6 @@ on_pair(void *user, const char *section, const char *name, const char *value)
 	struct reading *r = user;
 	const char *kind = is_droplet_section(section) ? "droplet" : section;
 	struct conf_droplet *droplet = NULL;
-	bool known_section = false;
 	int before;
 
 	if (value == NULL) {
@@ -142,10 +143,7 @@ on_pair(void *user, const char *section, const char *name, const char *value)
 		return (1);
 	}
 	for (size_t i = 0; i < N_KEYS; i++) {
-		if (strcmp(keys[i].section, kind) != 0)
-			continue;
-		known_section = true;
-		if (strcmp(keys[i].name, name) != 0)
+		if (strcmp(keys[i].section, kind) != 0 || strcmp(keys[i].name, name) != 0)
 			continue;
 		if (strcmp(kind, "droplet") == 0) {
 			if ((droplet = droplet_of(r->in.conf, section)) == NULL) {
@@ -165,44 +163,98 @@ on_pair(void *user, const char *section, const char *name, const char *value)
 			check_uuid(r, droplet);
 		return (1);
 	}
-	if (!known_section)
-		conf_mistake(&r->in, "unknown section [%s]", section);
-	else if (*section)
+	if (*section)
 		conf_mistake(&r->in, "unknown key \"%s\" in [%s]", name, section);
 	else
 		conf_mistake(&r->in, "unknown key \"%s\"", name);
 	return (1);
 }
 
+static bool
+is_known_section(const char *section)
+{
+	if (is_droplet_section(section))
+		return (true);
+	for (size_t i = 0; i < N_KEYS; i++)
+		if (strcmp(keys[i].section, section) == 0)
+			return (true);
+	return (false);
+}
+
 /*
- * inih's reader: one line, counted. inih itself tells only of the first line it cannot read, so
+ * Check a line that begins a section. inih reports neither text after the bracket nor a section
+ * without keys. Notes a mistake; returns -1 where inih must not see the line.
+ */
+static int
+check_section(struct reading *r, const char *start)
+{
+	char name[SECTION_MAX];
+	const char *end = strchr(start, ']'), *after;
+
+	if (end == NULL || end - start > SECTION_MAX) {
+		conf_mistake(&r->in, "a section is [name], of at most %d characters", SECTION_MAX - 1);
+		return (-1);
+	}
+	after = end + 1 + strspn(end + 1, " \t\r\n");
+	if (*after && (*after != ';' || after == end + 1)) {
+		conf_mistake(&r->in, "text after \"]\": a key belongs on a line of its own");
+		return (-1);
+	}
+	snprintf(name, sizeof(name), "%.*s", (int)(end - start - 1), start + 1);
+	if (!is_known_section(name))
+		conf_mistake(&r->in, "unknown section [%s]", name);
+	return (0);
+}
+
+/*
+ * Read one line with its newline, as fgets() does. *flaw is what makes it unfit, else NULL.
+ * Returns false at the end of the file.
+ */
+static bool
+get_line(char *text, int size, FILE *fp, const char **flaw)
+{
+	bool nul = false;
+	int c = EOF, len = 0;
+
+	*flaw = NULL;
+	while ((c = getc(fp)) != EOF) {
+		nul |= c == '\0';
+		if (len < size - 1)
+			text[len++] = (char)c;
+		else
+			*flaw = "line longer than 4094 bytes";
+		if (c == '\n')
+			break;
+	}
+	text[len] = '\0';
+	if (nul)
+		*flaw = "a NUL byte; the file must be plain text";
+	return (c != EOF || len > 0);
+}
+
+/*
+ * inih's reader: one line, counted. inih reports only the first line that it cannot read, so
  * what it would refuse is noted here and handed on as an empty line.
  */
 static char *
 read_line(char *text, int size, void *user)
 {
 	struct reading *r = user;
-	size_t len;
-	const char *start;
-	int c;
+	const char *start, *flaw;
 
-	if (fgets(text, size, r->fp) == NULL)
+	if (!get_line(text, size, r->fp, &flaw))
 		return (NULL);
 	r->in.line++;
-	len = strlen(text);
-	if (len + 1 == (size_t)size && text[len - 1] != '\n') {
-		conf_mistake(&r->in, "line longer than %d bytes", size - 2);
-		while ((c = getc(r->fp)) != EOF && c != '\n')
-			;
+	if (flaw) {
+		conf_mistake(&r->in, "%s", flaw);
 		text[0] = '\0';
 		return (text);
 	}
+	if (r->in.line == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0)
+		memmove(text, text + 3, strlen(text + 3) + 1);
 	start = text + strspn(text, " \t");
-	if (*start == '[' && (strchr(start, ']') == NULL ||
-	    strcspn(start, "]") > SECTION_MAX)) {
-		conf_mistake(&r->in, "a section is [name], of at most %d characters", SECTION_MAX - 1);
+	if (*start == '[' && check_section(r, start))
 		text[0] = '\0';
-	}
 	return (text);
 }
 
@@ -216,13 +268,13 @@ conf_defaults(const char *file)
 	if (c == NULL)
 		return (NULL);
 	*c = (struct conf){
-		.file = strdup(file),
+		.file = conf_absolute(file),
 		.state_dir = strdup(DEFAULT_STATE_DIR),
 		.max_body = 1 << 20,
 		.tolerance = 300,
 		.legacy_tokens = true,
 		.min_free = 16 << 20,
-		.keep_refused = 100,
+		.keep_refused = 64 << 20,
 		.log_level = LOG_LEVEL_INFO,
 		.api = strdup("https://api.fluid.app"),
 		.webhooks = calloc(2, sizeof(char *)),
@@ -314,6 +366,12 @@ conf_check_secrets(const struct conf *c, struct buf *errors)
 	return (errors->len == before ? 0 : -1);
 }
 
+int
+conf_open_log(const struct conf *c, const char *ident)
+{
+	return (log_open(ident, c->log, c->log_file, c->log_level));
+}
+
 void
 conf_free(struct conf *c)
 {
@@ -334,6 +392,7 @@ conf_free(struct conf *c)
 	free(c->ca_file);
 	free(c->hooks);
 	free(c->public_url);
+	free(c->log_file);
 	free(c);
 }
 

@@ -20,15 +20,16 @@ struct conf_droplet {
 };
 
 struct conf {
-	char *file;		/* where it was read from */
+	char *file;		/* where it was read from; absolute */
 	char *state_dir;	/* absolute */
 	uint64_t max_body;	/* bytes */
 	uint32_t tolerance;	/* seconds */
 	bool legacy_tokens;
 	enum unsigned_installs unsigned_installs;
 	uint64_t min_free;	/* bytes */
-	uint32_t keep_refused;
-	bool log_syslog;
+	uint64_t keep_refused;	/* bytes; 0: keep none */
+	enum log_target log;
+	char *log_file;		/* absolute path, of LOG_TO_FILE; else NULL */
 	enum log_level log_level;
 
 	struct conf_droplet *droplets;
@@ -71,6 +72,12 @@ struct conf *conf_load(const char *file, struct buf *errors);
  * not open to others. Adds to `errors` like conf_load(). Returns 0, or -1 when there was a mistake.
  */
 int conf_check_secrets(const struct conf *c, struct buf *errors);
+
+/**
+ * Send log lines where the configuration says. ident: the program's name in syslog; a static string.
+ * Returns 0, or -1 with errno set where log_file cannot be opened; the log then is what it was.
+ */
+int conf_open_log(const struct conf *c, const char *ident);
 
 void conf_free(struct conf *c);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MESSAGE_SIZE = 4096 + 256, LIST_MAX = 64, NAME_MAX_BYTES = 200 };
 
@@ -34,19 +35,47 @@ conf_free_list(char **list, size_t n)
 	free(list);
 }
 
-/* A path as the configuration means it: relative to the file's folder. NULL when out of memory. */
+char *
+conf_absolute(const char *path)
+{
+	char *directory, *absolute;
+
+	if (*path == '/')
+		return (strdup(path));
+	if ((directory = getcwd(NULL, 0)) == NULL)
+		return (NULL);
+	if (asprintf(&absolute, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path) == -1)
+		absolute = NULL;
+	free(directory);
+	return (absolute);
+}
+
+/* A path in the configuration is relative to the directory of the file. NULL when out of memory. */
 static char *
 resolve(const struct conf *c, const char *value)
 {
-	const char *slash = strrchr(c->file, '/');
 	char *path;
 
 	if (*value == '/')
 		return (strdup(value));
-	if (asprintf(&path, "%.*s/%s", slash ? (int)(slash - c->file) : 1, slash ? c->file : ".",
-	    value) == -1)
+	/* c->file is absolute. */
+	if (asprintf(&path, "%.*s/%s", (int)(strrchr(c->file, '/') - c->file), c->file, value) == -1)
 		return (NULL);
 	return (path);
+}
+
+/* Whether a value can be a path: quotes and a comment after it are mistakes, not part of a name. */
+static bool
+is_path(struct conf_reading *r, const struct conf_key *k, const char *value)
+{
+	if (*value == '"' || *value == '\'')
+		conf_mistake(r, "%s: begins with a quote; write the path without quotes", k->name);
+	else if (strstr(value, " #") || strstr(value, "\t#"))
+		conf_mistake(r, "%s: \" #\" in a path; a comment after a value begins with \" ;\"",
+		    k->name);
+	else
+		return (true);
+	return (false);
 }
 
 static bool
@@ -144,7 +173,23 @@ parse_yesno(const char *value, bool *out)
 	return (-1);
 }
 
-/* Words separated by blanks, each an API address where `api`. The list replaces what was there. */
+/* The name of an event, such as order.created. */
+static bool
+is_event(const char *value)
+{
+	static const char word[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+	size_t resource = strspn(value, word), event;
+
+	if (resource == 0 || value[resource] != '.')
+		return (false);
+	event = strspn(value + resource + 1, word);
+	return (event && value[resource + 1 + event] == '\0');
+}
+
+/*
+ * Entries separated by blanks or commas: API addresses where `api`, else events. The list replaces
+ * what was there.
+ */
 static void
 set_list(struct conf_reading *r, const struct conf_key *k, char ***list, size_t *n,
     const char *value, bool api)
@@ -166,6 +211,9 @@ set_list(struct conf_reading *r, const struct conf_key *k, char ***list, size_t 
 		if (api && !is_api_address(words[count - 1]))
 			conf_mistake(r, "%s: \"%s\" is not an https address "
 			    "(http only to a loopback address)", k->name, words[count - 1]);
+		if (!api && !is_event(words[count - 1]))
+			conf_mistake(r, "%s: \"%s\" is not an event (such as order.created)", k->name,
+			    words[count - 1]);
 	}
 	if (api && count == 0)
 		conf_mistake(r, "%s: no address", k->name);
@@ -230,6 +278,37 @@ set_string(struct conf_reading *r, char **out, char *value)
 	*out = value;
 }
 
+/* Where log lines go. The name of a file has a slash or a dot, so that a mistyped word is not one. */
+static void
+set_log(struct conf_reading *r, const struct conf_key *k, const char *value)
+{
+	if (strcmp(value, "stderr") == 0) {
+		r->conf->log = LOG_TO_STDERR;
+	} else if (strcmp(value, "syslog") == 0) {
+		r->conf->log = LOG_TO_SYSLOG;
+	} else if (is_path(r, k, value)) {
+		if (strpbrk(value, "/.") == NULL) {
+			conf_mistake(r, "%s: \"%s\" is neither stderr nor syslog; write a file as "
+			    "./%s", k->name, value, value);
+			return;
+		}
+		r->conf->log = LOG_TO_FILE;
+		set_string(r, &r->conf->log_file, resolve(r->conf, value));
+	}
+}
+
+/* An http or https address of printable characters, with a host. */
+static bool
+is_url(const char *value)
+{
+	size_t scheme = strncmp(value, "https://", 8) == 0 ? 8 : strncmp(value, "http://", 7) == 0 ? 7 : 0;
+
+	for (const char *p = value; *p; p++)
+		if (*p <= ' ' || *p > '~')
+			return (false);
+	return (scheme && value[scheme] && strchr("/?#:", value[scheme]) == NULL);
+}
+
 void
 conf_set_value(struct conf_reading *r, const struct conf_key *k, char *base, const char *value)
 {
@@ -237,7 +316,7 @@ conf_set_value(struct conf_reading *r, const struct conf_key *k, char *base, con
 	int choice;
 
 	/* "key =" with nothing behind it says: as if this line were not here. */
-	if (*value == '\0' && k->kind != CONF_WORD_LIST)
+	if (*value == '\0' && k->kind != CONF_EVENT_LIST)
 		return;
 	switch (k->kind) {
 	case CONF_SIZE:
@@ -253,15 +332,17 @@ conf_set_value(struct conf_reading *r, const struct conf_key *k, char *base, con
 	case CONF_CHOICE:
 		if ((choice = choose(r, k, value)) == -1)
 			return;
-		if (k->offset == offsetof(struct conf, log_syslog))
-			r->conf->log_syslog = choice == 1;
-		else if (k->offset == offsetof(struct conf, log_level))
+		if (k->offset == offsetof(struct conf, log_level))
 			r->conf->log_level = (enum log_level)choice;
 		else
 			r->conf->unsigned_installs = (enum unsigned_installs)choice;
 		return;
 	case CONF_PATH:
-		set_string(r, at, resolve(r->conf, value));
+		if (is_path(r, k, value))
+			set_string(r, at, resolve(r->conf, value));
+		return;
+	case CONF_LOG:
+		set_log(r, k, value);
 		return;
 	case CONF_API:
 		set_string(r, at, dup_api(value, strlen(value)));
@@ -279,18 +360,18 @@ conf_set_value(struct conf_reading *r, const struct conf_key *k, char *base, con
 			conf_mistake(r, "%s: \"%s\" is not made of A-Z a-z 0-9 . _ - alone", k->name,
 			    value);
 		return;
-	case CONF_WORD:
-		if (value[strcspn(value, " \t")] == '\0')
+	case CONF_URL:
+		if (is_url(value))
 			set_string(r, at, strdup(value));
 		else
-			conf_mistake(r, "%s: \"%s\" has blanks in it", k->name, value);
+			conf_mistake(r, "%s: \"%s\" is not an http or https address", k->name, value);
 		return;
-	case CONF_WORD_LIST:
+	case CONF_EVENT_LIST:
 		set_list(r, k, &r->conf->subscribe, &r->conf->n_subscribe, value, false);
 		return;
 	case CONF_REFUSED:
-		conf_mistake(r, "%s: this version of fluidhook cannot encrypt credentials yet; "
-		    "remove the line", k->name);
+		conf_mistake(r, "%s: this version of fluidhook does not support it; remove the line",
+		    k->name);
 		return;
 	}
 }

@@ -6,8 +6,8 @@
 /* The values of the configuration: for base/conf alone. */
 
 enum conf_kind {
-	CONF_SIZE, CONF_COUNT, CONF_YESNO, CONF_CHOICE, CONF_PATH, CONF_API, CONF_API_LIST, CONF_NAME,
-	CONF_WORD, CONF_WORD_LIST, CONF_REFUSED,
+	CONF_SIZE, CONF_COUNT, CONF_YESNO, CONF_CHOICE, CONF_PATH, CONF_LOG, CONF_API, CONF_API_LIST,
+	CONF_NAME, CONF_URL, CONF_EVENT_LIST, CONF_REFUSED,
 };
 
 /* One key of the configuration. */
@@ -36,6 +36,12 @@ void conf_mistake(struct conf_reading *r, const char *fmt, ...)
  * the key's offset counts from.
  */
 void conf_set_value(struct conf_reading *r, const struct conf_key *k, char *base, const char *value);
+
+/**
+ * The path as an absolute one: a relative path begins at the working directory. The caller frees it.
+ * NULL with errno set.
+ */
+char *conf_absolute(const char *path);
 
 /** Free a list of strings. */
 void conf_free_list(char **list, size_t n);

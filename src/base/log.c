@@ -2,11 +2,19 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,31 +25,111 @@
 enum { LINE_MAX_LEN = 2048, VALUE_MAX_LEN = 256 };
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
-static const int syslog_levels[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+static const int priorities[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
-static atomic_bool use_syslog;
+/* How a line is written so that the write cannot block. */
+enum way {
+	WAY_WRITE,	/* a regular file, or a descriptor that is non-blocking */
+	WAY_POLL,	/* a pipe or terminal that could not be opened anew: ask first */
+	WAY_SEND,	/* a stream socket */
+	WAY_SYSLOG,	/* a datagram socket, to syslog's address */
+};
+
+/* The descriptor and the way in one word, so that a thread never sees half of a change. */
+static atomic_int output = STDERR_FILENO << 2 | WAY_WRITE;
+static int own_fd = -1;		/* a descriptor that this file opened; it keeps its number */
 static atomic_int least_level = LOG_LEVEL_INFO;
+static atomic_bool with_priority;
+static atomic_ulong dropped;
+static const char *program = "fluidhook";
 
 struct line {
 	char text[LINE_MAX_LEN];
 	size_t len;
 };
 
-void
-log_open(const char *ident, bool to_syslog, enum log_level least)
+static void
+set_output(int fd, enum way way)
 {
-	if (to_syslog)
-		openlog(ident, LOG_PID, LOG_DAEMON);
-	atomic_store(&use_syslog, to_syslog);
+	atomic_store(&output, fd << 2 | (int)way);
+}
+
+/* Take a new descriptor over, under the number of the one before. Returns its number. */
+static int
+own(int fd)
+{
+	if (own_fd == -1) {
+		own_fd = fd;
+	} else if (fd != own_fd) {
+		/* Threads that log use the number meanwhile. */
+		dup3(fd, own_fd, O_CLOEXEC);
+		close(fd);
+	}
+	return (own_fd);
+}
+
+/* Whether systemd's journal reads stderr (systemd.exec(5), JOURNAL_STREAM). */
+static bool
+is_journal(const struct stat *st)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char want[64];
+
+	snprintf(want, sizeof(want), "%ju:%ju", (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
+	return (stream && strcmp(stream, want) == 0);
+}
+
+/*
+ * stderr is shared with other processes, so O_NONBLOCK cannot be set there. A pipe or a terminal is
+ * opened anew instead; for a socket each send says that it must not wait.
+ */
+static void
+open_stderr(void)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(STDERR_FILENO, &st)) {
+		set_output(STDERR_FILENO, WAY_WRITE);
+		return;
+	}
+	atomic_store(&with_priority, is_journal(&st));
+	if (S_ISSOCK(st.st_mode))
+		set_output(STDERR_FILENO, WAY_SEND);
+	else if (S_ISREG(st.st_mode))
+		set_output(STDERR_FILENO, WAY_WRITE);
+	else if ((fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) != -1)
+		set_output(own(fd), WAY_WRITE);
+	else
+		set_output(STDERR_FILENO, WAY_POLL);
+}
+
+int
+log_open(const char *ident, enum log_target target, const char *file, enum log_level least)
+{
+	int fd = -1;
+
+	if (target == LOG_TO_FILE && (fd = open(file,
+	    O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640)) == -1)
+		return (-1);
+	if (target == LOG_TO_SYSLOG &&
+	    (fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
+		return (-1);
+	atomic_store(&with_priority, false);
+	program = ident;
+	if (target == LOG_TO_STDERR)
+		open_stderr();
+	else
+		set_output(own(fd), target == LOG_TO_FILE ? WAY_WRITE : WAY_SYSLOG);
 	atomic_store(&least_level, (int)least);
+	return (0);
 }
 
 static void
 put(struct line *l, const char *s, size_t len)
 {
-	/* The last byte stays free for the newline. */
-	if (len > sizeof(l->text) - 1 - l->len)
-		len = sizeof(l->text) - 1 - l->len;
+	if (len > sizeof(l->text) - l->len)
+		len = sizeof(l->text) - l->len;
 	memcpy(l->text + l->len, s, len);
 	l->len += len;
 }
@@ -99,35 +187,97 @@ put_pair(struct line *l, const char *key, const char *value)
 	put_value(l, value);
 }
 
+/* syslog(3) waits for a daemon that does not read: this does not. */
+static ssize_t
+send_syslog(int fd, enum log_level level, const struct line *l)
+{
+	static const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	char head[128], when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+	struct iovec parts[] = { { head, 0 }, { (void *)(uintptr_t)l->text, l->len } };
+	const struct msghdr message = { .msg_name = (void *)(uintptr_t)&address,
+		.msg_namelen = sizeof(address), .msg_iov = parts, .msg_iovlen = 2 };
+
+	if (localtime_r(&now, &tm) == NULL || strftime(when, sizeof(when), "%b %e %T", &tm) == 0)
+		return (-1);
+	parts[0].iov_len = (size_t)snprintf(head, sizeof(head), "<%d>%s %s[%d]: ",
+	    LOG_DAEMON | priorities[level], when, program, (int)getpid());
+	return (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/* Write a line, without its newline, unless that would have to wait. Returns whether it was written. */
+static bool
+emit(enum log_level level, struct line *l)
+{
+	int out = atomic_load(&output), fd = out >> 2;
+	struct pollfd writable = { .fd = fd, .events = POLLOUT };
+	char text[sizeof("<3>") + sizeof(l->text)];
+	size_t len = 0;
+
+	if ((out & 3) == WAY_SYSLOG)
+		return (send_syslog(fd, level, l) != -1);
+	if (atomic_load(&with_priority))
+		len = (size_t)snprintf(text, sizeof(text), "<%d>", priorities[level]);
+	memcpy(text + len, l->text, l->len);
+	len += l->len;
+	text[len++] = '\n';
+	if ((out & 3) == WAY_SEND)
+		return (send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) != -1);
+	if ((out & 3) == WAY_POLL && poll(&writable, 1, 0) != 1)
+		return (false);
+	return (write(fd, text, len) != -1);
+}
+
+static void
+begin_line(struct line *l, enum log_level level, const char *msg)
+{
+	char when[TIMEFMT_MICROS_SIZE];
+	struct timespec now;
+
+	l->len = 0;
+	if ((atomic_load(&output) & 3) != WAY_SYSLOG) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		timefmt_micros(when, &now);
+		put_pair(l, "time", when);
+	}
+	put_pair(l, "level", level_names[level]);
+	put_pair(l, "msg", msg);
+}
+
+/* Report lines that could not be written. Returns whether nothing is left to report. */
+static bool
+emit_dropped(void)
+{
+	unsigned long n = atomic_exchange(&dropped, 0);
+	struct line l;
+	char count[24];
+
+	if (n == 0)
+		return (true);
+	snprintf(count, sizeof(count), "%lu", n);
+	begin_line(&l, LOG_LEVEL_WARN, "log lines were dropped: the log was not read");
+	put_pair(&l, "count", count);
+	if (emit(LOG_LEVEL_WARN, &l))
+		return (true);
+	atomic_fetch_add(&dropped, n);
+	return (false);
+}
+
 static void
 vlog(enum log_level level, const char *error, const char *msg, va_list ap)
 {
-	struct line l = { .len = 0 };
-	char when[TIMEFMT_MICROS_SIZE];
-	struct timespec now;
+	struct line l;
 	const char *key;
-	bool to_syslog = atomic_load(&use_syslog);
 
 	if ((int)level > atomic_load(&least_level))
 		return;
-	if (!to_syslog) {
-		clock_gettime(CLOCK_REALTIME, &now);
-		timefmt_micros(when, &now);
-		put_pair(&l, "time", when);
-	}
-	put_pair(&l, "level", level_names[level]);
-	put_pair(&l, "msg", msg);
+	begin_line(&l, level, msg);
 	while ((key = va_arg(ap, const char *)) != NULL)
 		put_pair(&l, key, va_arg(ap, const char *));
 	put_pair(&l, "error", error);
-	if (to_syslog) {
-		syslog(syslog_levels[level], "%.*s", (int)l.len, l.text);
-		return;
-	}
-	l.text[l.len++] = '\n';
-	/* A log that cannot be written is nothing a delivery may fail for. */
-	if (write(STDERR_FILENO, l.text, l.len) == -1)
-		return;
+	if (!emit_dropped() || !emit(level, &l))
+		atomic_fetch_add(&dropped, 1);
 }
 
 void

@@ -6,11 +6,20 @@
 /* Levels, most important first; the names are those of `log_level` in the configuration. */
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
+/* Where lines go: `log` in the configuration. */
+enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
+
 /**
- * Choose where log lines go. Until this is called: stderr, info and above.
- * ident (a static string) is the program's name in syslog.
+ * Choose where log lines go. Until this is called: stderr, info and above. Called again with the same
+ * file, it opens the file anew: it may have been renamed.
+ *
+ * ident: the program's name in syslog; a static string. file: of LOG_TO_FILE, else ignored; not kept.
+ * Returns 0, or -1 with errno set where the file cannot be opened; the log then is what it was.
+ * A reader of the log that stops reading never delays the caller: lines are dropped and counted, and the
+ * next line that can be written is preceded by their number. Where systemd's journal reads stderr, each
+ * line begins with its priority.
  */
-void log_open(const char *ident, bool to_syslog, enum log_level least);
+int log_open(const char *ident, enum log_target target, const char *file, enum log_level least);
 
 /**
  * Write one line: time, level, msg, then key=value pairs given as const char * in turn, ended by a

@@ -28,7 +28,7 @@ static const char template[] =
     ";legacy_tokens    = yes       ; accept a bare token where no signature was sent\n"
     ";unsigned_installs = refuse   ; or confirm: ask Fluid whether an unsigned install is genuine\n"
     ";min_free         = 16M       ; below this much free disk deliveries get 503\n"
-    ";log              = stderr    ; or syslog\n"
+    ";log              = stderr    ; or syslog, or a file\n"
     ";log_level        = info      ; error, warn, info or debug\n"
     "\n"
     "[droplet]\n"

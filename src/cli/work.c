@@ -30,8 +30,10 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if ((file = realpath(conf->file, NULL)) == NULL)
 		cli_fail("%s: %s", conf->file, strerror(errno));
 	else if ((state = cli_state(conf)) != NULL) {
-		log_open("fluidhook", conf->log_syslog, conf->log_level);
-		status = work(conf, file, state, once) ? CLI_FAILED : CLI_DONE;
+		if (conf_open_log(conf, "fluidhook"))
+			status = cli_fail("%s: log: %s: %s", conf->file, conf->log_file, strerror(errno));
+		else
+			status = work(conf, file, state, once) ? CLI_FAILED : CLI_DONE;
 	}
 	state_close(state);
 	free(file);

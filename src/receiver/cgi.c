@@ -112,7 +112,10 @@ cgi(void)
 	q.read = read_input;
 	q.source = &in;
 	if (receiver) {
-		log_open("fluidhook.fcgi", conf->log_syslog, conf->log_level);
+		/* A delivery does not depend on the log: stderr is there. */
+		if (conf_open_log(conf, "fluidhook.fcgi"))
+			log_errno(LOG_LEVEL_ERROR, "log file cannot be opened", "file", conf->log_file,
+			    NULL);
 		handle(receiver, &q, &answer);
 		receiver_release(receiver);
 	} else {

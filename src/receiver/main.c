@@ -151,7 +151,11 @@ run_configured(const struct options *o, int listener, const char *file, unsigned
 		buf_free(&errors);
 		return (EXIT_USAGE);
 	}
-	log_open("fluidhook.fcgi", conf->log_syslog, conf->log_level);
+	if (conf_open_log(conf, "fluidhook.fcgi")) {
+		fprintf(stderr, "%s: log: %s: %s\n", conf->file, conf->log_file, strerror(errno));
+		conf_free(conf);
+		return (EXIT_USAGE);
+	}
 	return (listener == -1 ? supervise(&supervision, conf) : serve(&serving, conf));
 }
 

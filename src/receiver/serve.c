@@ -249,7 +249,9 @@ reload(struct server *s, const char *file)
 		buf_free(&errors);
 		return;
 	}
-	log_open("fluidhook.fcgi", conf->log_syslog, conf->log_level);
+	if (conf_open_log(conf, "fluidhook.fcgi"))
+		log_errno(LOG_LEVEL_ERROR, "log file cannot be opened, the log stays where it is", "file",
+		    conf->log_file, NULL);
 	log_line(LOG_LEVEL_INFO, "configuration read", "file", file, NULL);
 	warn_of(conf);
 	pthread_mutex_lock(&s->mutex);

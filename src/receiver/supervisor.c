@@ -164,7 +164,9 @@ reload(struct supervisor *s)
 	}
 	conf_free(s->conf);
 	s->conf = conf;
-	log_open("fluidhook.fcgi", conf->log_syslog, conf->log_level);
+	if (conf_open_log(conf, "fluidhook.fcgi"))
+		log_errno(LOG_LEVEL_ERROR, "log file cannot be opened, the log stays where it is", "file",
+		    conf->log_file, NULL);
 	log_line(LOG_LEVEL_INFO, "configuration read", "file", s->how->conf_file, NULL);
 	start_child(s);
 }

@@ -55,8 +55,8 @@ test_defaults(void **state)
 	assert_true(c->legacy_tokens);
 	assert_int_equal(c->unsigned_installs, UNSIGNED_REFUSE);
 	assert_int_equal(c->min_free, 16777216);
-	assert_int_equal(c->keep_refused, 100);
-	assert_false(c->log_syslog);
+	assert_int_equal(c->keep_refused, 64 << 20);
+	assert_int_equal(c->log, LOG_TO_STDERR);
 	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
 	assert_int_equal(c->n_droplets, 0);
 	assert_string_equal(c->api, "https://api.fluid.app");
@@ -117,7 +117,7 @@ test_every_key(void **state)
 	assert_int_equal(c->unsigned_installs, UNSIGNED_CONFIRM);
 	assert_int_equal(c->min_free, 512 << 10);
 	assert_int_equal(c->keep_refused, 0);
-	assert_true(c->log_syslog);
+	assert_int_equal(c->log, LOG_TO_SYSLOG);
 	assert_int_equal(c->log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(c->n_droplets, 2);
 	assert_string_equal(c->droplets[0].name, "reports");
@@ -150,8 +150,8 @@ static const struct {
 	{ "nonsense = 1\n", ":1: unknown key \"nonsense\"" },
 	{ "\n\nmax_bodys = 1M\n", ":3: unknown key \"max_bodys\"" },
 	{ "[droplet]\nuuids = x\n", ":2: unknown key \"uuids\" in [droplet]" },
-	{ "[droplets]\nuuid = x\n", ":2: unknown section [droplets]" },
-	{ "[dropletreports]\nuuid = x\n", ":2: unknown section" },
+	{ "[droplets]\n", ":1: unknown section [droplets]" },
+	{ "[dropletreports]\n", ":1: unknown section" },
 	{ "[worker]\nstate_dir = /x\n", ":2: unknown key \"state_dir\" in [worker]" },
 	{ "uuid = x\n", ":1: unknown key \"uuid\"" },
 	{ "max_body\n", ":1: " },
@@ -179,6 +179,23 @@ static const struct {
 	{ "seal_key = /etc/fluidhook/seal.key\n", ":1: seal_key: " },
 	{ "log = file\n", ":1: log: " },
 	{ "log_level = verbose\n", ":1: log_level: " },
+	{ "keep = 90d\n", ":1: keep: this version" },
+	{ "[worker]\nreconcile = 1h\n", ":2: reconcile: this version" },
+	{ "keep_refused = lots\n", ":1: keep_refused: " },
+	{ "state_dir = \"/var/lib/x\"\n", ":1: state_dir: begins with a quote" },
+	{ "state_dir = '/var/lib/x'\n", ":1: state_dir: begins with a quote" },
+	{ "state_dir = /var/lib/x # here\n", ":1: state_dir: \" #\" in a path" },
+	{ "[droplet]\nsecrets = /etc/s\t# x\n", ":2: secrets: \" #\" in a path" },
+	{ "log = \"/x.log\"\n", ":1: log: begins with a quote" },
+	{ "[droplet] secrets = /etc/s\n", ":1: text after \"]\"" },
+	{ "[worker]x\n", ":1: text after \"]\"" },
+	{ "[worker];x\n", ":1: text after \"]\"" },
+	{ "[nowhere]\n", ":1: unknown section [nowhere]" },
+	{ "[worker]\npublic_url = example.com/webhook\n", ":2: public_url: " },
+	{ "[worker]\npublic_url = https:///webhook\n", ":2: public_url: " },
+	{ "[worker]\npublic_url = https://a b\n", ":2: public_url: " },
+	{ "[worker]\nsubscribe = order\n", ":2: subscribe: " },
+	{ "[worker]\nsubscribe = order.created, x.\n", ":2: subscribe: " },
 	{ "tolerance = 60\ntolerance = 60\n", ":2: tolerance: " },
 	{ "[droplet a]\nuuid = x\n[droplet a]\nuuid = y\n", ":4: uuid: " },
 	{ "[droplet a]\nuuid = x\n[droplet b]\nuuid = x\n", ":4: uuid: " },
@@ -219,8 +236,8 @@ test_all_at_once(void **state)
 	const char *errors = errors_of(*state,
 	    "one = 1\nmax_body = x\n[nowhere]\na = b\nc = d\n[droplet\n"
 	    "[worker]\nattempts = none\nwords\n");
-	static const char *const want[] = { ":1: ", ":2: ", ":4: ", ":5: ", ":6: ", ":8: ",
-		":9: " };
+	static const char *const want[] = { ":1: ", ":2: ", ":3: ", ":4: ", ":5: ", ":6: ",
+		":8: ", ":9: " };
 	size_t n = 0;
 
 	assert_non_null(errors);
@@ -279,6 +296,50 @@ test_relative(void **state)
 	assert_string_equal(c->hooks, path_in(*state, "hooks"));
 	assert_string_equal(c->company_token, "/abs");
 	conf_free(c);
+}
+
+/* Goal: a NUL byte is an error of its line; a byte order mark in front of the file is skipped. */
+static void
+test_bytes(void **state)
+{
+	static const char nul[] = "tolerance = 60\nmax_body = 1M\0\nnonsense = 1\n";
+	struct buf errors = { 0 };
+	struct conf *c;
+
+	file_write(*state, "fluidhook.conf", nul, sizeof(nul) - 1, 0600);
+	assert_null(conf_load(path_in(*state, "fluidhook.conf"), &errors));
+	CHECK(strstr(errors.data, ":2: a NUL byte") && strstr(errors.data, "\n") &&
+	    strstr(errors.data, ":3: unknown key"), "%s", errors.data);
+	buf_free(&errors);
+	c = conf_make(*state, "\xef\xbb\xbftolerance = 60\n[worker] ; a comment\nattempts = 2\n");
+	assert_int_equal(c->tolerance, 60);
+	assert_int_equal(c->attempts, 2);
+	conf_free(c);
+	c = conf_make(*state, "\xef\xbb\xbf[worker]\nattempts = 3\n");
+	assert_int_equal(c->attempts, 3);
+	conf_free(c);
+}
+
+/* Goal: a log file is a path like any other; a relative configuration file makes absolute paths. */
+static void
+test_paths(void **state)
+{
+	struct conf *c = conf_make(*state, "log = x.log\n");
+	char *before = getcwd(NULL, 0);
+	struct buf errors = { 0 };
+
+	assert_int_equal(c->log, LOG_TO_FILE);
+	assert_string_equal(c->log_file, path_in(*state, "x.log"));
+	conf_free(c);
+	file_text(*state, "fluidhook.conf", "state_dir = state\n[worker]\nhooks = hooks\n", 0600);
+	assert_int_equal(chdir(*state), 0);
+	assert_non_null(c = conf_load("fluidhook.conf", &errors));
+	assert_string_equal(c->file, path_in(*state, "fluidhook.conf"));
+	assert_string_equal(c->state_dir, path_in(*state, "state"));
+	assert_string_equal(c->hooks, path_in(*state, "hooks"));
+	conf_free(c);
+	assert_int_equal(chdir(before), 0);
+	free(before);
 }
 
 /* Goal: very long lines are an error of that line alone; control bytes do not reach the message. */
@@ -382,6 +443,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_all_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spellings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_relative, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_secrets, setup, teardown),

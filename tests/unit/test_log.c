@@ -2,8 +2,12 @@
 #include "support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <regex.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -19,6 +23,7 @@ setup(void **state)
 
 	l->folder = folder_make();
 	stderr_capture(l->folder, "log");
+	log_open("test", LOG_TO_STDERR, NULL, LOG_LEVEL_INFO);
 	*state = l;
 	return (0);
 }
@@ -29,7 +34,7 @@ teardown(void **state)
 	struct logged *l = *state;
 
 	stderr_restore();
-	log_open("test", false, LOG_LEVEL_INFO);
+	log_open("test", LOG_TO_STDERR, NULL, LOG_LEVEL_INFO);
 	folder_remove(l->folder);
 	buf_free(&l->text);
 	free(l);
@@ -128,7 +133,7 @@ test_bounds(void **state)
 static void
 test_levels(void **state)
 {
-	log_open("test", false, LOG_LEVEL_WARN);
+	log_open("test", LOG_TO_STDERR, NULL, LOG_LEVEL_WARN);
 	log_line(LOG_LEVEL_DEBUG, "one", NULL);
 	log_line(LOG_LEVEL_INFO, "two", NULL);
 	log_line(LOG_LEVEL_WARN, "three", NULL);
@@ -177,6 +182,121 @@ test_threads(void **state)
 	assert_int_equal(n, 2000);
 }
 
+/* Make standard error this descriptor, and tell the log. */
+static void
+log_to(int fd)
+{
+	assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+	assert_int_equal(log_open("test", LOG_TO_STDERR, NULL, LOG_LEVEL_INFO), 0);
+}
+
+/* Read what is there, at most size - 1 bytes, until a read would wait. */
+static size_t
+drain(int fd, char *out, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size - 1 && (n = read(fd, out + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	out[len] = '\0';
+	return (len);
+}
+
+/*
+ * Write more than a reader that has stopped leaves room for: no call waits. When it reads again, the
+ * next line says how many are missing, and every line that was written is whole.
+ */
+static void
+check_not_read(int reader, int writer)
+{
+	static char text[1 << 20];
+	unsigned long written = 0, missing = 0;
+	char *count;
+
+	log_to(writer);
+	for (int i = 0; i < 5000; i++)
+		log_line(LOG_LEVEL_INFO, "line", "v", "some words that fill the pipe", NULL);
+	drain(reader, text, sizeof(text));
+	for (char *at = text; (at = strstr(at, "msg=line")) != NULL; at++)
+		written++;
+	assert_true(written > 0 && written < 5000);
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	log_line(LOG_LEVEL_INFO, "again", NULL);
+	drain(reader, text, sizeof(text));
+	assert_non_null(count = strstr(text, "count="));
+	missing = strtoul(count + strlen("count="), NULL, 10);
+	assert_int_equal(written + missing, 5000);
+	assert_non_null(strstr(count, "\n"));
+	assert_non_null(strstr(count, "msg=again\n"));
+	close(reader);
+	close(writer);
+}
+
+/* Goal: a log that nobody reads delays nothing; the lines that it costs are counted. */
+static void
+test_not_read(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	check_not_read(fds[0], fds[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	check_not_read(fds[0], fds[1]);
+}
+
+/* Goal: a log file is opened anew, so that it can be renamed; one that cannot be opened changes nothing. */
+static void
+test_file(void **state)
+{
+	struct logged *l = *state;
+	struct buf text = { 0 };
+	char *file = strdup(path_in(l->folder, "file.log"));
+
+	assert_int_equal(log_open("test", LOG_TO_FILE, file, LOG_LEVEL_INFO), 0);
+	log_line(LOG_LEVEL_INFO, "one", NULL);
+	assert_int_equal(rename(file, path_in(l->folder, "file.log.1")), 0);
+	log_line(LOG_LEVEL_INFO, "two", NULL);
+	assert_int_equal(log_open("test", LOG_TO_FILE, file, LOG_LEVEL_INFO), 0);
+	log_line(LOG_LEVEL_INFO, "three", NULL);
+	assert_int_equal(log_open("test", LOG_TO_FILE, path_in(l->folder, "none/x"), LOG_LEVEL_INFO), -1);
+	log_line(LOG_LEVEL_INFO, "four", NULL);
+	file_read(l->folder, "file.log.1", &text);
+	assert_true(like(text.data, "^[^\n]*msg=one\n[^\n]*msg=two\n$"));
+	buf_reset(&text);
+	file_read(l->folder, "file.log", &text);
+	assert_true(like(text.data, "^[^\n]*msg=three\n[^\n]*msg=four\n$"));
+	buf_free(&text);
+	free(file);
+}
+
+/* Goal: lines carry their priority where systemd's journal reads them, and only there. */
+static void
+test_priority(void **state)
+{
+	struct stat st;
+	char stream[64];
+	const char *text;
+
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_open("test", LOG_TO_STDERR, NULL, LOG_LEVEL_DEBUG);
+	log_line(LOG_LEVEL_ERROR, "one", NULL);
+	log_line(LOG_LEVEL_WARN, "two", NULL);
+	log_line(LOG_LEVEL_INFO, "three", NULL);
+	log_line(LOG_LEVEL_DEBUG, "four", NULL);
+	setenv("JOURNAL_STREAM", "1:1", 1);
+	log_open("test", LOG_TO_STDERR, NULL, LOG_LEVEL_INFO);
+	log_line(LOG_LEVEL_ERROR, "five", NULL);
+	unsetenv("JOURNAL_STREAM");
+	text = lines(*state);
+	CHECK(like(text, "^<3>time=[^\n]*\n<4>[^\n]*\n<6>[^\n]*\n<7>[^\n]*\ntime=[^\n]*\n$"), "%s", text);
+}
+
 int
 main(void)
 {
@@ -187,6 +307,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errno, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_priority, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
