@@ -1,74 +1,72 @@
 #include "receiver/body.h"
 
 #include <errno.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
 
-/* yajl scans a token that spans chunks again from its start: large chunks keep that cheap. */
+/*
+ * yajl scans a token that spans chunks again from its start. What arrives in small pieces is therefore
+ * collected to a chunk before it is parsed.
+ */
 enum { CHUNK = 64 * 1024 };
 
-/* Where no length is announced. */
-#define UNKNOWN UINT64_MAX
-
-/* The announced length. Web servers pass "" on where a chunked body has none. Returns 0, or -1. */
-static int
-parse_length(const char *text, uint64_t *out)
+/* Parse what was received since the last time. */
+static void
+parse(struct body *b, size_t *parsed)
 {
-	*out = UNKNOWN;
-	if (text == NULL || *text == '\0')
-		return (0);
-	if (text[strspn(text, "0123456789")] != '\0')
-		return (-1);
-	errno = 0;
-	*out = strtoull(text, NULL, 10);
-	if (errno)
-		*out = UNKNOWN - 1;
-	return (0);
+	delivery_feed(b->delivery, b->bytes.data + *parsed, b->bytes.len - *parsed);
+	*parsed = b->bytes.len;
 }
 
-/* Read to the end, or to the first byte that is one too many. Returns 0, or -1 when it broke off. */
-static int
+/*
+ * Read to the end, or to the first byte that is one too many. Returns BODY_WHOLE at the end of the
+ * stream.
+ */
+static enum body_result
 read_bytes(struct body *b, struct request *q, uint64_t most)
 {
+	size_t parsed = 0;
 	ssize_t n;
 
-	while (b->bytes.len <= most) {
+	do {
 		if (buf_reserve(&b->bytes, 1))
-			return (-1);
+			return (BODY_UNAVAILABLE);
 		size_t room = b->bytes.cap - b->bytes.len - 1;
 
 		n = q->read(q->source, b->bytes.data + b->bytes.len, room < CHUNK ? room : CHUNK);
-		if (n <= 0)
-			return ((int)n);
-		delivery_feed(b->delivery, b->bytes.data + b->bytes.len, (size_t)n);
+		if (n == -1)
+			return (errno == ETIMEDOUT ? BODY_LATE : BODY_TRUNCATED);
 		b->bytes.len += (size_t)n;
 		b->bytes.data[b->bytes.len] = '\0';
-	}
-	return (0);
+		if (b->bytes.len > most)
+			return (BODY_EXCESS);
+		if (b->bytes.len - parsed >= CHUNK)
+			parse(b, &parsed);
+	} while (n > 0);
+	if (b->bytes.len > parsed)
+		parse(b, &parsed);
+	return (BODY_WHOLE);
 }
 
 enum body_result
 body_read(struct body *b, struct request *q, uint64_t most)
 {
-	uint64_t length;
-	bool odd;
+	enum body_result result;
 
 	*b = (struct body){ .delivery = NULL };
-	odd = parse_length(q->content_length, &length) != 0;
-	if (length != UNKNOWN && length > most)
+	if (q->length == LENGTH_INVALID)
+		return (BODY_EXCESS);
+	if (q->length != LENGTH_UNKNOWN && q->length > most)
 		return (BODY_TOO_LARGE);
 	if ((b->delivery = delivery_new()) == NULL ||
-	    (length != UNKNOWN && buf_reserve(&b->bytes, (size_t)length + 1)))
+	    (q->length != LENGTH_UNKNOWN && buf_reserve(&b->bytes, (size_t)q->length + 1)))
 		return (BODY_UNAVAILABLE);
-	if (read_bytes(b, q, length < most ? length : most))
-		odd = true;
-	if (b->bytes.failed)
-		return (BODY_UNAVAILABLE);
-	if (b->bytes.len > most)
+	result = read_bytes(b, q, q->length < most ? q->length : most);
+	if (result == BODY_EXCESS && q->length == LENGTH_UNKNOWN)
 		return (BODY_TOO_LARGE);
-	delivery_finish(b->delivery);
-	return (odd || (length != UNKNOWN && b->bytes.len != length) ? BODY_TRUNCATED : BODY_WHOLE);
+	if (result == BODY_WHOLE && q->length != LENGTH_UNKNOWN && b->bytes.len != q->length)
+		return (BODY_TRUNCATED);
+	if (result == BODY_WHOLE)
+		delivery_finish(b->delivery);
+	return (result);
 }
 
 void

@@ -15,15 +15,17 @@ struct body {
 
 enum body_result {
 	BODY_WHOLE,
-	BODY_TRUNCATED,		/* fewer or more bytes than Content-Length said, or it broke off */
+	BODY_TRUNCATED,		/* fewer bytes than Content-Length said, or it broke off */
+	BODY_LATE,		/* it was not complete within the time for a request */
+	BODY_EXCESS,		/* more bytes than Content-Length said, or that says no number */
 	BODY_TOO_LARGE,
 	BODY_UNAVAILABLE,	/* out of memory */
 };
 
 /**
- * Read the body, at most `most` bytes. A length that is announced and too large is refused before
- * anything is read. The caller ends *b with body_free() in every case; b->delivery is there (and
- * finished) when the result is BODY_WHOLE or BODY_TRUNCATED.
+ * Read the body, at most `most` bytes. A length that is announced and too large, or is no number, is
+ * refused before anything is read. The caller ends *b with body_free() in every case; b->delivery is
+ * there (and finished) only when the result is BODY_WHOLE.
  */
 enum body_result body_read(struct body *b, struct request *q, uint64_t most);
 

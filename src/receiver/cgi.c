@@ -20,7 +20,7 @@
 enum { DISCARD_MAX = 16 << 20, DISCARD_MS = 2000 };
 
 struct input {
-	uint64_t announced;	/* bytes still to come by Content-Length; UINT64_MAX: unknown */
+	uint64_t announced;	/* bytes still to come by Content-Length; or LENGTH_UNKNOWN */
 };
 
 /*
@@ -43,7 +43,7 @@ read_input(void *source, char *out, size_t size)
 	}
 	while ((n = read(STDIN_FILENO, out, size)) == -1 && errno == EINTR)
 		;
-	if (n > 0 && in->announced != UINT64_MAX && in->announced != 0)
+	if (n > 0 && in->announced != LENGTH_UNKNOWN && in->announced != 0)
 		in->announced -= (uint64_t)n;
 	return (n);
 }
@@ -71,18 +71,6 @@ discard_input(void)
 	}
 }
 
-static uint64_t
-announced_length(const char *text)
-{
-	char *end;
-	unsigned long long n;
-
-	if (text == NULL || *text == '\0')
-		return (UINT64_MAX);
-	n = strtoull(text, &end, 10);
-	return (*end ? UINT64_MAX : n);
-}
-
 /* Where no configuration can be read: nothing can be judged, and it may heal. */
 static void
 answer_unconfigured(const struct buf *errors, bool head, struct buf *out)
@@ -108,7 +96,7 @@ cgi(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	request_from_params(&q, environ);
-	in.announced = announced_length(q.content_length);
+	in.announced = q.length;
 	q.read = read_input;
 	q.source = &in;
 	if (receiver) {

@@ -17,7 +17,6 @@ struct handling {
 	struct answer *answer;
 	struct store *store;	/* NULL where the state directory cannot be opened */
 	struct body body;
-	enum body_result body_result;
 	struct evidence evidence;
 	struct timespec now;
 };
@@ -138,8 +137,8 @@ may_be_confirmed(const struct handling *h)
 	const struct delivery *d = h->body.delivery;
 	const char *event = delivery_event(d);
 
-	return (conf->unsigned_installs == UNSIGNED_CONFIRM && h->body_result == BODY_WHOLE &&
-	    delivery_is_well_formed(d) && event && strcmp(event, "droplet.installed") == 0 &&
+	return (conf->unsigned_installs == UNSIGNED_CONFIRM && delivery_is_well_formed(d) &&
+	    event && strcmp(event, "droplet.installed") == 0 &&
 	    delivery_incomplete(d) == NULL &&
 	    conf_droplet_by_uuid(conf, delivery_text(d, COMPANY_DROPLET_UUID)));
 }
@@ -193,20 +192,6 @@ handle_genuine(struct handling *h)
 	}
 }
 
-/*
- * Bytes are missing, or too many. Where what did come is signed as it is, or a signature is there that
- * only the whole body could show to be right, say so; who shows nothing learns nothing.
- */
-static void
-handle_truncated(struct handling *h, enum verdict verdict, const char *reason)
-{
-	if (verdict == VERDICT_GENUINE || (verdict == VERDICT_NOT_GENUINE &&
-	    signature_is_plausible(&h->request->headers)))
-		refuse(h, 400, "truncated", "truncated");
-	else
-		refuse(h, 401, "unauthorized", reason);
-}
-
 static void
 handle_delivery(struct handling *h)
 {
@@ -223,9 +208,7 @@ handle_delivery(struct handling *h)
 
 	if (event)
 		memccpy(h->answer->event, event, '\0', sizeof(h->answer->event));
-	if (h->body_result == BODY_TRUNCATED && verdict != VERDICT_UNAVAILABLE)
-		handle_truncated(h, verdict, reason);
-	else if (verdict == VERDICT_GENUINE)
+	if (verdict == VERDICT_GENUINE)
 		handle_genuine(h);
 	else if (verdict == VERDICT_NO_EVIDENCE)
 		handle_unsigned(h, reason);
@@ -234,6 +217,32 @@ handle_delivery(struct handling *h)
 	else
 		refuse(h, 503, "unavailable", reason);
 	evidence_release(&authority, &h->evidence);
+}
+
+/*
+ * Read the body. Returns 0, or -1 with the request refused. These answers do not depend on what the
+ * body says, so they need no authentication.
+ */
+static int
+read_body(struct handling *h)
+{
+	static const struct refusal {
+		int status;
+		const char *error, *reason;
+	} refusals[] = {
+		[BODY_TRUNCATED] = { 503, "unavailable", "truncated" },
+		[BODY_LATE] = { 503, "unavailable", "late" },
+		[BODY_EXCESS] = { 400, "malformed", "excess" },
+		[BODY_TOO_LARGE] = { 413, "too_large", "too_large" },
+		[BODY_UNAVAILABLE] = { 503, "unavailable", "no_memory" },
+	};
+	enum body_result result = body_read(&h->body, h->request,
+	    receiver_conf(h->receiver)->max_body);
+
+	if (result == BODY_WHOLE)
+		return (0);
+	refuse(h, refusals[result].status, refusals[result].error, refusals[result].reason);
+	return (-1);
 }
 
 static void
@@ -250,15 +259,8 @@ handle_request(struct handling *h)
 			refuse(h, 415, "unsupported_media_type", "content_type");
 			return;
 		}
-		h->body_result = body_read(&h->body, h->request, receiver_conf(h->receiver)->max_body);
-		if (h->body_result == BODY_TOO_LARGE) {
-			refuse(h, 413, "too_large", "too_large");
+		if (read_body(h))
 			return;
-		}
-		if (h->body_result == BODY_UNAVAILABLE) {
-			refuse(h, 503, "unavailable", "no_memory");
-			return;
-		}
 	}
 	clock_gettime(CLOCK_REALTIME, &h->now);
 	if ((h->store = receiver_store(h->receiver)) == NULL)

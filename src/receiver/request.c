@@ -1,6 +1,22 @@
 #include "receiver/request.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+uint64_t
+request_length(const char *text)
+{
+	unsigned long long length;
+
+	if (text == NULL || *text == '\0')
+		return (LENGTH_UNKNOWN);
+	if (text[strspn(text, "0123456789")] != '\0')
+		return (LENGTH_INVALID);
+	errno = 0;
+	length = strtoull(text, NULL, 10);
+	return (errno || length > LENGTH_MAX ? LENGTH_MAX : length);
+}
 
 void
 request_from_params(struct request *q, char *const *params)
@@ -37,6 +53,6 @@ request_from_params(struct request *q, char *const *params)
 	}
 	q->method = method.value ? method.value : "";
 	q->content_type = type.value;
-	q->content_length = length.value;
+	q->length = request_length(length.value);
 	q->request_id = id.value;
 }

@@ -158,7 +158,10 @@ read_stream(void *source, char *out, size_t size)
 	if (n > 0)
 		return (n);
 	/* The end of the stream and a broken connection look alike but for this. */
-	return (FCGX_GetError(in) == 0 ? 0 : -1);
+	if (FCGX_GetError(in) == 0)
+		return (0);
+	errno = EPIPE;
+	return (-1);
 }
 
 static void
