@@ -1,8 +1,8 @@
 #include "delivery/event.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* Fluid publishes no complete list; these are the events its documents and receivers name. */
 static const char *const known[] = {
@@ -64,6 +64,14 @@ is_spelling_of(const char *name, const char *event, size_t len)
 	    memcmp(name + dot + 1, event + dot + 1, len - dot - 1) == 0);
 }
 
+bool
+event_is_reserved(const char *event)
+{
+	static const char resource[] = "fluidhook.";
+
+	return (strncasecmp(event, resource, sizeof(resource) - 1) == 0);
+}
+
 int
 event_join(char out[EVENT_SIZE], const char *resource, size_t resource_len, const char *event,
     size_t event_len)
@@ -72,6 +80,12 @@ event_join(char out[EVENT_SIZE], const char *resource, size_t resource_len, cons
 	    resource_len + 1 + event_len > EVENT_MAX_LEN)
 		return (-1);
 	snprintf(out, EVENT_SIZE, "%.*s.%.*s", (int)resource_len, resource, (int)event_len, event);
+	for (size_t i = 0; i < N_KNOWN; i++)
+		if (strcasecmp(out, known[i]) == 0)
+			snprintf(out, EVENT_SIZE, "%s", known[i]);
+	if (event_is_reserved(out))
+		for (char *p = out; *p; p++)
+			*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
 	return (0);
 }
 

@@ -178,6 +178,8 @@ handle_genuine(struct handling *h)
 		refuse(h, 400, "malformed", "malformed");
 	} else if (event == NULL) {
 		refuse(h, 400, "no_event", "no_event");
+	} else if (event_is_reserved(event) && strcmp(event, "fluidhook.probe") != 0) {
+		refuse(h, 400, "reserved", "reserved");
 	} else if (is_unknown_droplet(h)) {
 		refuse(h, 403, "unknown_droplet", "unknown_droplet");
 	} else if (delivery_is_lifecycle(d) && (missing = delivery_incomplete(d)) != NULL) {
@@ -245,6 +247,13 @@ read_body(struct handling *h)
 	return (-1);
 }
 
+/* A body that is compressed is not what was signed, and nothing here could read it. */
+static bool
+is_encoded(const struct request *q)
+{
+	return (q->content_encoding && *q->content_encoding);
+}
+
 static void
 handle_request(struct handling *h)
 {
@@ -257,6 +266,10 @@ handle_request(struct handling *h)
 	if (method->delivers) {
 		if (!is_json(h->request->content_type)) {
 			refuse(h, 415, "unsupported_media_type", "content_type");
+			return;
+		}
+		if (is_encoded(h->request)) {
+			refuse(h, 415, "unsupported_media_type", "content_encoding");
 			return;
 		}
 		if (read_body(h))

@@ -21,7 +21,7 @@ request_length(const char *text)
 void
 request_from_params(struct request *q, char *const *params)
 {
-	struct header length = { 0 }, type = { 0 }, method = { 0 }, id = { 0 };
+	struct header length = { 0 }, type = { 0 }, encoding = { 0 }, method = { 0 }, id = { 0 };
 	const struct {
 		const char *name;
 		struct header *header;
@@ -29,6 +29,7 @@ request_from_params(struct request *q, char *const *params)
 		{ "REQUEST_METHOD", &method },
 		{ "CONTENT_TYPE", &type },
 		{ "CONTENT_LENGTH", &length },
+		{ "HTTP_CONTENT_ENCODING", &encoding },
 		{ "HTTP_X_REQUEST_ID", &id },
 		{ "HTTP_X_FLUID_SHOP", &q->headers.shop },
 		{ "HTTP_X_FLUID_TIMESTAMP", &q->headers.timestamp },
@@ -53,6 +54,7 @@ request_from_params(struct request *q, char *const *params)
 	}
 	q->method = method.value ? method.value : "";
 	q->content_type = type.value;
+	q->content_encoding = encoding.value;
 	q->length = request_length(length.value);
 	q->request_id = id.value;
 }

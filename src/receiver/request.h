@@ -16,6 +16,7 @@
 struct request {
 	const char *method;
 	const char *content_type;	/* NULL or "" where there is none */
+	const char *content_encoding;	/* likewise */
 	uint64_t length;		/* of the body, by Content-Length; or LENGTH_* */
 	const char *request_id;		/* the web server's, for the log; or NULL */
 	struct fluid_headers headers;

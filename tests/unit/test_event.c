@@ -85,6 +85,10 @@ test_join(void **state)
 		{ "droplet", "installed", "droplet.installed" },
 		{ "bot_message", "created", "bot_message.created" },
 		{ "Order-2", "X_1", "Order-2.X_1" },
+		{ "Droplet", "Installed", "droplet.installed" },
+		{ "DROPLET", "uninstalled", "droplet.uninstalled" },
+		{ "Fluidhook", "Given_Up", "fluidhook.given_up" },
+		{ "Fluidhooks", "Given_Up", "Fluidhooks.Given_Up" },
 		{ "", "created", NULL },
 		{ "order", "", NULL },
 		{ "order", "a.b", NULL },
@@ -113,6 +117,20 @@ test_join(void **state)
 	assert_int_equal(event_split(out, word, EVENT_SIZE), -1);
 }
 
+/* Goal: the resource "fluidhook" is reserved in any spelling, and no other is. */
+static void
+test_reserved(void **state)
+{
+	(void)state;
+	assert_true(event_is_reserved("fluidhook.probe"));
+	assert_true(event_is_reserved("fluidhook.given_up"));
+	assert_true(event_is_reserved("FluidHook.given_up"));
+	assert_false(event_is_reserved("fluidhooks.created"));
+	assert_false(event_is_reserved("fluid.hook"));
+	assert_false(event_is_reserved("order.created"));
+	assert_false(event_is_reserved(""));
+}
+
 int
 main(void)
 {
@@ -120,6 +138,7 @@ main(void)
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_join),
+		cmocka_unit_test(test_reserved),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

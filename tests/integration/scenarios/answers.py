@@ -130,6 +130,33 @@ def duplicate_keys(t):
 
 
 @scenario()
+def reserved(t):
+    """400 reserved: events of fluidhook's own do not come from outside, whoever signs them"""
+    company = t.company()
+    t.install(company)
+    for value in ({"resource": "fluidhook", "event": "given_up"},
+                  {"resource": "FluidHook", "event": "refusing"},
+                  {"name": "fluidhook_silent"}, {"event_name": "fluidhook.probe_it"},
+                  {"name": "fluidhook_given_up", "payload": {"order": {}}},
+                  {"payload": {"resource": "fluidhook", "event": "install_failed"}}):
+        body = fluid.encode(value)
+        t.refused_signed(400, "reserved", body)
+        t.refused(400, "reserved", body, fluid.signed(company.wvt, body, shop=company.shop))
+        t.refused(400, "reserved", body, fluid.token("X-Fluid-Token", t.droplet.secret))
+        t.unauthorized(body)
+
+
+@scenario()
+def content_encoding(t):
+    """415: a body with a Content-Encoding, before anything is told about it"""
+    body = t.company().install()
+    for coding in ("gzip", "br", "identity"):
+        headers = fluid.signed(t.droplet.secret, body) + [("Content-Encoding", coding)]
+        t.refused(415, "unsupported_media_type", body, headers)
+        t.refused(415, "unsupported_media_type", body, [("Content-Encoding", coding)])
+
+
+@scenario()
 def no_event(t):
     """400 no_event: nothing says which event it is"""
     for body in (b"{}", b'{"company":{}}', b'{"resource":"order"}', b'{"event":"created"}',
