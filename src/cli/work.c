@@ -1,12 +1,35 @@
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "worker/hook_env.h"
 #include "worker/worker.h"
+
+/* What another user's worker wrote into it, its receiver could not read. */
+static bool
+is_ours(const struct state *state)
+{
+	const struct passwd *pw;
+	struct stat st;
+
+	if (fstat(state->dir, &st)) {
+		cli_fail("%s: %s", state->path, strerror(errno));
+		return (false);
+	}
+	if (st.st_uid == geteuid())
+		return (true);
+	pw = getpwuid(st.st_uid);
+	cli_fail("%s belongs to %s: run the worker as that user, or as root, which becomes that user",
+	    state->path, pw ? pw->pw_name : "another user");
+	return (false);
+}
 
 static int
 run(const struct cli *c, const struct command *self, int argc, char **argv)
@@ -29,7 +52,9 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	/* For the hooks, which do not run where we do. */
 	if ((file = realpath(conf->file, NULL)) == NULL)
 		cli_fail("%s: %s", conf->file, strerror(errno));
-	else if ((state = cli_state(conf)) != NULL) {
+	else if (strlen(file) > HOOK_CONF_MAX)
+		cli_fail("%s: longer than the %d bytes that a hook's variable can hold", file, HOOK_CONF_MAX);
+	else if ((state = cli_state(conf)) != NULL && is_ours(state)) {
 		if (conf_open_log(conf, "fluidhook"))
 			status = cli_fail("%s: log: %s: %s", conf->file, conf->log_file, strerror(errno));
 		else
@@ -49,6 +74,7 @@ const struct command work_command = {
 	    "\n"
 	    "      --once  do what can be done now and end, for cron:\n"
 	    "              * * * * * fluidhook work --once\n"
+	    "              Where another worker runs, it ends at once, with status 0.\n"
 	    "\n"
 	    "Hooks are programs in the folder that [worker] hooks names; man 7 fluidhook-hooks.\n",
 	.run = run,

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +17,12 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "store/durable.h"
+#include "worker/hook_env.h"
 
 enum {
 	LOG_LINES_MAX = 200,	/* of one run; the rest is read and dropped */
 	LOG_LINE_MAX = 240,	/* bytes of a line */
-	ENV_MAX = 12,
+	EXIT_PERMANENT = 100,	/* contract section 6 */
 	KILLED_MS = 50,		/* how often one that was killed is looked at, where nothing tells */
 };
 
@@ -76,41 +76,6 @@ hook_find(const char *hooks, const char *event, char *out, size_t size)
 		if (!S_ISDIR(st.st_mode))
 			return (1);
 	}
-	return (0);
-}
-
-/*
- * The environment that contract section 6 lists, and nothing else. The strings are for free(), whatever
- * comes of it. Returns 0, or -1 with errno ENOMEM.
- */
-static int
-make_env(char **env, const struct hook_call *call)
-{
-	const struct passwd *pw = getpwuid(geteuid());
-	const char *lang = getenv("LANG"), *path = getenv("PATH");
-	char attempt[16];
-	const struct {
-		const char *name, *value;
-	} vars[] = {
-		{ "PATH", path && *path ? path : "/usr/local/bin:/usr/bin:/bin" },
-		{ "HOME", pw && pw->pw_dir ? pw->pw_dir : "/" },
-		{ "LANG", lang && *lang ? lang : "C.UTF-8" },
-		{ "FLUIDHOOK_EVENT", call->event },
-		{ "FLUIDHOOK_DELIVERY", call->delivery },
-		{ "FLUIDHOOK_INSTALLATION", call->installation },
-		{ "FLUIDHOOK_SHOP", call->shop },
-		{ "FLUIDHOOK_RECEIVED_AT", call->received_at },
-		{ "FLUIDHOOK_ATTEMPT", attempt },
-		{ "FLUIDHOOK_CONF", call->conf },
-	};
-
-	snprintf(attempt, sizeof(attempt), "%u", call->attempt);
-	for (size_t i = 0; i < sizeof(vars) / sizeof(vars[0]); i++)
-		if (asprintf(&env[i], "%s=%s", vars[i].name, vars[i].value) == -1) {
-			env[i] = NULL;
-			errno = ENOMEM;
-			return (-1);
-		}
 	return (0);
 }
 
@@ -181,10 +146,10 @@ static int
 spawn(struct hook *h, const struct hook_call *call)
 {
 	int in = make_input(call), out[2] = { -1, -1 }, report[2] = { -1, -1 };
-	char *env[ENV_MAX] = { NULL };
+	char *env[HOOK_ENV_MAX] = { NULL };
 	int result = -1;
 
-	if (in == -1 || make_env(env, call) || pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) ||
+	if (in == -1 || hook_env_make(env, call) || pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) ||
 	    fcntl(out[0], F_SETFL, O_NONBLOCK))
 		goto done;
 	if ((h->pid = fork()) == -1)
@@ -204,8 +169,7 @@ done:
 		close_fd(&out[i]);
 		close_fd(&report[i]);
 	}
-	for (size_t i = 0; env[i]; i++)
-		free(env[i]);
+	hook_env_free(env);
 	return (result);
 }
 
@@ -308,9 +272,11 @@ hook_step(struct hook *h, const struct pollfd *fds)
 	return (true);
 }
 
-bool
+enum hook_outcome
 hook_result(const struct hook *h, char *why, size_t size)
 {
+	bool exited = !h->timed_out && h->exec_errno == 0 && WIFEXITED(h->status);
+
 	if (h->timed_out)
 		snprintf(why, size, "timeout");
 	else if (h->exec_errno)
@@ -319,8 +285,9 @@ hook_result(const struct hook *h, char *why, size_t size)
 		snprintf(why, size, "signal %d", WTERMSIG(h->status));
 	else
 		snprintf(why, size, "exit %d", WEXITSTATUS(h->status));
-	return (!h->timed_out && h->exec_errno == 0 && WIFEXITED(h->status) &&
-	    WEXITSTATUS(h->status) == 0);
+	if (exited && WEXITSTATUS(h->status) == 0)
+		return (HOOK_DONE);
+	return (exited && WEXITSTATUS(h->status) == EXIT_PERMANENT ? HOOK_FAILED_FOR_GOOD : HOOK_FAILED);
 }
 
 void

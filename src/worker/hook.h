@@ -46,11 +46,17 @@ int hook_poll(const struct hook *h, struct pollfd *fds);
 /** Do what can be done now, after poll(). Returns true once the hook has ended. */
 bool hook_step(struct hook *h, const struct pollfd *fds);
 
+enum hook_outcome {
+	HOOK_DONE,
+	HOOK_FAILED,			/* to be run again later */
+	HOOK_FAILED_FOR_GOOD,		/* exit status 100: running it again is of no use */
+};
+
 /**
- * Once it has ended: whether it succeeded, and what happened in a few words ("exit 3", "signal 9",
- * "timeout", "No such file or directory") in why.
+ * Once it has ended: its outcome, and what happened in a few words ("exit 3", "signal 9", "timeout",
+ * "cannot be executed: No such file or directory") in why.
  */
-bool hook_result(const struct hook *h, char *why, size_t size);
+enum hook_outcome hook_result(const struct hook *h, char *why, size_t size);
 
 /** Forget it. One that still runs is killed with all its group. */
 void hook_free(struct hook *h);

@@ -108,6 +108,12 @@ is_within(const struct entry *e, int64_t seconds)
 	    time(NULL) - received.tv_sec < seconds);
 }
 
+static bool
+is_unsigned(const struct entry *e)
+{
+	return (e->verified_by && strcmp(e->verified_by, "none") == 0);
+}
+
 enum job_readiness
 job_ready(struct job *job, const struct state *s)
 {
@@ -121,7 +127,8 @@ job_ready(struct job *job, const struct state *s)
 	i = installation_load(s->installations, job->entry.installation);
 	if (i == NULL && errno != ENOENT)
 		return (JOB_UNKNOWN);
-	if (i == NULL && is_within(&job->entry, NO_RECORD_SECONDS))
+	/* Fluid's denial removes the record of an unsigned install. */
+	if (i == NULL && !is_unsigned(&job->entry) && is_within(&job->entry, NO_RECORD_SECONDS))
 		return (is_within(&job->entry, RECORD_SECONDS) ? JOB_BEHIND : JOB_WAITS);
 	if (i)
 		status = i->status;
@@ -130,6 +137,9 @@ job_ready(struct job *job, const struct state *s)
 		return (JOB_WAITS);
 	if (status != INSTALLATION_ACTIVE && is_within(&job->entry, RECORD_SECONDS))
 		return (JOB_BEHIND);
+	if (status == INSTALLATION_UNINSTALLED || status == INSTALLATION_SUPERSEDED ||
+	    (status == INSTALLATION_FAILED && is_unsigned(&job->entry)))
+		return (JOB_ENDED);
 	snprintf(job->item.event, sizeof(job->item.event), "%s", status == INSTALLATION_ACTIVE ?
 	    "droplet.installed" : "fluidhook.install_failed");
 	return (JOB_READY);

@@ -34,12 +34,14 @@ enum job_readiness {
 	JOB_READY,		/* job->item.event is the hook's event */
 	JOB_WAITS,		/* an install whose credentials are not there yet */
 	JOB_BEHIND,		/* the record may not say yet what the journal does */
+	JOB_ENDED,		/* an install whose installation has ended, or was denied: no hook runs */
 	JOB_UNKNOWN,		/* the record cannot be read now: errno */
 };
 
 /**
  * Whether the hook can run, and for which event: an install's runs once its credentials are there, and
- * one that will never have any becomes fluidhook.install_failed.
+ * one that will never have any becomes fluidhook.install_failed. That is for installs that were verified:
+ * an unsigned one that Fluid has not confirmed runs nothing.
  */
 enum job_readiness job_ready(struct job *job, const struct state *s);
 

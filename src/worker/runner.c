@@ -161,11 +161,11 @@ log_hook(enum log_level level, const char *msg, const struct queue_item *item)
 
 /* A hook did not do its work: later again, or never. */
 static void
-on_failure(struct runner *r, struct queue_item *item)
+on_failure(struct runner *r, struct queue_item *item, bool for_good)
 {
 	item->for_credentials = false;
 	item->next = time(NULL);
-	if (item->attempts >= r->conf->attempts) {
+	if (for_good || item->attempts >= r->conf->attempts) {
 		log_hook(LOG_LEVEL_ERROR, "hook given up: fluidhook queue --dead", item);
 		if (queue_bury(r->queue, item) == 0) {
 			waiting_bury(r->waiting, item);
@@ -194,11 +194,17 @@ end_slot(struct runner *r, struct slot *slot)
 {
 	struct queue_item *item = &slot->job.item;
 
-	if (hook_result(slot->hook, item->why, sizeof(item->why))) {
+	switch (hook_result(slot->hook, item->why, sizeof(item->why))) {
+	case HOOK_DONE:
 		item->why[0] = '\0';
 		on_success(r, item);
-	} else {
-		on_failure(r, item);
+		break;
+	case HOOK_FAILED:
+		on_failure(r, item, false);
+		break;
+	case HOOK_FAILED_FOR_GOOD:
+		on_failure(r, item, true);
+		break;
 	}
 	hook_free(slot->hook);
 	slot->hook = NULL;
@@ -243,7 +249,7 @@ start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
 	}, r->conf->hook_timeout);
 	if (slot->hook == NULL) {
 		snprintf(job->item.why, sizeof(job->item.why), "%s", strerror(errno));
-		on_failure(r, &job->item);
+		on_failure(r, &job->item, false);
 		return (-1);
 	}
 	slot->job = *job;
@@ -278,8 +284,8 @@ is_wanted(const struct runner *r, const struct job *job)
  * Whether its hook can run now. An install that is active gets its subscriptions, too. The record follows
  * its journal line at once: `patience` (in pauses) for it saves putting the delivery off.
  */
-static bool
-is_ready(struct runner *r, struct job *job, int patience)
+static enum job_readiness
+readiness_of(struct runner *r, struct job *job, int patience)
 {
 	const struct timespec pause = { .tv_nsec = BEHIND_MS * 1000000L };
 	const char *record = job->entry.installation;
@@ -291,10 +297,10 @@ is_ready(struct runner *r, struct job *job, int patience)
 	if (readiness == JOB_UNKNOWN && patience > 0)
 		log_errno(LOG_LEVEL_ERROR, "hook waits for a record that cannot be read", "installation",
 		    record, NULL);
-	if (readiness != JOB_READY)
-		return (false);
-	return (strcmp(job->item.event, "droplet.installed") != 0 || record == NULL ||
-	    !name_is_safe(record, strlen(record)) || credentials_want(r->credentials, record) == 0);
+	if (readiness == JOB_READY && strcmp(job->item.event, "droplet.installed") == 0 && record &&
+	    name_is_safe(record, strlen(record)) && credentials_want(r->credentials, record))
+		return (JOB_WAITS);
+	return (readiness);
 }
 
 void
@@ -302,6 +308,7 @@ runner_line(struct runner *r, const struct buf *line, const struct follow_place 
     const struct follow_file *before, unsigned n_before)
 {
 	struct slot *slot = free_slot(r);
+	enum job_readiness readiness;
 	struct job job;
 
 	if (job_read(&job, line->data, line->len, place)) {
@@ -316,7 +323,9 @@ runner_line(struct runner *r, const struct buf *line, const struct follow_place 
 	}
 	if (is_known(r, &job))
 		goto out;
-	if (!is_ready(r, &job, BEHIND_PAUSES)) {
+	if ((readiness = readiness_of(r, &job, BEHIND_PAUSES)) == JOB_ENDED)
+		goto out;
+	if (readiness != JOB_READY) {
 		job.item.for_credentials = true;
 		job.item.next = time(NULL) + 1;
 		let_wait(r, &job.item);
@@ -335,6 +344,7 @@ out:
 static void
 retry(struct runner *r, const struct queue_item *item)
 {
+	enum job_readiness readiness = JOB_READY;
 	struct job job;
 
 	/* A crash came between the note of its run and its end here. */
@@ -347,8 +357,10 @@ retry(struct runner *r, const struct queue_item *item)
 		    NULL);
 		snprintf(job.item.why, sizeof(job.item.why), "journal: %s", strerror(errno));
 		job.item.attempts++;
-		on_failure(r, &job.item);
-	} else if (item->for_credentials && !is_ready(r, &job, 0)) {
+		on_failure(r, &job.item, false);
+	} else if (item->for_credentials && (readiness = readiness_of(r, &job, 0)) == JOB_ENDED) {
+		forget(r, item);
+	} else if (readiness != JOB_READY) {
 		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
 	} else if (start(r, free_slot(r), &job, true) == 0) {
 		/* An install that was refused may have none for that; else it has been taken away. */

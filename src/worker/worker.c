@@ -318,11 +318,14 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 		return (-1);
 	*w = (struct worker){ .conf = conf, .state = state, .signal_fd = -1, .journal_watch = -1 };
 	if (open_worker(w, conf_file)) {
-		if (errno == EWOULDBLOCK)
-			log_line(LOG_LEVEL_ERROR, "another worker runs on this state directory",
-			    "state_dir", state->path, NULL);
-		else
+		if (errno == EWOULDBLOCK) {
+			/* For cron: that worker does what this one would. */
+			log_line(once ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+			    "another worker runs on this state directory", "state_dir", state->path, NULL);
+			result = once ? 0 : -1;
+		} else {
 			log_errno(LOG_LEVEL_ERROR, "worker cannot start", "state_dir", state->path, NULL);
+		}
 		goto out;
 	}
 	if (!once && credentials_start(w->credentials)) {

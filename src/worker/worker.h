@@ -10,7 +10,8 @@
  * The queue worker (contract sections 5 and 6): follows the journal, gets installations their
  * credentials, and runs hooks. Returns after SIGTERM or SIGINT (the hook that runs gets its time), or
  * with `once` when nothing is left that can be done now. conf_file: absolute, for the hooks.
- * Returns 0, or -1 after an error was logged: also with `once` where the journal could not be read.
+ * Returns 0, also with `once` where another worker runs; or -1 after an error was logged: also with `once`
+ * where the journal could not be read.
  */
 int work(const struct conf *conf, const char *conf_file, struct state *state, bool once);
 

@@ -287,17 +287,21 @@ def no_settings():
 
 
 def came_to_nothing():
-    """An install that was over before it could be announced is told of as such"""
+    """An install that failed is told of as such; one that was over before its turn is not told of"""
     with announcing() as (p, chat):
-        company = fluid.Company(p.droplets[0])
+        over, company = fluid.Company(p.droplets[0]), fluid.Company(p.droplets[0])
+        p.deliver(over.install())
+        p.deliver(over.uninstall())
         p.deliver(company.install())
-        p.deliver(company.uninstall())
+        record = {**p.record(company.dri), "status": "failed", "reason": "exchange_refused"}
+        p.write(p.record_path(company.dri), json.dumps(record))
 
         def told():
             p.work()
             return chat.messages
 
         process.wait_until(told, "no message")
+        process.wait_until(lambda: p.work() or not p.waiting(), "the other one waits no longer")
         assert chat.messages == [f"{company.name} ({company.shop}.fluid.app) wanted to install the "
                                  f"droplet and is not active: fluidhook show {company.dri}"]
 

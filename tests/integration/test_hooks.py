@@ -138,7 +138,7 @@ def closed_environment(place):
         "FLUIDHOOK_EVENT": "droplet.installed", "FLUIDHOOK_DELIVERY": delivery,
         "FLUIDHOOK_INSTALLATION": company.dri, "FLUIDHOOK_SHOP": entry["fluid_shop"],
         "FLUIDHOOK_RECEIVED_AT": entry["received_at"], "FLUIDHOOK_ATTEMPT": "1",
-        "FLUIDHOOK_CONF": str(place.conf)}
+        "FLUIDHOOK_REPLAY": "", "FLUIDHOOK_CONF": str(place.conf)}
     assert env == want, (env, want)
     if process.USER:
         assert env["HOME"] == home, (env["HOME"], home)
@@ -152,6 +152,26 @@ def closed_environment(place):
     env = environment()
     assert (env["FLUIDHOOK_INSTALLATION"], env["FLUIDHOOK_SHOP"]) == ("", ""), env
     assert env.keys() == want.keys()
+
+
+def bounded_environment(place):
+    """A journal line with a shop and a name of 300 kB makes no variable larger than 1 KiB."""
+    place.hook("any", "cat /proc/$$/environ >$OUT/env")
+    place.append([journal_line("order.created", event_body(1), installation="dri_" + "x" * 300000,
+                               shop="y" * 300000)])
+    place.once()
+    pairs = place.left("env").rstrip("\0").split("\0")
+    assert len(pairs) == 11 and max(len(pair) for pair in pairs) < 1024, [len(pair) for pair in pairs]
+    assert "FLUIDHOOK_SHOP=" in pairs and "FLUIDHOOK_INSTALLATION=" in pairs and place.queue() == []
+    # A configuration whose path would not fit is refused before anything runs.
+    deep = place.dir
+    while len(str(deep)) < 1024:
+        deep /= "d" * 200
+        deep.mkdir()
+        process.give(deep)
+    place.write(deep / "fluidhook.conf", place.conf.read_text())
+    place.run("-c", deep / "fluidhook.conf", "work", "--once", status=1)
+    assert "longer than" in place.said, place.said
 
 
 def own_process(place):
@@ -396,6 +416,27 @@ def dead_letters(place):
     assert place.run("retry", "--all") == ""
 
 
+def permanent_failure(place):
+    """Exit status 100 is a dead letter at once; 99, 101 and a time-out are not."""
+    place.hook("order", "echo $FLUIDHOOK_ATTEMPT >>$OUT/ran; exit 100")
+    place.hook("product", "exit 99")
+    place.hook("cart", "exit 101")
+    place.hook("user", "trap 'exit 100' TERM; sleep 60 & wait; exit 100")
+    ids = [place.deliver(event_body(number, event)) for number, event in
+           enumerate(("order.created", "product.updated", "cart.updated", "user.created"))]
+    log = place.once()
+    assert [(item["delivery"], item["attempts"], item["why"]) for item in place.dead()] == [
+        (ids[0], 1, "exit 100")], place.dead()
+    assert [(item["delivery"], item["why"]) for item in place.queue()] == [
+        (ids[1], "exit 99"), (ids[2], "exit 101"), (ids[3], "timeout")]
+    one_line(log, "hook given up", ids[0], 'why="exit 100"')
+    place.once()
+    assert place.lines("ran") == ["1"]
+    assert place.run("retry", ids[0]) == ids[0] + "\n"
+    place.once()
+    assert place.lines("ran") == ["1", "1"] and [item["delivery"] for item in place.dead()] == [ids[0]]
+
+
 def retry_meanwhile(place):
     """A worker that runs takes up within seconds what retry has taken back."""
     place.hook("any", "echo $FLUIDHOOK_ATTEMPT >>$OUT/ran; [ -e $OUT/mended ]")
@@ -520,6 +561,46 @@ def install_waits(place):
     assert place.lines("ran")[3:] == [f"droplet.installed {other.dri} 1"]
 
 
+def ended_before_its_turn(place):
+    """No hook runs for an install whose installation has ended before the hook's turn."""
+    place.hook("any", 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION" >>$OUT/ran')
+    received = time.time() - 60
+    names = []
+    for status, by, installed in (
+            ("uninstalled", "signature", "never"), ("superseded", "signature", "never"),
+            ("failed", "none", "never"), (None, "none", "never"),
+            ("failed", "signature", "fluidhook.install_failed"), ("active", "signature", "droplet.installed")):
+        company = Company(place.droplets[0])
+        if status:
+            place.deliver(company.install())
+            record = {**place.record(company.dri), "status": status}
+            place.write(place.record_path(company.dri), json.dumps(record))
+        names.append((installed, company.dri))
+        line = json.loads(journal_line("droplet.installed", company.install(), company.dri, received))
+        line["verified_by"] = by
+        place.append([json.dumps(line, separators=(",", ":")).encode()])
+    # The receiver's own lines are gone: what was appended is a minute old, so the records are right.
+    journal = place.journal_file()
+    lines = [line for line in journal.read_bytes().splitlines() if json.loads(line)["timestamp"] == int(received)]
+    place.write(journal, b"\n".join(lines).decode() + "\n")
+    place.once()
+    assert place.lines("ran") == [f"{event} {name}" for event, name in names if event != "never"], place.left("ran")
+    assert place.queue() == [] and place.dead() == []
+    # The same where the installation ends while the install waits for its credentials.
+    place.hook("any", 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION" >>$OUT/later')
+    company = Company(place.droplets[0])
+    line = journal_line("droplet.installed", company.install_v2(), company.dri, received)
+    place.deliver(company.install_v2())
+    place.write(journal, line.decode() + "\n")
+    place.once()
+    assert [item["waits_for_credentials"] for item in place.queue()] == [True]
+    record = {**place.record(company.dri), "status": "uninstalled"}
+    place.write(place.record_path(company.dri), json.dumps(record))
+    place.hurry()
+    place.once()
+    assert place.left("later") == "" and place.queue() == [] and place.dead() == []
+
+
 # The same again
 
 def runs_once(place):
@@ -583,11 +664,11 @@ def runs_once_meanwhile(place):
 
 TESTS = [
     (most_specific, {}), (none_matches, {}), (exact_body, {}), (slow_reader, {}), (no_reader, {}),
-    (closed_environment, {}), (own_process, {}), (killed_whole, {"hook_timeout": 1}), (leaves_a_daemon, {}),
+    (closed_environment, {}), (bounded_environment, {}), (own_process, {}), (killed_whole, {"hook_timeout": 1}), (leaves_a_daemon, {}),
     (prints_too_much, {}), (output_to_log, {}), (cannot_be_executed, {}), (replaced_while_it_runs, {}),
-    (taken_away, {}), (backoff, {}), (longest_backoff, {}), (dead_letters, {}), (retry_meanwhile, {}),
+    (taken_away, {}), (backoff, {}), (longest_backoff, {}), (dead_letters, {}), (permanent_failure, {"hook_timeout": 2}), (retry_meanwhile, {}),
     (in_order, {}), (waiting_holds_up_nobody, {}), (retries_take_turns, {}), (several_at_once, {}),
-    (install_waits, {}), (runs_once, {}), (runs_once_meanwhile, {}),
+    (install_waits, {}), (ended_before_its_turn, {}), (runs_once, {}), (runs_once_meanwhile, {}),
 ]
 
 if __name__ == "__main__":

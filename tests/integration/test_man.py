@@ -143,7 +143,7 @@ def failed_reasons():
 
 def hook_environment():
     """fluidhook-hooks(7) has every variable that a hook gets, and no other"""
-    source = (SOURCE / "src/worker/hook.c").read_text(encoding="utf-8")
+    source = (SOURCE / "src/worker/hook_env.c").read_text(encoding="utf-8")
     given = set(re.findall(r'\{ "([A-Z_]+)", ', source))
     assert {"PATH", "HOME", "FLUIDHOOK_EVENT"} <= given, given
     told = set(re.findall(r"^\.It Ev ([A-Z_]+)$", page("fluidhook-hooks.7"), re.MULTILINE))

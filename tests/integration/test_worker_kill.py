@@ -6,9 +6,11 @@ events flow meanwhile (300).
 """
 import json
 import os
+import pwd
 import random
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -138,9 +140,10 @@ def second_worker(place):
     place.append([journal_line("order.created", event_body(1))])
     with place.worker():
         process.wait_until(lambda: place.lines("begun"), "the hook")
-        for words in (("work",), ("work", "--once")):
-            place.run(*words, status=1)
+        for words, status, level in ((("work",), 1, "error"), (("work", "--once"), 0, "info")):
+            place.run(*words, status=status)
             assert "another worker runs" in place.said and str(place.state) in place.said
+            assert f"level={level}" in place.said and place.said.count("\n") == 1, place.said
         assert re.search(r"worker +runs", said := place.run("check", status=None)), said
         place.touch("go")
         process.wait_until(lambda: place.lines("ran") == ["ran"], "the hook's end")
@@ -154,6 +157,27 @@ def second_worker(place):
     place.once()
     process.wait_until(lambda: place.lines("ran") == ["ran"] * 3, "the hook that was left, and again")
     assert place.queue() == []
+
+
+def foreign_state(place):
+    """The worker refuses a state directory of another user, even where it could write; root becomes him."""
+    place.hook("any", "id -u >$OUT/user")
+    place.append([journal_line("order.created", event_body(1))])
+    if os.geteuid() != 0:
+        raise tap.Skip("only root can give a directory away")
+    owner = next(one.pw_uid for one in pwd.getpwall() if one.pw_uid not in (0, process.USER.pw_uid))
+    for path in (place.state, *place.state.rglob("*")):
+        os.chmod(path, 0o777 if path.is_dir() else 0o666)
+    os.chown(place.state, owner, -1)
+    place.run("work", "--once", status=1)
+    assert "belongs to" in place.said and place.left("user") == "", place.said
+    for path in (place.out, *place.state.rglob("*")):
+        os.chown(path, owner, -1)
+    os.chmod(place.dir, 0o755)
+    done = subprocess.run([place.program, "-c", place.conf, "work", "--once"], capture_output=True, text=True,
+                          env=process.environment(), timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert place.lines("user") == [str(owner)], place.left("user")
 
 
 def stops_after_its_hook(place):
@@ -257,7 +281,7 @@ def idle(place):
 
 
 TESTS = [
-    (killed, {}), (killed_with_several, {"concurrency": 4}), (second_worker, {}), (stops_after_its_hook, {}),
+    (killed, {}), (killed_with_several, {"concurrency": 4}), (second_worker, {}), (foreign_state, {}), (stops_after_its_hook, {}),
     (stops_after_the_timeout, {"hook_timeout": 1}), (stops_amid_lines, {}), (once_until_nothing_is_left, {}),
     (idle, {}),
 ]
