@@ -70,6 +70,14 @@ note_other(const struct registering *r, const struct webhook *w)
 	fputc('\n', stderr);
 }
 
+/* Whether it is the subscription of the company itself to this event, at our address. */
+static bool
+is_ours(const struct registering *r, const struct webhook *w, size_t which)
+{
+	return (w->droplet_installation_uuid == NULL && is_same(w->resource, resource) &&
+	    is_same(w->event, events[which]) && is_same(w->url, r->url));
+}
+
 /*
  * Find the subscriptions that are there, with all that Fluid says of them. Those of an installation are
  * not the company's. Returns 0, or -1 with the error set.
@@ -168,6 +176,33 @@ is_complete(const struct registering *r, const struct webhook *w)
 	    strcasecmp(w->http_method, "post") == 0);
 }
 
+/*
+ * A subscription was asked for, and whether it was made is not known. There was none before, and nobody
+ * else registers here: one that is there now, with our secret, was made. Returns 0, or -1 with the error
+ * of the call that failed.
+ */
+static int
+find_created(struct registering *r, size_t which)
+{
+	struct subscription *s = &r->subscriptions[which];
+	const struct fluid_error failed = r->k.e;
+	struct webhook_list list = { 0 };
+	struct company *k = &r->k;
+
+	if (webhooks_list(k->transport, &k->token, &list, &k->e) == 0)
+		for (size_t i = 0; s->webhook.id == NULL && i < list.n; i++)
+			if (is_ours(r, &list.items[i], which) && webhooks_show(k->transport, &k->token,
+			    list.items[i].id, &s->webhook, &k->e))
+				break;
+	webhook_list_free(&list);
+	if (s->webhook.id && is_complete(r, &s->webhook)) {
+		s->done = DONE_CREATED;
+		return (0);
+	}
+	k->e = failed;
+	return (-1);
+}
+
 /* Have one subscription as it has to be. Returns 0, or -1 with the error set. */
 static int
 subscribe(struct registering *r, size_t which)
@@ -194,7 +229,8 @@ subscribe(struct registering *r, size_t which)
 		result = webhooks_create(k->transport, &k->token, &v, &answer, &k->e);
 	}
 	if (result)
-		return (-1);
+		return (done == DONE_CREATED && fluid_error_is_uncertain(&k->e) ?
+		    find_created(r, which) : -1);
 	webhook_free(&s->webhook);
 	s->webhook = answer;
 	s->done = done;
@@ -205,6 +241,7 @@ subscribe(struct registering *r, size_t which)
 static int
 say_incomplete(const struct registering *r, size_t failed)
 {
+	const bool uncertain = fluid_error_is_uncertain(&r->k.e);
 	char print[FINGERPRINT_SIZE];
 
 	company_fail(&r->k);
@@ -215,13 +252,15 @@ say_incomplete(const struct registering *r, size_t failed)
 	}
 	fputs("fluidhook: ", stderr);
 	print_event(stderr, events[failed]);
-	fputs(r->k.e.failure == FLUID_NO_ANSWER ? " may be registered or not" : " is not registered",
+	fputs(uncertain ? " may be registered or not" : " is not registered",
 	    stderr);
 	fputs(": run the same command again, which completes what is there\n", stderr);
 	if (failed == 0 && r->fresh) {
 		secret_fingerprint(print, r->secret);
-		fprintf(stderr, "fluidhook: the fresh secret %s stays live in %s; \"fluidhook secret "
-		    "retire\" takes it out\n", print, r->droplet->secrets);
+		/* Where the subscription exists, it is signed with this secret. */
+		fprintf(stderr, "fluidhook: the fresh secret %s stays live in %s%s\n", print,
+		    r->droplet->secrets, uncertain ? ", as the subscription may use it" :
+		    "; \"fluidhook secret retire\" removes it");
 	}
 	return (CLI_FAILED);
 }

@@ -8,6 +8,7 @@
 #include "cli/progress.h"
 #include "cli/secret_arg.h"
 #include "cli/table.h"
+#include "fluid/address.h"
 #include "fluid/webhooks.h"
 
 /* The webhooks that Fluid knows for the company: create, list, show, update, delete, events. */
@@ -102,6 +103,69 @@ lower_method(const char *method)
 	    strcasecmp(method, "put") == 0 ? "put" : "get");
 }
 
+/* Whether another webhook than `id` says that a receiver of ours is here: one for installs or uninstalls. */
+static bool
+is_registered(const struct webhook_list *l, const char *id, const char *url)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct webhook *w = &l->items[i];
+
+		if (id && strcmp(w->id, id) == 0)
+			continue;
+		if (w->resource && strcmp(w->resource, "droplet") == 0 && w->url &&
+		    !(w->http_method && strcasecmp(w->http_method, "get") == 0) &&
+		    address_is_same(w->url, url))
+			return (true);
+	}
+	return (false);
+}
+
+/* Whether deliveries to this address reach a receiver of ours. Returns 1, 0, or -1 with the error set. */
+static int
+is_our_address(struct company *k, const char *id, const char *url)
+{
+	struct webhook_list list = { 0 };
+	int result;
+
+	if (k->conf->public_url && address_is_same(k->conf->public_url, url))
+		return (1);
+	if (webhooks_list(k->transport, &k->token, &list, &k->e))
+		return (-1);
+	result = is_registered(&list, id, url);
+	webhook_list_free(&list);
+	return (result);
+}
+
+/*
+ * A receiver answers GET as a health check, so what Fluid delivers that way is lost without a trace.
+ * Refuse to make such a webhook. id: of the one that is updated, or NULL. Returns the exit status.
+ */
+static int
+check_method(struct company *k, const char *id, const struct webhook_values *v)
+{
+	struct webhook before = { 0 };
+	const char *method = v->http_method, *url = v->url;
+	int status = CLI_DONE, ours;
+
+	/* Also an older webhook with get that is moved to our address. */
+	if (id && (method ? strcmp(method, "get") == 0 && url == NULL : url && k->conf->public_url &&
+	    address_is_same(k->conf->public_url, url))) {
+		if (webhooks_show(k->transport, &k->token, id, &before, &k->e))
+			return (company_fail(k));
+		method = method ? method : before.http_method;
+		url = url ? url : before.url;
+	}
+	if (method && url && strcasecmp(method, "get") == 0) {
+		if ((ours = is_our_address(k, id, url)) == -1)
+			status = company_fail(k);
+		else if (ours)
+			status = cli_fail("%s: fluidhook answers GET as a health check, so deliveries "
+			    "with http_method get are lost; use --method post", url);
+	}
+	webhook_free(&before);
+	return (status);
+}
+
 /* Create (id is NULL) or update a webhook, and print it. Returns the exit status. */
 static int
 send_values(const struct cli *c, const char *id, const struct given *g)
@@ -119,7 +183,8 @@ send_values(const struct cli *c, const char *id, const struct given *g)
 	if (g->token_file && (secret = secret_arg(g->token_file)) == NULL)
 		return (CLI_FAILED);
 	v.auth_token = secret;
-	if ((status = company_open(&k, c)) == CLI_DONE) {
+	if ((status = company_open(&k, c)) == CLI_DONE &&
+	    (status = check_method(&k, id, &v)) == CLI_DONE) {
 		failed = id ? webhooks_update(k.transport, &k.token, id, &v, &w, &k.e) :
 		    webhooks_create(k.transport, &k.token, &v, &w, &k.e);
 		status = failed ? company_fail(&k) : print_webhook(&w, g->json);
@@ -162,7 +227,8 @@ static const struct command create_command = {
 	.help = "      --resource R         what it is about: order, droplet, ...\n"
 	    "      --event E            what happened to it: created, installed, ...\n"
 	    "      --url U              where Fluid shall deliver\n"
-	    "      --method M           post (default), put or get\n"
+	    "      --method M           post (default), put or get; get is refused for the address of\n"
+	    "                           a fluidhook, which answers GET as a health check\n"
 	    "      --inactive           make it, but let nothing be delivered yet\n"
 	    "      --auth-token-file F  sign its deliveries with the secret in this file, which must\n"
 	    "                           not be readable by others\n"

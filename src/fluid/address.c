@@ -78,6 +78,51 @@ out:
 	return (result);
 }
 
+static void
+set_parts(CURLU *u, const char *url, char *parts[4])
+{
+	static const CURLUPart wanted[4] = {
+		CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT, CURLUPART_PATH
+	};
+
+	if (u == NULL || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
+		return;
+	for (size_t i = 0; i < 4; i++)
+		curl_url_get(u, wanted[i], &parts[i], CURLU_DEFAULT_PORT);
+}
+
+static size_t
+length_without_slash(const char *path)
+{
+	size_t len = strlen(path);
+
+	return (len && path[len - 1] == '/' ? len - 1 : len);
+}
+
+bool
+address_is_same(const char *a, const char *b)
+{
+	CURLU *u[2] = { curl_url(), curl_url() };
+	char *of_a[4] = { NULL }, *of_b[4] = { NULL };
+	bool same = true;
+
+	set_parts(u[0], a, of_a);
+	set_parts(u[1], b, of_b);
+	for (size_t i = 0; i < 4; i++)
+		same = same && of_a[i] && of_b[i];
+	for (size_t i = 0; same && i < 3; i++)
+		same = strcasecmp(of_a[i], of_b[i]) == 0;
+	same = same && length_without_slash(of_a[3]) == length_without_slash(of_b[3]) &&
+	    strncmp(of_a[3], of_b[3], length_without_slash(of_a[3])) == 0;
+	for (size_t i = 0; i < 4; i++) {
+		curl_free(of_a[i]);
+		curl_free(of_b[i]);
+	}
+	curl_url_cleanup(u[0]);
+	curl_url_cleanup(u[1]);
+	return (same);
+}
+
 /* "", "." and ".." between slashes; only the last segment may be empty. */
 static bool
 is_bad_segment(const char *segment, size_t len, bool last)

@@ -23,6 +23,12 @@ int address_check(const char *url, bool *loopback, struct fluid_error *e);
  */
 bool address_path_check(const char *path);
 
+/**
+ * Whether two addresses lead to the same place: scheme, host, port and path are the same. The case of
+ * scheme and host, a default port, a trailing slash and the query do not count.
+ */
+bool address_is_same(const char *a, const char *b);
+
 /** "https://api.fluid.app" of a URL, cut where it is too long; "?" where it is none. */
 void address_origin(char out[ADDRESS_ORIGIN_SIZE], const char *url);
 

@@ -176,16 +176,26 @@ add_details(struct buf *out, const char *field, const struct json_node *node)
 			add_details(out, c->key ? c->key : field, c);
 }
 
-/* The explanation in an answer's body; nothing is added where there is none. */
-static void
+/*
+ * Add the explanation in an answer's body, if there is one. Returns whether the body has the form of
+ * Fluid's errors: a JSON object with one of their members.
+ */
+static bool
 explain(struct buf *out, const char *body, size_t len)
 {
 	static const char *const keys[] = { "errors", "error_message", "message", "error" };
 	struct json_node *root = len ? json_tree_read(body, len) : NULL;
+	bool is_fluids = false;
 
-	for (size_t i = 0; root && out->len == 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
-		add_details(out, NULL, json_tree_get(root, keys[i]));
+	for (size_t i = 0; root && i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const struct json_node *node = json_tree_get(root, keys[i]);
+
+		is_fluids = is_fluids || node;
+		if (out->len == 0)
+			add_details(out, NULL, node);
+	}
 	json_tree_free(root);
+	return (is_fluids);
 }
 
 /* A server that quotes a credential back to us must not bring it into a log or onto a screen. */
@@ -218,6 +228,13 @@ is_busy(long status)
 	return (status == 408 || status == 425 || status == 429 || status >= 500);
 }
 
+bool
+fluid_error_is_uncertain(const struct fluid_error *e)
+{
+	return (e->failure == FLUID_NO_ANSWER ||
+	    (e->failure == FLUID_BUSY && (e->status == 408 || e->status >= 500)));
+}
+
 int
 fluid_error_answer(struct fluid_error *e, long status, const char *body, size_t len,
     const struct fluid_error_context *ctx)
@@ -236,7 +253,7 @@ fluid_error_answer(struct fluid_error *e, long status, const char *body, size_t 
 		    "redirected%s%s, which is not followed: correct the addresses under [fluid]",
 		    ctx->redirect ? " to " : "", ctx->redirect ? ctx->redirect : "");
 	} else {
-		explain(&text, body, len);
+		e->is_fluids = explain(&text, body, len);
 		if (text.len == 0)
 			buf_adds(&text, reason_of(status));
 	}

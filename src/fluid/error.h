@@ -1,6 +1,7 @@
 #ifndef FLUID_ERROR_H
 #define FLUID_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ enum fluid_failure {
 struct fluid_error {
 	enum fluid_failure failure;
 	long status;		/* of the answer; 0 where there was none */
+	bool is_fluids;		/* the answer has the form of Fluid's own errors */
 	uint32_t retry_after;	/* seconds Fluid asked us to wait; 0 where it did not */
 	char text[FLUID_ERROR_SIZE];	/* "fluid: 422: url: must be https" */
 };
@@ -34,6 +36,12 @@ struct fluid_error_context {
 };
 
 void fluid_error_clear(struct fluid_error *e);
+
+/**
+ * Whether a call that changes something may have been carried out although it failed: it was sent, and
+ * the answer is missing or is a server error. A refusal, and "later" (425, 429), say that nothing was done.
+ */
+bool fluid_error_is_uncertain(const struct fluid_error *e);
 
 /**
  * Set the error to "fluid: " and the text. Control characters and what is not UTF-8 are escaped,

@@ -355,7 +355,7 @@ webhooks_create(struct transport *t, const struct fluid_token *token,
 		all.http_method = "post";
 	if (call_with_values(&c, &all, out, e) == 0)
 		return (0);
-	if (e->failure == FLUID_NO_ANSWER)
+	if (fluid_error_is_uncertain(e))
 		fluid_error_hint(e, "the webhook may exist now: look with `fluidhook webhook list` "
 		    "before trying again");
 	return (-1);
@@ -377,7 +377,10 @@ webhooks_update(struct transport *t, const struct fluid_token *token, const char
 		return (-1);
 	if (call_with_values(&c, &change, out, e) == 0)
 		return (0);
-	if (e->failure == FLUID_NO_ANSWER)
+	/* Some servers accept no less than the whole. */
+	if (e->status == 422 && v->resource && v->event && call_with_values(&c, v, out, e) == 0)
+		return (0);
+	if (fluid_error_is_uncertain(e))
 		fluid_error_hint(e, "it may have been changed: look with `fluidhook webhook show "
 		    "%s`", id);
 	return (-1);
@@ -396,7 +399,7 @@ webhooks_delete(struct transport *t, const struct fluid_token *token, const char
 		return (-1);
 	result = call(&c, &a, e);
 	transport_answer_free(&a);
-	if (result && e->failure == FLUID_NO_ANSWER)
+	if (result && fluid_error_is_uncertain(e))
 		fluid_error_hint(e, "it may be deleted: look with `fluidhook webhook show %s`", id);
 	return (result);
 }

@@ -105,6 +105,8 @@ def next_address():
 SAID = {
     "401_message": "401: Unauthorized; the token is from {token}",
     "403_scope": "403: Token does not have the required scope: webhooks.write",
+    "403_html": "403: forbidden",
+    "404_html": "404: no webhook 42 for this token (asked {first} and {second})",
     "404_null": "404: no webhook 42 for this token (asked {first} and {second})",
     "422_string": "422: url: must be https",
     "422_array": "422: Url must be https; Event is unknown",
@@ -128,6 +130,8 @@ def error_shapes():
             standin.fail(shape=shape, times=times)
             line = "fluid: " + text.format(token=site.token_file, first=standin.url + FIRST,
                                            second=standin.url + SECOND)
+            if shape.startswith("50"):
+                line += "; it may have been changed: look with `fluidhook webhook show 42`"
             done = site.run("webhook", "update", "42", "--inactive").fails(line)
             equal((done.out, len(standin.requests)), (b"", times))
             standin.forget()
@@ -160,6 +164,8 @@ def broken_answers():
             standin.forget()
             standin.fail(shape=shape)
             line = "fluid: " + SAID[shape].format(token=site.token_file)
+            # After a server error it may have been created; a refusal is certain.
+            line += maybe if shape.startswith("50") else ""
             site.run(*CREATE).fails(line)
             equal((shape, standin.calls()), (shape, [f"POST {FIRST}"]))
 
@@ -264,6 +270,41 @@ def one_webhook():
             site.run("webhook", words[0], number, *words[1:]).fails(
                 f"fluid: 404: no webhook {number} for this token (asked {standin.url}{FIRST} and "
                 f"{standin.url}{SECOND})")
+
+
+def get_is_lost():
+    """A webhook with GET to an address of ours is refused: it would be taken for a health check."""
+    ours = "https://Hooks.example.com:443/webhook/"
+    order = ("webhook", "create", "--resource", "order", "--event", "created", "--method", "get", "--url")
+    for known in ("configuration", "registered"):
+        with fluid_at() as (site, standin):
+            if known == "configuration":
+                site.write_conf(site.conf.read_text() +
+                                "\n[worker]\npublic_url = https://hooks.example.com/webhook\n")
+            else:
+                standin.company.create_webhook(None, {"webhook": {
+                    "resource": "droplet", "event": "uninstalled",
+                    "url": "https://hooks.example.com/webhook"}})
+            before = len(standin.company.webhooks)
+            (line,) = site.run(*order, ours).lines()
+            assert "health check" in line and ours in line, line
+            equal(len(standin.company.webhooks), before)
+            equal([r for r in standin.requests if r.method != "GET"], [])
+            # Elsewhere it is the user's own affair, and post is fine here.
+            site.ok(*order, "https://hooks.example.com/other")
+            site.ok(*order, ours, "--method", "post")
+            elsewhere, post = standin.company.webhooks[before:]
+            site.run("webhook", "update", str(post["id"]), "--method", "GET").fails(
+                "fluidhook: " + ours + ": " + line.split(": ", 2)[2])
+            site.run("webhook", "update", str(elsewhere["id"]), "--method", "get", "--url", ours).fails(line)
+            equal((elsewhere["url"], post["http_method"]), ("https://hooks.example.com/other", "post"))
+            if known == "configuration":
+                site.run("webhook", "update", str(elsewhere["id"]), "--url", ours).fails(line)
+            # Where it cannot be seen whose address it is, nothing is created.
+            else:
+                standin.fail(shape="503_empty", times=3)
+                site.run(*order, ours).fails("fluid: 503: unavailable")
+            equal(len(standin.company.webhooks), before + 2)
 
 
 def events():
@@ -450,8 +491,7 @@ def api_fails():
             standin.fail(shape=shape)
             done = site.run("api", "POST", "/api/x")
             text = SAID[shape].format(token=site.token_file, first="", second="")
-            if shape == "404_null":
-                text = "404: Webhook not found"
+            text = {"404_null": "404: Webhook not found", "404_html": "404: not found"}.get(shape, text)
             done.fails("fluid: " + text)
             want = body if isinstance(body, str) or body is None else json.dumps(body)
             equal((shape, done.out), (shape, (want or "").encode()))
@@ -552,5 +592,5 @@ if not COMMAND.is_file():
     tap.bail(f"there is no {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__.split("\n")[0].rstrip("."), function) for function in (
     seed_request, next_address, error_shapes, broken_answers, reads_again, unreachable, pages,
-    pages_behind_another_address, one_webhook, events, wrong_words, token_files, auth_token_files,
+    pages_behind_another_address, one_webhook, get_is_lost, events, wrong_words, token_files, auth_token_files,
     redirects, tls, api, api_fails, api_refuses, quoted_back, process_list, as_root, no_leaks)])

@@ -128,13 +128,26 @@ def cut_short(world):
 
 
 def lost_answer(world):
-    """A subscription whose answer is lost is not made twice."""
-    world.standin.fail("close", method="POST", skip=1, done=True)
-    _, err = world.command.fails(1, "register", URL)
-    assert "droplet.uninstalled may be registered or not: run the same command" in err, err
-    assert world.standin.calls().count("POST /api/webhooks") == 2
-    world.command.ok("register", URL)
-    assert [event for event, *_ in world.webhooks()] == EVENTS
+    """A subscription whose answer is lost is looked up, is not made twice, and keeps its secret."""
+    for fault in ({"kind": "close"}, {"shape": "500_html"}, {"status": 504}, {"kind": "half"}):
+        world.fluid.webhooks.clear()
+        world.standin.forget()
+        world.standin.fail(method="POST", done=True, **fault)
+        said = json.loads(world.command.ok("register", URL, "--json"))
+        assert [w["done"] for w in said["webhooks"]] == ["created", "created"], said
+        assert world.standin.calls().count("POST /api/webhooks") == 2
+        assert world.webhooks() == [(event, URL, world.secrets()[0], True) for event in EVENTS]
+    # It may exist although it cannot be seen: nobody is told to take its secret away.
+    for fault in ({"shape": "500_html"}, {"kind": "close"}):
+        world.fluid.webhooks.clear()
+        world.standin.forget()
+        world.standin.fail(method="POST", done=True, **fault)
+        world.standin.fail(method="GET", skip=1, shape="503_empty", times=3)
+        _, err = world.command.fails(1, "register", URL, "--new-secret")
+        assert "droplet.installed may be registered or not: run the same command" in err, err
+        assert "secret retire" not in err and "may use it" in err, err
+        world.command.ok("register", URL)
+        assert world.webhooks() == [(event, URL, world.secrets()[0], True) for event in EVENTS]
 
 
 def refused_token(world):

@@ -4,6 +4,8 @@
 SHAPES = {
     "401_message": (401, {"message": "Unauthorized"}),
     "403_scope": (403, {"error": "Token does not have the required scope: webhooks.write"}),
+    "404_html": (404, "<html><body>No such page</body></html>"),
+    "403_html": (403, "<html><body>Blocked</body></html>"),
     "404_null": (404, {"error_message": "Webhook not found", "errors": None, "meta": {}}),
     "422_string": (422, {"error_message": "Invalid", "errors": "url: must be https", "meta": {}}),
     "422_array": (422, {"error_message": "Invalid", "errors": ["Url must be https",
