@@ -12,6 +12,9 @@
 /* Room for the body of an exchange, in bytes, and the longest endpoint. */
 enum { BODY_MAX = 8 * 1024, ENDPOINT_MAX = 512 };
 
+/* The longest value taken from an answer: longer than any id or token can be, so that none is cut. */
+enum { VALUE_MAX = 2048 };
+
 void
 fluid_installation_free(struct fluid_installation *i)
 {
@@ -31,7 +34,10 @@ exchange_free(struct exchange *x)
 	*x = (struct exchange){ 0 };
 }
 
-/* Copy the first of two members that has a text. Returns 0, or -1 when out of memory. */
+/*
+ * Copy the first of two members that has a text; one that is too long counts as absent. Returns 0, or -1
+ * when out of memory.
+ */
 static int
 take(char **out, const struct json_node *node, const char *key, const char *other)
 {
@@ -39,7 +45,7 @@ take(char **out, const struct json_node *node, const char *key, const char *othe
 
 	if (text == NULL && other)
 		text = json_tree_text(json_tree_get(node, other));
-	if (text == NULL)
+	if (text == NULL || strlen(text) > VALUE_MAX)
 		return (0);
 	*out = strdup(text);
 	return (*out ? 0 : -1);
@@ -98,6 +104,44 @@ take_lookup(struct fluid_installation *out, const char *dri, const struct transp
 	else
 		result = 0;
 	json_tree_free(root);
+	return (result);
+}
+
+/* Fill *out from the answer to companies/me. Returns 0, or -1 with the error set. */
+static int
+take_owner(struct fluid_installation *out, const struct transport_answer *a, struct fluid_error *e)
+{
+	struct json_node *root = tree_of(a);
+	const struct json_node *data = json_tree_get(root, "data");
+	const struct json_node *company = json_tree_get(data ? data : root, "company");
+	int result = 0;
+
+	if (!json_tree_is(company, JSON_OBJECT))
+		result = fluid_error_set(e, FLUID_NO_ANSWER,
+		    "the answer about the token's company does not name one");
+	else if (take(&out->fluid_company_id, company, "id", NULL) ||
+	    take(&out->fluid_shop, company, "subdomain", NULL))
+		result = no_memory(e);
+	out->fluid_company_id_number = json_tree_is(json_tree_get(company, "id"), JSON_NUMBER);
+	json_tree_free(root);
+	return (result);
+}
+
+int
+installations_owner(struct transport *t, const struct fluid_token *token,
+    struct fluid_installation *out, struct fluid_error *e)
+{
+	struct transport_answer a = { 0 };
+	int result;
+
+	fluid_error_clear(e);
+	*out = (struct fluid_installation){ 0 };
+	result = transport_api_call(t, "GET", "/api/company/v1/companies/me", token, NULL, 0, &a, e);
+	if (result == 0)
+		result = take_owner(out, &a, e);
+	if (result)
+		fluid_installation_free(out);
+	transport_answer_free(&a);
 	return (result);
 }
 
@@ -181,14 +225,19 @@ take_exchange(struct exchange *out, const struct exchange_request *r,
 {
 	struct json_node *root = tree_of(a);
 	const struct json_node *credentials = json_tree_get(root, "credentials");
+	const struct json_node *installation = json_tree_get(root, "droplet_installation");
 	enum exchange_outcome outcome = EXCHANGE_UNKNOWN;
 
 	if (root == NULL) {
 		fluid_error_set(e, FLUID_NO_ANSWER, "exchange: the answer is not readable JSON");
 		return (EXCHANGE_UNKNOWN);
 	}
-	if (read_installation(&out->installation,
-	    json_tree_get(root, "droplet_installation")) ||
+	/* A provisional page of Fluid's documentation has all of it at the root. */
+	if (credentials == NULL)
+		credentials = root;
+	if (read_installation(&out->installation, installation ? installation : root) ||
+	    (installation == NULL && out->installation.droplet_installation_uuid == NULL &&
+	    take(&out->installation.droplet_installation_uuid, root, "installation_id", NULL)) ||
 	    take(&out->authentication_token, credentials, "authentication_token", NULL) ||
 	    take(&out->webhook_verification_token, credentials, "webhook_verification_token",
 	    NULL)) {
@@ -237,11 +286,11 @@ outcome_of(const struct fluid_error *e)
 {
 	if (e->failure == FLUID_NO_ANSWER)
 		return (EXCHANGE_UNKNOWN);
-	/* What a gateway says that has had no answer itself. */
-	if (e->status == 502 || e->status == 504)
+	/* 503 and 408 are answered before anything is done; after another server error it may be done. */
+	if (e->status >= 500 && e->status != 503)
 		return (EXCHANGE_UNKNOWN);
-	/* A redirect comes from something on the way, not from what spends tokens. */
-	if (e->failure == FLUID_REFUSED && e->status >= 400)
+	/* All else comes from something on the way: a firewall, a deployment (fluid-wire, "Exchange"). */
+	if (e->is_fluids && (e->status == 404 || e->status == 410))
 		return (EXCHANGE_REFUSED);
 	return (EXCHANGE_AGAIN);
 }

@@ -30,9 +30,16 @@ int installations_get(struct transport *t, const struct fluid_token *token, cons
 
 void fluid_installation_free(struct fluid_installation *i);
 
+/**
+ * Whose a token is: fills fluid_company_id and fluid_shop, each NULL where Fluid does not say it, and
+ * nothing else of *out. Returns 0, or -1 with the error set.
+ */
+int installations_owner(struct transport *t, const struct fluid_token *token,
+    struct fluid_installation *out, struct fluid_error *e);
+
 enum exchange_outcome {
 	EXCHANGE_DONE,		/* the credentials are here */
-	EXCHANGE_REFUSED,	/* spent, expired, unknown; or answered for another installation */
+	EXCHANGE_REFUSED,	/* Fluid says: spent, expired, unknown; or answered for another one */
 	EXCHANGE_AGAIN,		/* not spent as far as is known: try again while the token lives */
 	EXCHANGE_UNKNOWN,	/* sent, but the answer is lost: Fluid may have spent the token */
 };

@@ -93,6 +93,45 @@ test_get_fails(void **state)
 	assert_string_equal(world_calls(w), "");
 }
 
+/* Whose a token is, where Fluid says so. */
+static void
+test_owner(void **state)
+{
+	static const struct {
+		const char *fault;
+		int result;
+		const char *id, *shop;
+	} cases[] = {
+		{ NULL, 0, "226157151", "acme" },
+		{ "{'status':200,'body':{'data':{'company':{'id':'7'}}}}", 0, "7", NULL },
+		{ "{'status':200,'body':{'company':{'subdomain':'x'}}}", 0, NULL, "x" },
+		{ "{'status':200,'body':{'data':{}}}", -1, NULL, NULL },
+		{ "{'kind':'invalid'}", -1, NULL, NULL },
+		{ "{'shape':'403_scope'}", -1, NULL, NULL },
+		{ "{'status':404,'body':'<html></html>'}", -1, NULL, NULL },
+	};
+	struct world *w = *state;
+	struct fluid_token token = { (char *)DIT, (char *)"the record" };
+	struct fluid_installation i;
+
+	world_tell(w, "installations", "{'dri':'dri_1','dit':'" DIT "'}");
+	for (size_t n = 0; n < LENGTH(cases); n++) {
+		world_reset(state);
+		if (cases[n].fault)
+			world_fault(w, cases[n].fault);
+		CHECK(installations_owner(w->t, &token, &i, &w->error) == cases[n].result, "%zu: %s", n,
+		    w->error.text);
+		CHECK(cases[n].id ? i.fluid_company_id && strcmp(i.fluid_company_id, cases[n].id) == 0 :
+		    i.fluid_company_id == NULL, "%zu", n);
+		CHECK(cases[n].shop ? i.fluid_shop && strcmp(i.fluid_shop, cases[n].shop) == 0 :
+		    i.fluid_shop == NULL, "%zu", n);
+		assert_true(i.fluid_company_id_number == (n == 0));
+		fluid_installation_free(&i);
+		assert_string_equal(world_calls(w), "GET /api/company/v1/companies/me\n");
+		assert_string_equal(world_header(w, "Authorization"), "Bearer " DIT);
+	}
+}
+
 static void
 test_exchange(void **state)
 {
@@ -159,16 +198,23 @@ test_exchange_outcomes(void **state)
 		enum exchange_outcome want;
 	} cases[] = {
 		{ "{'shape':'503_empty'}", EXCHANGE_AGAIN },
-		{ "{'shape':'500_html'}", EXCHANGE_AGAIN },
+		{ "{'shape':'500_html'}", EXCHANGE_UNKNOWN },
 		{ "{'shape':'429_empty'}", EXCHANGE_AGAIN },
 		{ "{'status':408}", EXCHANGE_AGAIN },
 		{ "{'status':502}", EXCHANGE_UNKNOWN },
 		{ "{'status':504}", EXCHANGE_UNKNOWN },
 		{ "{'kind':'redirect','location':'https://evil.example/'}", EXCHANGE_AGAIN },
-		{ "{'status':400}", EXCHANGE_REFUSED },
-		{ "{'status':404}", EXCHANGE_REFUSED },
-		{ "{'status':410}", EXCHANGE_REFUSED },
-		{ "{'shape':'422_string'}", EXCHANGE_REFUSED },
+		/* Only these two are final, and only in Fluid's own words. */
+		{ "{'shape':'404_null'}", EXCHANGE_REFUSED },
+		{ "{'status':410,'body':{'error_message':'spent','errors':null}}", EXCHANGE_REFUSED },
+		{ "{'status':404}", EXCHANGE_AGAIN },
+		{ "{'status':404,'body':'<html>no such page</html>'}", EXCHANGE_AGAIN },
+		{ "{'status':404,'body':{'path':'/'}}", EXCHANGE_AGAIN },
+		{ "{'status':410}", EXCHANGE_AGAIN },
+		{ "{'status':400}", EXCHANGE_AGAIN },
+		{ "{'shape':'401_message'}", EXCHANGE_AGAIN },
+		{ "{'shape':'403_scope'}", EXCHANGE_AGAIN },
+		{ "{'shape':'422_string'}", EXCHANGE_AGAIN },
 		{ "{'kind':'reset'}", EXCHANGE_UNKNOWN },
 		{ "{'kind':'close','done':true}", EXCHANGE_UNKNOWN },
 		{ "{'kind':'half'}", EXCHANGE_UNKNOWN },
@@ -184,6 +230,10 @@ test_exchange_outcomes(void **state)
 		    "{'droplet_installation_uuid':'dri_1'},'credentials':"
 		    "{'authentication_token':'dit_x','webhook_verification_token':null}}}",
 		    EXCHANGE_DONE },
+		{ "{'status':200,'body':{'authentication_token':'dit_x','installation_id':'dri_1'}}",
+		    EXCHANGE_DONE },
+		{ "{'status':200,'body':{'authentication_token':'dit_x','installation_id':'dri_2'}}",
+		    EXCHANGE_REFUSED },
 	};
 	struct world *w = *state;
 	struct exchange x;
@@ -237,6 +287,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_get, world_reset),
 		cmocka_unit_test_setup(test_get_fails, world_reset),
+		cmocka_unit_test_setup(test_owner, world_reset),
 		cmocka_unit_test_setup(test_exchange, world_reset),
 		cmocka_unit_test_setup(test_exchange_for_another, world_reset),
 		cmocka_unit_test_setup(test_exchange_outcomes, world_reset),

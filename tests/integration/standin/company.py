@@ -231,6 +231,12 @@ class Company:
             "uuid": found.dri, "droplet_uuid": found.droplet_uuid, "active": found.active,
             "fluid_company_id": found.company_id, "scopes": found.scopes}, "meta": meta()}
 
+    def show_company(self, who):
+        """Whose a token is: the company's id, and its shop without the domain."""
+        company_id, shop = (who.company_id, who.shop) if who else (self.company_id, "acme.fluid.app")
+        return 200, {"data": {"company": {"id": company_id, "uuid_v7": "0190",
+                                          "subdomain": shop.removesuffix(".fluid.app")}}}
+
     def exchange(self, body):
         offer = self.offers.get(body.get("exchange_token") if isinstance(body, dict) else None)
         if offer is None:

@@ -15,6 +15,7 @@ from .faults import Fault
 FAMILIES = ("/api/webhooks", "/api/company/webhooks")
 EXCHANGE = "/api/droplet_installations/exchange"
 INSTALLATIONS = "/api/droplet_installations/"
+OWNER = "/api/company/v1/companies/me"
 CONTROL = "/_standin/"
 HUGE = 10 * 1000 * 1000
 
@@ -285,6 +286,8 @@ class StandIn:
         who = self.company.bearer(request.header("Authorization"))
         if request.path.startswith(INSTALLATIONS) and request.method == "GET":
             return self.company.show_installation(who, request.path[len(INSTALLATIONS):])
+        if request.path == OWNER and request.method == "GET":
+            return self.company.show_company(who)
         if request.path.startswith("/api/"):
             return 200, {"method": request.method, "path": request.path, "query": request.query,
                          "body": request.json(), "as": who.dri if who else "company"}
