@@ -136,6 +136,7 @@ print_json(const struct installation *i)
 	json_presence(w, "authentication_token", i->authentication_token);
 	json_presence(w, "webhook_verification_token", i->webhook_verification_token);
 	json_presence(w, "exchange_token", i->exchange_token);
+	json_presence(w, "subscription_auth_token", i->subscription_auth_token);
 	json_text(w, "exchange_token_expires_at", i->exchange_token_expires_at);
 	json_text(w, "webhook_ids", i->webhook_ids);
 	json_time(w, "installed_at", i->installed_at);

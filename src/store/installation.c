@@ -26,8 +26,8 @@ enum { N_STATUS = sizeof(status_names) / sizeof(status_names[0]) };
 /* What a member of the record is, in JSON and in the struct. */
 enum kind { TEXT, STATUS, COMPANY_ID, NAME, SECONDS, MICROS };
 
-/* When a member is written: in every record, or only where there is something to say. */
-enum presence { ALWAYS, WHERE_SET };
+/* When a member is written: in every record, only if it is set, or no longer (but it is still read). */
+enum presence { ALWAYS, WHERE_SET, FORMER };
 
 /* The record's members, in the order they are written. */
 static const struct member {
@@ -43,6 +43,8 @@ static const struct member {
 	MEMBER(TEXT, droplet_uuid, ALWAYS),
 	MEMBER(COMPANY_ID, fluid_company_id, ALWAYS),
 	MEMBER(TEXT, fluid_shop, ALWAYS),
+	MEMBER(TEXT, former_fluid_shop, WHERE_SET),
+	MEMBER(TEXT, former_fluid_company_id, WHERE_SET),
 	MEMBER(NAME, name, ALWAYS),
 	MEMBER(TEXT, authentication_token, ALWAYS),
 	MEMBER(TEXT, webhook_verification_token, ALWAYS),
@@ -50,12 +52,18 @@ static const struct member {
 	MEMBER(TEXT, exchange_token_expires_at, WHERE_SET),
 	MEMBER(TEXT, exchange_endpoint, WHERE_SET),
 	MEMBER(TEXT, exchange_tried_at, WHERE_SET),
+	MEMBER(TEXT, subscription_auth_token, WHERE_SET),
 	MEMBER(TEXT, webhook_ids, WHERE_SET),
 	MEMBER(SECONDS, installed_at, ALWAYS),
+	MEMBER(MICROS, install_received_at, WHERE_SET),
+	MEMBER(SECONDS, credentials_installed_at, WHERE_SET),
 	MEMBER(SECONDS, uninstalled_at, ALWAYS),
+	MEMBER(SECONDS, last_uninstalled_at, WHERE_SET),
 	MEMBER(MICROS, updated_at, ALWAYS),
 	MEMBER(TEXT, delivery, ALWAYS),
-	MEMBER(TEXT, install_body_sha256, WHERE_SET),
+	MEMBER(TEXT, install_digests, WHERE_SET),
+	/* Version 0.1 remembered one install only. */
+	{ "install_body_sha256", TEXT, offsetof(struct installation, install_digests), FORMER },
 #undef MEMBER
 };
 
@@ -114,6 +122,45 @@ installation_set_name(struct installation *i, const char *name, size_t len)
 	return (0);
 }
 
+bool
+installation_knows_install(const struct installation *i, const char *sha256)
+{
+	size_t len = strlen(sha256), n;
+
+	for (const char *at = i->install_digests; at && *at; at += n + (at[n] == ' ')) {
+		n = strcspn(at, " ");
+		if (n == len && memcmp(at, sha256, n) == 0)
+			return (true);
+	}
+	return (false);
+}
+
+int
+installation_note_install(struct installation *i, const char *sha256)
+{
+	struct buf list = { 0 };
+	unsigned kept = 1;
+	size_t n;
+
+	buf_adds(&list, sha256);
+	for (const char *at = i->install_digests; at && *at && kept < INSTALLS_REMEMBERED;
+	    at += n + (at[n] == ' ')) {
+		n = strcspn(at, " ");
+		if (n == strlen(sha256) && memcmp(at, sha256, n) == 0)
+			continue;
+		buf_addc(&list, ' ');
+		buf_add(&list, at, n);
+		kept++;
+	}
+	if (list.failed) {
+		buf_free(&list);
+		return (-1);
+	}
+	free(i->install_digests);
+	i->install_digests = list.data;
+	return (0);
+}
+
 void
 installation_drop_exchange(struct installation *i)
 {
@@ -128,6 +175,8 @@ installation_drop_credentials(struct installation *i)
 {
 	installation_set(&i->authentication_token, NULL);
 	installation_set(&i->webhook_verification_token, NULL);
+	installation_set(&i->subscription_auth_token, NULL);
+	i->credentials_installed_at = 0;
 	installation_drop_exchange(i);
 }
 
@@ -228,6 +277,9 @@ installation_load(int dir, const char *record)
 		errno = ENOMEM;
 		goto err1;
 	}
+	/* A record of version 0.1 that was uninstalled says so only once. */
+	if (l.i->last_uninstalled_at < l.i->uninstalled_at)
+		l.i->last_uninstalled_at = l.i->uninstalled_at;
 	buf_wipe(&text);
 	return (l.i);
 
@@ -247,11 +299,21 @@ write_value(struct json_writer *w, const struct installation *i, const struct me
 
 	if (m->kind == TEXT || m->kind == NAME || m->kind == COMPANY_ID)
 		text = *(char *const *)at;
-	if (text == NULL && m->presence == WHERE_SET)
+	if (m->kind == SECONDS && *(const int64_t *)at) {
+		timefmt_seconds(when, *(const int64_t *)at);
+		text = when;
+	}
+	if (m->kind == MICROS && (m->presence == ALWAYS || ((const struct timespec *)at)->tv_sec)) {
+		timefmt_micros(when, at);
+		text = when;
+	}
+	if (m->presence == FORMER || (text == NULL && m->presence == WHERE_SET))
 		return;
 	json_key(w, m->key);
 	switch (m->kind) {
 	case TEXT:
+	case SECONDS:
+	case MICROS:
 		json_string(w, text);
 		return;
 	case NAME:
@@ -268,14 +330,6 @@ write_value(struct json_writer *w, const struct installation *i, const struct me
 		return;
 	case STATUS:
 		json_string(w, installation_status_name(i->status));
-		return;
-	case SECONDS:
-		timefmt_seconds(when, *(const int64_t *)at);
-		json_string(w, *(const int64_t *)at ? when : NULL);
-		return;
-	case MICROS:
-		timefmt_micros(when, at);
-		json_string(w, when);
 		return;
 	}
 }
@@ -316,7 +370,7 @@ installation_free(struct installation *i)
 	if (i == NULL)
 		return;
 	for (size_t m = 0; m < N_MEMBERS; m++)
-		if (members[m].kind == TEXT)
+		if (members[m].kind == TEXT && members[m].presence != FORMER)
 			secret_free(*(char **)member_at(i, &members[m]));
 	free(i->fluid_company_id);
 	free(i->name);

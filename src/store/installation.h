@@ -20,6 +20,9 @@ enum installation_status {
 /* Longest credential taken from Fluid, in bytes: tokens are opaque, but bounded. */
 enum { CREDENTIAL_MAX = 512 };
 
+/* A record remembers the bodies of this many installs. */
+enum { INSTALLS_REMEMBERED = 8 };
+
 /* Strings are owned by the struct, and NULL where there is nothing. */
 struct installation {
 	char record[NAME_SIZE];		/* the record's name, without ".json" */
@@ -30,6 +33,8 @@ struct installation {
 	char *fluid_company_id;		/* its text; fluid_company_id_number tells the JSON type */
 	bool fluid_company_id_number;
 	char *fluid_shop;
+	char *former_fluid_shop;	/* before it last changed; its index entry is to be removed */
+	char *former_fluid_company_id;
 	char *name;			/* the company's; name_len bytes, may contain NUL */
 	size_t name_len;
 	char *authentication_token;
@@ -38,12 +43,16 @@ struct installation {
 	char *exchange_token_expires_at;
 	char *exchange_endpoint;
 	char *exchange_tried_at;	/* when a try began whose outcome is not known */
+	char *subscription_auth_token;	/* the auth_token of its subscriptions: a key of its own */
 	char *webhook_ids;		/* of the subscriptions made with its token, by blanks */
 	int64_t installed_at;		/* unix seconds, 0 for never */
-	int64_t uninstalled_at;
+	struct timespec install_received_at;
+	int64_t credentials_installed_at;	/* of the install that brought them, if an older one; else 0 */
+	int64_t uninstalled_at;		/* 0 unless the last event was an uninstall */
+	int64_t last_uninstalled_at;	/* of the newest uninstall, which an install does not clear */
 	struct timespec updated_at;
 	char *delivery;			/* of the delivery applied last */
-	char *install_body_sha256;	/* of the install applied last, hexadecimal */
+	char *install_digests;		/* SHA-256 of its last installs' bodies, newest first, by blanks */
 };
 
 const char *installation_status_name(enum installation_status status);
@@ -57,7 +66,13 @@ int installation_set(char **field, const char *value);
 /** Set the company's name. Returns 0, or -1 with errno ENOMEM. */
 int installation_set_name(struct installation *i, const char *name, size_t len);
 
-/** Delete both tokens and whatever could still be exchanged for them. */
+/** Whether an install with this body (SHA-256, hexadecimal) is one of the last that were noted. */
+bool installation_knows_install(const struct installation *i, const char *sha256);
+
+/** Note the body of an install, and forget the oldest beyond INSTALLS_REMEMBERED. 0, or -1: ENOMEM. */
+int installation_note_install(struct installation *i, const char *sha256);
+
+/** Delete the tokens, the key of its subscriptions, and whatever could still be exchanged for tokens. */
 void installation_drop_credentials(struct installation *i);
 
 /** Forget the exchange token and what belongs to it. */

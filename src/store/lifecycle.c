@@ -16,48 +16,92 @@ same(const char *a, const char *b)
 	return (a && b && strcmp(a, b) == 0);
 }
 
-/* Where the indexes have a record, by the names of their folders; "" for nowhere. */
-struct places {
-	char shop[NAME_SIZE];
-	char company[NAME_SIZE];
-};
-
-static void
-places_of(struct places *p, const struct installation *i)
+bool
+lifecycle_is_verified(const struct installation *i)
 {
-	*p = (struct places){ "", "" };
-	if (i->fluid_shop && name_of_shop(p->shop, i->fluid_shop, strlen(i->fluid_shop)))
+	static const char unconfirmed[] = "confirmation_";
+
+	if (i->status == INSTALLATION_UNCONFIRMED)
+		return (false);
+	/* Version 0.1 kept unsigned installs that Fluid denied. */
+	return (i->status != INSTALLATION_FAILED || i->reason == NULL ||
+	    strncmp(i->reason, unconfirmed, sizeof(unconfirmed) - 1) != 0);
+}
+
+/* Ended is what an uninstall or a newer installation has ended; a failed one still can become active. */
+static bool
+is_over(const struct installation *i)
+{
+	return (i->status == INSTALLATION_UNINSTALLED || i->status == INSTALLATION_SUPERSEDED);
+}
+
+/* The names under which the indexes would have an installation of this shop and this company. */
+static void
+places_of(struct lifecycle_places *p, const char *shop, const char *company)
+{
+	*p = (struct lifecycle_places){ "", "" };
+	if (shop && name_of_shop(p->shop, shop, strlen(shop)))
 		p->shop[0] = '\0';
-	if (i->fluid_company_id && name_is_safe(i->fluid_company_id, strlen(i->fluid_company_id)))
-		snprintf(p->company, sizeof(p->company), "%s", i->fluid_company_id);
+	if (company && name_is_safe(company, strlen(company)))
+		snprintf(p->company, sizeof(p->company), "%s", company);
+}
+
+void
+lifecycle_places(const struct installation *i, struct lifecycle_places *p)
+{
+	if (lifecycle_is_verified(i) && !is_over(i))
+		places_of(p, i->fluid_shop, i->fluid_company_id);
+	else
+		*p = (struct lifecycle_places){ "", "" };
 }
 
 int
 lifecycle_index(struct state *s, const struct installation *i)
 {
-	struct places p;
+	struct lifecycle_places p;
 
-	places_of(&p, i);
+	lifecycle_places(i, &p);
 	if (*p.shop && index_add(s->shops, p.shop, i->record))
 		return (-1);
 	return (*p.company ? index_add(s->companies, p.company, i->record) : 0);
 }
 
+/* Remove the record's entries at these places where it does not belong. */
+static int
+leave(struct state *s, const struct installation *i, const struct lifecycle_places *was)
+{
+	struct lifecycle_places is;
+
+	lifecycle_places(i, &is);
+	if (*was->shop && strcmp(was->shop, is.shop) != 0 &&
+	    index_remove(s->shops, was->shop, i->record))
+		return (-1);
+	if (*was->company && strcmp(was->company, is.company) != 0 &&
+	    index_remove(s->companies, was->company, i->record))
+		return (-1);
+	return (0);
+}
+
+/* Remove the record's entries where it was before its end, and where it was before it moved. */
+static int
+leave_former(struct state *s, const struct installation *i)
+{
+	struct lifecycle_places ended, moved;
+
+	places_of(&ended, i->fluid_shop, i->fluid_company_id);
+	places_of(&moved, i->former_fluid_shop, i->former_fluid_company_id);
+	return (leave(s, i, &ended) || leave(s, i, &moved) ? -1 : 0);
+}
+
 int
 lifecycle_save(struct state *s, const struct installation *i)
 {
-	if (i->status == INSTALLATION_UNCONFIRMED) {
-		if (marker_set(s->unconfirmed, i->record))
-			return (-1);
-	} else if (i->status != INSTALLATION_FAILED) {
-		/* A failed one that is not in them is one that nobody vouched for: it must not crowd them. */
-		if (lifecycle_index(s, i))
-			return (-1);
-	}
+	if (i->status == INSTALLATION_UNCONFIRMED && marker_set(s->unconfirmed, i->record))
+		return (-1);
 	if (i->exchange_token && i->status != INSTALLATION_UNCONFIRMED &&
 	    marker_set(s->pending, i->record))
 		return (-1);
-	if (installation_save(s->installations, i))
+	if (lifecycle_index(s, i) || installation_save(s->installations, i) || leave_former(s, i))
 		return (-1);
 	if (i->status != INSTALLATION_UNCONFIRMED)
 		marker_clear(s->unconfirmed, i->record);
@@ -66,48 +110,72 @@ lifecycle_save(struct state *s, const struct installation *i)
 	return (0);
 }
 
-/* The record's state before this event decides whether an install still has anything to say. */
-static bool
-install_is_news(const struct installation *i, const struct lifecycle *e)
+/* Negative, 0 or positive as with strcmp(). */
+static int
+compare_times(const struct timespec *a, const struct timespec *b)
 {
-	bool repeated = same(i->install_body_sha256, e->body_sha256);
-
-	switch (i->status) {
-	case INSTALLATION_UNCONFIRMED:
-		/* What nobody vouched for gives way to what somebody does. */
-		return (e->trust == TRUST_DROPLET);
-	case INSTALLATION_FAILED:
-		/* A spent exchange token does not get better; permanent credentials do help. */
-		return (e->trust != TRUST_INSTALLATION && (!repeated || e->authentication_token));
-	case INSTALLATION_UNINSTALLED:
-		return (e->trust == TRUST_DROPLET && !repeated && e->at > i->uninstalled_at &&
-		    e->at >= i->installed_at);
-	case INSTALLATION_ACTIVE:
-		return (e->trust != TRUST_NONE && !repeated && e->at >= i->installed_at);
-	case INSTALLATION_PENDING:
-	case INSTALLATION_SUPERSEDED:
-		return (e->trust == TRUST_DROPLET && !repeated && e->at >= i->installed_at);
-	}
-	return (false);
+	if (a->tv_sec != b->tv_sec)
+		return (a->tv_sec < b->tv_sec ? -1 : 1);
+	return (a->tv_nsec < b->tv_nsec ? -1 : a->tv_nsec > b->tv_nsec);
 }
 
 /*
- * An install that comes only after its uninstall changes nothing, but its bytes are kept in mind: when
- * they are sent once more, signed anew, it is still the same old install.
+ * The order of events is that of their signing. Within a second an uninstall is the later one, and of two
+ * installs the one received later. The status of the record plays no part: what is newest is the newest,
+ * whether its exchange failed or another installation superseded it.
  */
+static bool
+install_is_newer(const struct installation *i, const struct lifecycle *e)
+{
+	if (e->at <= i->last_uninstalled_at)
+		return (false);
+	if (e->at != i->installed_at)
+		return (e->at > i->installed_at);
+	return (compare_times(&e->received_at, &i->install_received_at) >= 0);
+}
+
+/*
+ * Whether the record has to take this install over. The same bytes are the same install, however often
+ * and whenever Fluid signs them anew.
+ */
+static bool
+install_is_news(const struct installation *i, const struct lifecycle *e)
+{
+	return (e->trust == TRUST_DROPLET && install_is_newer(i, e) &&
+	    !installation_knows_install(i, e->body_sha256));
+}
+
+/* An older install changes nothing, but its bytes are remembered: they can be sent once more. */
 static bool
 install_is_late(const struct installation *i, const struct lifecycle *e)
 {
-	return (i->status == INSTALLATION_UNINSTALLED && i->install_body_sha256 == NULL &&
-	    e->trust == TRUST_DROPLET);
+	return (e->trust == TRUST_DROPLET && !install_is_newer(i, e) &&
+	    !installation_knows_install(i, e->body_sha256));
 }
 
 static bool
 uninstall_is_news(const struct installation *i, const struct lifecycle *e)
 {
-	/* An unconfirmed record's time of install is nobody's word. */
-	return (e->trust != TRUST_NONE && e->at > i->uninstalled_at &&
-	    (e->at >= i->installed_at || i->status == INSTALLATION_UNCONFIRMED));
+	return (e->trust != TRUST_NONE && e->at > i->last_uninstalled_at &&
+	    e->at >= i->installed_at);
+}
+
+/* An older uninstall leaves a newer install alone, but its time is noted. */
+static bool
+uninstall_is_late(const struct installation *i, const struct lifecycle *e)
+{
+	return (e->trust != TRUST_NONE && e->at > i->last_uninstalled_at && e->at < i->installed_at);
+}
+
+/* Whether the event says nothing new. Only a droplet's secret changes a record that waits unconfirmed. */
+static bool
+changes_nothing(const struct installation *i, const struct lifecycle *e)
+{
+	if (i->status == INSTALLATION_UNCONFIRMED)
+		return (e->trust != TRUST_DROPLET);
+	if (e->installed)
+		return (!install_is_news(i, e) && !install_is_late(i, e));
+	return (!uninstall_is_news(i, e) && !uninstall_is_late(i, e));
 }
 
 bool
@@ -119,18 +187,28 @@ lifecycle_is_settled(struct records *records, const struct lifecycle *e,
 
 	if (r == NULL)
 		return (false);
-	settled = records_is_settled(records, r) && !(e->installed ?
-	    install_is_news(r->installation, e) || install_is_late(r->installation, e) :
-	    uninstall_is_news(r->installation, e));
+	settled = records_is_settled(records, r) && changes_nothing(r->installation, e);
 	*status = r->installation->status;
 	records_release(records, r);
 	return (settled);
 }
 
-/* Who the installation is: set from Fluid's word, or from nobody's where nothing is known yet. */
+static bool
+differs(const char *was, const char *is)
+{
+	return (was && is && strcmp(was, is) != 0);
+}
+
+/* Who the installation is. Where it was indexed before is kept, for a crash before that is removed. */
 static int
 set_identity(struct installation *i, const struct lifecycle *e)
 {
+	if (differs(i->fluid_shop, e->fluid_shop) &&
+	    installation_set(&i->former_fluid_shop, i->fluid_shop))
+		return (-1);
+	if (differs(i->fluid_company_id, e->fluid_company_id) &&
+	    installation_set(&i->former_fluid_company_id, i->fluid_company_id))
+		return (-1);
 	if ((e->droplet_installation_uuid &&
 	    installation_set(&i->droplet_installation_uuid, e->droplet_installation_uuid)) ||
 	    (e->droplet_uuid && installation_set(&i->droplet_uuid, e->droplet_uuid)) ||
@@ -159,6 +237,7 @@ set_credentials(struct installation *i, const struct lifecycle *e)
 	if (e->authentication_token) {
 		if (installation_set(&i->authentication_token, e->authentication_token))
 			return (-1);
+		i->credentials_installed_at = 0;
 		if ((e->webhook_verification_token || !works) &&
 		    installation_set(&i->webhook_verification_token,
 		    e->webhook_verification_token))
@@ -172,6 +251,8 @@ set_credentials(struct installation *i, const struct lifecycle *e)
 			return (-1);
 		if (!works)
 			i->status = INSTALLATION_PENDING;
+		else if (i->credentials_installed_at == 0)
+			i->credentials_installed_at = i->installed_at;
 	}
 	if (e->trust == TRUST_NONE)
 		i->status = INSTALLATION_UNCONFIRMED;
@@ -184,104 +265,199 @@ enum change { ERROR = -1, NONE, NEWS, NOTED };
 static enum change
 apply_install(struct installation *i, const struct lifecycle *e, bool is_new)
 {
-	if (!is_new && !install_is_news(i, e) && install_is_late(i, e))
-		return (installation_set(&i->install_body_sha256, e->body_sha256) ? ERROR : NOTED);
-	if (is_new ? e->trust == TRUST_INSTALLATION : !install_is_news(i, e))
+	bool is_news = is_new || install_is_news(i, e);
+
+	if (is_new ? e->trust == TRUST_INSTALLATION : changes_nothing(i, e))
 		return (NONE);
-	if (e->trust != TRUST_INSTALLATION && set_identity(i, e))
+	if (installation_note_install(i, e->body_sha256))
 		return (ERROR);
-	if (set_credentials(i, e) || (e->name && installation_set_name(i, e->name, e->name_len)) ||
-	    installation_set(&i->install_body_sha256, e->body_sha256))
+	if (!is_news)
+		return (NOTED);
+	if (set_identity(i, e) || set_credentials(i, e) ||
+	    (e->name && installation_set_name(i, e->name, e->name_len)))
 		return (ERROR);
 	i->installed_at = e->at;
+	i->install_received_at = e->received_at;
 	i->uninstalled_at = 0;
 	return (NEWS);
+}
+
+/*
+ * The credentials that an installation has are those of an older install while it waits for the exchange
+ * of a newer one, or when that failed. An uninstall between the two has ended them.
+ */
+static bool
+ends_credentials(const struct installation *i, const struct lifecycle *e)
+{
+	return (i->status == INSTALLATION_ACTIVE && i->credentials_installed_at &&
+	    e->at >= i->credentials_installed_at);
+}
+
+static enum change
+end_credentials(struct installation *i)
+{
+	installation_set(&i->authentication_token, NULL);
+	installation_set(&i->webhook_verification_token, NULL);
+	installation_set(&i->subscription_auth_token, NULL);
+	i->credentials_installed_at = 0;
+	i->status = i->exchange_token ? INSTALLATION_PENDING : INSTALLATION_FAILED;
+	return (installation_set(&i->reason, i->exchange_token ? NULL : "credentials_ended") ?
+	    ERROR : NOTED);
 }
 
 /* The same for an uninstall. One of an unknown installation is kept, so that its late install stays out. */
 static enum change
 apply_uninstall(struct installation *i, const struct lifecycle *e, bool is_new)
 {
-	if (is_new ? e->trust != TRUST_DROPLET : !uninstall_is_news(i, e))
+	bool is_news = is_new || uninstall_is_news(i, e);
+
+	if (is_new ? e->trust != TRUST_DROPLET : changes_nothing(i, e))
 		return (NONE);
 	if (is_new && set_identity(i, e))
 		return (ERROR);
+	i->last_uninstalled_at = e->at;
+	if (!is_news)
+		return (ends_credentials(i, e) ? end_credentials(i) : NOTED);
 	i->status = INSTALLATION_UNINSTALLED;
 	i->uninstalled_at = e->at;
 	installation_drop_credentials(i);
 	return (installation_set(&i->reason, NULL) ? ERROR : NEWS);
 }
 
-struct supersede {
+/* The other installations of the same droplet for the same company that `mine` ends, being active. */
+struct rivals {
 	struct state *state;
-	struct installation *mine;
-	int error;
+	const struct installation *mine;
+	struct installation **older;
+	size_t n;
+	bool outdone;		/* a newer one is active */
+	bool failed;		/* with errno set */
 };
 
-static int
-supersede_record(struct state *s, struct installation *i, const struct installation *by)
+/* Whether the installation a was installed after b. */
+static bool
+is_installed_after(const struct installation *a, const struct installation *b)
 {
-	i->status = INSTALLATION_SUPERSEDED;
-	installation_drop_credentials(i);
-	if (by != i) {
-		i->updated_at = by->updated_at;
-		if (installation_set(&i->delivery, by->delivery))
-			return (-1);
+	if (a->installed_at != b->installed_at)
+		return (a->installed_at > b->installed_at);
+	return (compare_times(&a->install_received_at, &b->install_received_at) > 0);
+}
+
+/* Takes `other` over. Returns 0, or -1: ENOMEM. */
+static int
+add_older(struct rivals *r, struct installation *other)
+{
+	struct installation **more = reallocarray(r->older, r->n + 1, sizeof(*more));
+
+	if (more == NULL) {
+		installation_free(other);
+		return (-1);
 	}
-	return (lifecycle_save(s, i));
+	r->older = more;
+	r->older[r->n++] = other;
+	return (0);
 }
 
 static int
-supersede_one(void *user, const char *record)
+look_at_rival(void *user, const char *record)
 {
-	struct supersede *u = user;
+	struct rivals *r = user;
+	const char *company = r->mine->fluid_company_id;
 	struct installation *other;
+	struct lifecycle_places p = { "", "" };
 
-	if (strcmp(record, u->mine->record) == 0)
+	if (strcmp(record, r->mine->record) == 0)
 		return (0);
-	if ((other = installation_load(u->state->installations, record)) == NULL) {
-		if (errno != ENOENT)
-			log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", record, NULL);
-		return (0);
+	if ((other = installation_load(r->state->installations, record)) == NULL && errno != ENOENT) {
+		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", record, NULL);
+		r->failed = true;
+		return (1);
 	}
-	if (same(other->droplet_uuid, u->mine->droplet_uuid) &&
-	    (other->status == INSTALLATION_ACTIVE || other->status == INSTALLATION_PENDING)) {
-		if (other->installed_at <= u->mine->installed_at)
-			u->error = supersede_record(u->state, other, u->mine);
-		else if (other->status == INSTALLATION_ACTIVE)
-			u->error = supersede_record(u->state, u->mine, u->mine);
+	if (other)
+		lifecycle_places(other, &p);
+	if (strcmp(p.company, company) != 0) {
+		/* What a crash left: no record belongs here. */
+		r->failed = index_remove(r->state->companies, company, record) != 0;
+	} else if (same(other->droplet_uuid, r->mine->droplet_uuid)) {
+		if (!is_installed_after(other, r->mine)) {
+			r->failed = add_older(r, other) != 0;
+			return (r->failed);
+		}
+		if (other->status == INSTALLATION_ACTIVE)
+			r->outdone = true;
 	}
 	installation_free(other);
-	return (u->error || u->mine->status != INSTALLATION_ACTIVE);
+	return (r->failed || r->outdone);
+}
+
+/* Read them all, before anything is changed. Returns 0, or -1 with errno set. */
+static int
+find_rivals(struct rivals *r)
+{
+	const struct installation *i = r->mine;
+
+	if (i->status != INSTALLATION_ACTIVE || i->droplet_uuid == NULL ||
+	    i->fluid_company_id == NULL ||
+	    !name_is_safe(i->fluid_company_id, strlen(i->fluid_company_id)))
+		return (0);
+	if (index_each(r->state->companies, i->fluid_company_id, 0, look_at_rival, r))
+		return (-1);
+	return (r->failed ? -1 : 0);
+}
+
+static void
+free_rivals(struct rivals *r)
+{
+	int saved = errno;
+
+	for (size_t n = 0; n < r->n; n++)
+		installation_free(r->older[n]);
+	free(r->older);
+	errno = saved;
+}
+
+static int
+end_rivals(struct rivals *r)
+{
+	for (size_t n = 0; n < r->n && !r->outdone; n++) {
+		struct installation *i = r->older[n];
+
+		i->status = INSTALLATION_SUPERSEDED;
+		i->updated_at = r->mine->updated_at;
+		installation_drop_credentials(i);
+		if (installation_set(&i->reason, NULL) ||
+		    installation_set(&i->delivery, r->mine->delivery) || lifecycle_save(r->state, i))
+			return (-1);
+	}
+	return (0);
+}
+
+/* Save `i`, and what it supersedes. changed: there is something to save in `i` itself. */
+static int
+save_superseding(struct state *s, struct installation *i, bool changed)
+{
+	struct rivals r = { .state = s, .mine = i };
+	int result = -1;
+
+	if (find_rivals(&r))
+		goto out;
+	if (r.outdone) {
+		i->status = INSTALLATION_SUPERSEDED;
+		installation_drop_credentials(i);
+		changed = true;
+	}
+	if (changed && lifecycle_save(s, i))
+		goto out;
+	result = end_rivals(&r);
+out:
+	free_rivals(&r);
+	return (result);
 }
 
 int
 lifecycle_supersede(struct state *s, struct installation *i)
 {
-	struct supersede u = { .state = s, .mine = i };
-
-	if (i->status != INSTALLATION_ACTIVE || i->droplet_uuid == NULL ||
-	    i->fluid_company_id == NULL)
-		return (0);
-	if (index_each(s->companies, i->fluid_company_id, 0, supersede_one, &u))
-		return (-1);
-	return (u.error);
-}
-
-/* A shop or company that is not the record's any more: its old index entry goes. */
-static int
-leave_places(struct state *s, const struct places *was, const struct installation *i)
-{
-	struct places is;
-
-	places_of(&is, i);
-	if (*was->shop && strcmp(was->shop, is.shop) != 0 &&
-	    index_remove(s->shops, was->shop, i->record))
-		return (-1);
-	if (*was->company && strcmp(was->company, is.company) != 0 &&
-	    index_remove(s->companies, was->company, i->record))
-		return (-1);
-	return (0);
+	return (save_superseding(s, i, false));
 }
 
 int
@@ -289,15 +465,15 @@ lifecycle_apply(struct state *s, struct records *records, const struct lifecycle
     enum installation_status *status)
 {
 	struct installation *i = installation_load(s->installations, e->record);
-	struct places was = { "", "" };
 	bool is_new;
 	enum change change;
 	int result = -1;
 
 	if (i == NULL && errno != ENOENT)
 		return (-1);
-	/* What nobody vouched for gives way, all of it, to what Fluid says: as if it had not been there. */
-	if (i && i->status == INSTALLATION_UNCONFIRMED && e->trust == TRUST_DROPLET) {
+	/* An unverified record gives way to what Fluid says, as if it had not been there. */
+	if (i && !lifecycle_is_verified(i) &&
+	    (e->trust == TRUST_DROPLET || i->status == INSTALLATION_FAILED)) {
 		installation_free(i);
 		i = NULL;
 	}
@@ -307,8 +483,9 @@ lifecycle_apply(struct state *s, struct records *records, const struct lifecycle
 			return (-1);
 		i->status = INSTALLATION_PENDING;
 		snprintf(i->record, sizeof(i->record), "%s", e->record);
-	} else {
-		places_of(&was, i);
+	} else if (leave_former(s, i)) {
+		/* First, so that where it was before the last move need not be remembered any longer. */
+		goto out;
 	}
 	change = e->installed ? apply_install(i, e, is_new) : apply_uninstall(i, e, is_new);
 	if (change == ERROR)
@@ -318,12 +495,11 @@ lifecycle_apply(struct state *s, struct records *records, const struct lifecycle
 		if (installation_set(&i->delivery, e->delivery))
 			goto out;
 	}
-	/* What was there before is not so for certain: whoever wrote it may have died. */
-	if (change == NONE ? fsync(s->installations) :
-	    lifecycle_save(s, i) || leave_places(s, &was, i))
+	/* Nothing to change, but it may not be durable: the process that wrote it may have died. */
+	if (change == NONE && !is_new && (lifecycle_index(s, i) || fsync(s->installations)))
 		goto out;
-	/* Also when nothing changed: a crash may have come between the record and this. */
-	if (lifecycle_supersede(s, i))
+	/* Also when nothing changed: a crash may have come before this was done. */
+	if (save_superseding(s, i, change != NONE))
 		goto out;
 	if (records)
 		records_settle(records, e->record);
@@ -345,7 +521,8 @@ count_waiting(void *user, const char *record)
 	struct counting *c = user;
 	struct installation *i = installation_load(c->state->installations, record);
 
-	if (i && i->status == INSTALLATION_UNCONFIRMED)
+	/* A record that cannot be read may well wait. */
+	if (i ? i->status == INSTALLATION_UNCONFIRMED : errno != ENOENT)
 		c->waiting++;
 	else
 		marker_clear(c->state->unconfirmed, record);
@@ -362,10 +539,11 @@ lifecycle_unsigned(struct state *s, const struct lifecycle *e, enum unsigned_ver
 
 	if (i == NULL && errno != ENOENT)
 		return (-1);
-	if (i && i->status != INSTALLATION_UNCONFIRMED && i->status != INSTALLATION_FAILED) {
+	if (i && lifecycle_is_verified(i)) {
 		*verdict = UNSIGNED_KNOWN;
 	} else if (i && i->status == INSTALLATION_UNCONFIRMED) {
-		*verdict = same(i->install_body_sha256, e->body_sha256) ? UNSIGNED_AGAIN : UNSIGNED_BUSY;
+		*verdict = installation_knows_install(i, e->body_sha256) ? UNSIGNED_AGAIN :
+		    UNSIGNED_BUSY;
 		snprintf(delivery, UUID_SIZE, "%s", i->delivery ? i->delivery : "");
 	} else {
 		if (index_each(s->queue, "unconfirmed", 0, count_waiting, &c)) {

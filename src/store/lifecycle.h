@@ -18,8 +18,8 @@ enum { UNCONFIRMED_MAX = 100 };
 /* Who says so, which decides what may change. */
 enum lifecycle_trust {
 	TRUST_DROPLET,		/* Fluid, for the droplet: everything */
-	TRUST_INSTALLATION,	/* the installation itself: its own credentials and name */
-	TRUST_NONE,		/* nobody known: an unconfirmed record */
+	TRUST_INSTALLATION,	/* the installation itself: its own uninstall */
+	TRUST_NONE,		/* unverified: an unconfirmed record */
 };
 
 /* What an install or uninstall says. The strings belong to the caller; NULL where nothing is said. */
@@ -76,18 +76,34 @@ enum unsigned_verdict {
 int lifecycle_unsigned(struct state *s, const struct lifecycle *e, enum unsigned_verdict *verdict,
     char delivery[UUID_SIZE]);
 
+/** Where the indexes have a record: the names of its folders in shops/ and companies/, "" for none. */
+struct lifecycle_places {
+	char shop[NAME_SIZE];
+	char company[NAME_SIZE];
+};
+
 /**
- * Save a record so that every index entry and marker is there before the record says so. The caller
- * holds state_lock(). Returns 0, or -1 with errno set.
+ * Where a record belongs, and the only place that decides it: every verified record that is not over,
+ * in the folders of its shop and its company (contract section 4).
+ */
+void lifecycle_places(const struct installation *i, struct lifecycle_places *p);
+
+/** Whether a verified delivery, or Fluid, made this record. */
+bool lifecycle_is_verified(const struct installation *i);
+
+/**
+ * Save a record. Its index entries and markers are there before the record says so, and entries that it
+ * has left are removed after. The caller holds state_lock(). Returns 0, or -1 with errno set.
  */
 int lifecycle_save(struct state *s, const struct installation *i);
 
-/** Have the index entries of a record, which is not unconfirmed. Returns 0, or -1 with errno set. */
+/** Make the index entries of a record, where it belongs in any. Returns 0, or -1 with errno set. */
 int lifecycle_index(struct state *s, const struct installation *i);
 
 /**
  * Make other installations of the same droplet for the same company `superseded` where `i`, which is
  * active, is newer; or make `i` itself so where another active one is newer. Saves what it changes.
+ * Where one of them cannot be read, nothing is changed.
  * The caller holds state_lock(). For the worker as well, when an exchange has made `i` active.
  * Returns 0, or -1 with errno set.
  */

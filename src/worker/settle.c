@@ -211,6 +211,9 @@ on_exchanged(const struct settling *s, struct installation *i, const struct atte
 
 	if (overtaken && (a->outcome != EXCHANGE_DONE || !agrees(i, &a->x.installation)))
 		return (SETTLED);
+	/* An uninstall that came meanwhile has ended the install that was asked for. */
+	if (overtaken && a->asked->installed_at <= i->last_uninstalled_at)
+		return (SETTLED);
 	if (a->outcome == EXCHANGE_REFUSED)
 		return (on_refused(s, i, a));
 	if (a->outcome != EXCHANGE_DONE)
@@ -220,6 +223,7 @@ on_exchanged(const struct settling *s, struct installation *i, const struct atte
 		    "or about another droplet", install_again));
 	if (take_credentials(i, &a->x))
 		return (SETTLE_LATER);
+	i->credentials_installed_at = overtaken ? a->asked->installed_at : 0;
 	if (!overtaken)
 		installation_drop_exchange(i);
 	return (set_active(s, i));

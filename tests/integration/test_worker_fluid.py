@@ -348,6 +348,8 @@ def superseded():
         record = json.loads(w.site.record_path(old.dri).read_text())
         record.update(status="active", authentication_token=old.dit)
         w.site.write(w.site.record_path(old.dri), json.dumps(record))
+        os.symlink(f"../../installations/{old.dri}.json",
+                   w.site.state / "companies" / str(old.id) / old.dri)
         marker = w.site.state / "queue/subscribe" / new.dri
         w.site.write(marker, "")
         w.work()

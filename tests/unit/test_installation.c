@@ -153,7 +153,9 @@ test_round_trip(void **state)
 			installation_set_name(i, cases[c].name, cases[c].name_len);
 			installation_set(&i->reason, "exchange_expired");
 			installation_set(&i->exchange_token, "dex_a");
-			installation_set(&i->install_body_sha256, "00ff");
+			installation_set(&i->install_digests, "00ff 11ee");
+			installation_set(&i->subscription_auth_token, "key");
+			i->last_uninstalled_at = 5;
 			i->uninstalled_at = 1;
 			assert_int_equal(installation_save(p->dir, i), 0);
 			assert_non_null(back = installation_load(p->dir, "dri_a"));
@@ -168,6 +170,75 @@ test_round_trip(void **state)
 			installation_free(back);
 			installation_free(i);
 		}
+}
+
+/* Goal: a record that version 0.1 wrote is read: its one digest, and its uninstall. */
+static void
+test_former_members(void **state)
+{
+	struct place *p = *state;
+	struct installation *i;
+	struct buf text = { 0 };
+
+	file_text(p->path, "dri_a.json",
+	    quoted("{'status':'uninstalled','uninstalled_at':'2026-11-23T08:30:50Z',"
+		   "'install_body_sha256':'00ff'}"),
+	    0600);
+	assert_non_null(i = installation_load(p->dir, "dri_a"));
+	assert_true(installation_knows_install(i, "00ff"));
+	assert_int_equal(i->last_uninstalled_at, 1795422650);
+	assert_int_equal(installation_json(i, &text), 0);
+	assert_null(strstr(text.data, "install_body_sha256"));
+	assert_non_null(strstr(text.data, "\"install_digests\": \"00ff\""));
+	buf_free(&text);
+	installation_free(i);
+}
+
+/* Goal: the last 8 installs are known by their digests, each once, and no other is. */
+static void
+test_digests(void **state)
+{
+	struct installation *i = calloc(1, sizeof(*i));
+	char digest[8];
+
+	(void)state;
+	assert_non_null(i);
+	assert_false(installation_knows_install(i, "d0"));
+	for (int n = 0; n < 12; n++) {
+		snprintf(digest, sizeof(digest), "d%d", n);
+		assert_int_equal(installation_note_install(i, digest), 0);
+		/* again: it takes no second place */
+		assert_int_equal(installation_note_install(i, digest), 0);
+	}
+	assert_string_equal(i->install_digests, "d11 d10 d9 d8 d7 d6 d5 d4");
+	assert_true(installation_knows_install(i, "d11"));
+	assert_true(installation_knows_install(i, "d4"));
+	assert_false(installation_knows_install(i, "d3"));
+	assert_false(installation_knows_install(i, "d1"));
+	assert_false(installation_knows_install(i, "d"));
+	assert_false(installation_knows_install(i, ""));
+	assert_int_equal(installation_note_install(i, "d4"), 0);
+	assert_string_equal(i->install_digests, "d4 d11 d10 d9 d8 d7 d6 d5");
+	installation_free(i);
+}
+
+/* Goal: no credential stays when they are dropped, the key of the subscriptions included. */
+static void
+test_drop_credentials(void **state)
+{
+	struct installation *i = example();
+	struct buf text = { 0 };
+
+	(void)state;
+	installation_set(&i->exchange_token, "secret_dex");
+	installation_set(&i->authentication_token, "secret_dit");
+	installation_set(&i->webhook_verification_token, "secret_wvt");
+	installation_set(&i->subscription_auth_token, "secret_key");
+	installation_drop_credentials(i);
+	assert_int_equal(installation_json(i, &text), 0);
+	assert_null(strstr(text.data, "secret"));
+	buf_free(&text);
+	installation_free(i);
 }
 
 /* Goal: fields a later version may add are passed over. */
@@ -285,6 +356,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
 		cmocka_unit_test(test_nulls),
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_former_members, setup, teardown),
+		cmocka_unit_test(test_digests),
+		cmocka_unit_test(test_drop_credentials),
 		cmocka_unit_test_setup_teardown(test_unknown_fields, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_links, setup, teardown),

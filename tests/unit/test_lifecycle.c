@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/index.h"
+
 /* Goal: an install makes an active record with its indexes; an uninstall ends it and its tokens. */
 static void
 test_install_uninstall(void **state)
@@ -65,6 +67,19 @@ test_idempotent(void **state)
 static const int orders[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 },
 	{ 2, 1, 0 } };
 
+/* The record's text up to the digests of its installs, which are in the order of their arrival. */
+static const char *
+text_before_digests(struct world *w)
+{
+	static char text[4096];
+	char *end;
+
+	snprintf(text, sizeof(text), "%s", record_text(w, "dri_a"));
+	if ((end = strstr(text, "\"install_digests\"")) != NULL)
+		*end = '\0';
+	return (text);
+}
+
 /*
  * Goal: install, uninstall, install, in any order of arrival and each twice, make one same record.
  */
@@ -82,9 +97,9 @@ test_orders_converge(void **state)
 			apply(w, &events[orders[o][n % 3]]);
 		check_status(w, "dri_a", INSTALLATION_ACTIVE, "at the end");
 		if (o == 0)
-			snprintf(first, sizeof(first), "%s", record_text(w, "dri_a"));
-		CHECK(strcmp(first, record_text(w, "dri_a")) == 0, "order %zu: %s", o,
-		    record_text(w, "dri_a"));
+			snprintf(first, sizeof(first), "%s", text_before_digests(w));
+		CHECK(strcmp(first, text_before_digests(w)) == 0, "order %zu: %s", o,
+		    text_before_digests(w));
 	}
 	assert_non_null(strstr(first, "\"uninstalled_at\": null"));
 }
@@ -194,30 +209,21 @@ test_credentials(void **state)
 	installation_free(i);
 }
 
-/* Goal: an installation's own word changes its credentials and name, never who it is. */
+/* Goal: an installation's own word changes nothing in its record, and makes no record. */
 static void
 test_own_word(void **state)
 {
 	struct world *w = *state;
 	struct lifecycle first = install_of("one", 0), own = install_of("two", 10);
 	struct lifecycle stranger = install_of("three", 20);
-	struct installation *i;
+	char before[4096];
 
 	apply(w, &first);
 	own.trust = stranger.trust = TRUST_INSTALLATION;
-	own.droplet_uuid = "drp_z";
-	own.fluid_company_id = "99";
-	own.fluid_shop = "zeta";
 	own.authentication_token = "dit_two";
+	snprintf(before, sizeof(before), "%s", record_text(w, "dri_a"));
 	assert_int_equal(apply(w, &own), INSTALLATION_ACTIVE);
-	i = record_of(w, "dri_a");
-	assert_string_equal(i->droplet_uuid, "drp_a");
-	assert_string_equal(i->fluid_company_id, "42");
-	assert_string_equal(i->fluid_shop, "Acme.fluid.app");
-	assert_string_equal(i->authentication_token, "dit_two");
-	assert_string_equal(i->name, "two");
-	installation_free(i);
-	assert_false(in_state(w, "shops/zeta"));
+	assert_string_equal(record_text(w, "dri_a"), before);
 	stranger.record = stranger.droplet_installation_uuid = "dri_new";
 	apply(w, &stranger);
 	assert_false(in_state(w, "installations/dri_new.json"));
@@ -261,6 +267,175 @@ test_moves(void **state)
 	assert_non_null(strstr(record_text(w, "dri_a"), "\"fluid_company_id\": \"43\""));
 }
 
+/* Goal: what failed, or was superseded, is still newer than what was signed before it. */
+static void
+test_order_through_statuses(void **state)
+{
+	static const enum installation_status between[] = { INSTALLATION_FAILED,
+		INSTALLATION_PENDING, INSTALLATION_SUPERSEDED };
+	struct world *w = *state;
+	struct lifecycle first = install_of("one", 0), end = uninstall_of("two", 10);
+	struct lifecycle second = install_v2_of("three", 20), older = install_of("four", 15);
+	struct lifecycle newer = install_of("five", 30);
+	struct installation *i;
+
+	for (size_t n = 0; n < LENGTH(between); n++) {
+		world_renew(w);
+		first.at = T0;
+		apply(w, &first);
+		apply(w, &end);
+		apply(w, &second);
+		assert_non_null(i = record_of(w, "dri_a"));
+		i->status = between[n];
+		if (between[n] != INSTALLATION_PENDING)
+			installation_drop_credentials(i);
+		assert_int_equal(lifecycle_save(w->state, i), 0);
+		installation_free(i);
+		/* the first install's bytes, as they were and signed anew; and an older install */
+		assert_int_equal(apply(w, &first), between[n]);
+		first.at = T0 + 40;
+		assert_int_equal(apply(w, &first), between[n]);
+		assert_int_equal(apply(w, &older), between[n]);
+		check_status(w, "dri_a", between[n], "after older installs");
+		assert_null(strstr(record_text(w, "dri_a"), "dit_a"));
+		/* the older uninstall once more, and one between: neither undoes the install */
+		assert_int_equal(apply(w, &end), between[n]);
+		end.at = T0 + 19;
+		assert_int_equal(apply(w, &end), between[n]);
+		end.at = T0 + 10;
+		assert_int_equal(apply(w, &newer), INSTALLATION_ACTIVE);
+	}
+}
+
+/* Goal: of two installs of one second the one received later wins, whichever is applied first. */
+static void
+test_same_second(void **state)
+{
+	struct world *w = *state;
+	struct lifecycle a = install_of("one", 0), b = install_of("two", 0);
+
+	a.authentication_token = "dit_one";
+	b.authentication_token = "dit_two";
+	b.received_at.tv_nsec += 1000;
+	for (int turned = 0; turned < 2; turned++) {
+		world_renew(w);
+		apply(w, turned ? &b : &a);
+		apply(w, turned ? &a : &b);
+		CHECK(strstr(record_text(w, "dri_a"), "dit_two"), "turned %d", turned);
+		apply(w, &a);
+		CHECK(strstr(record_text(w, "dri_a"), "dit_two"), "turned %d, again", turned);
+	}
+}
+
+/*
+ * Goal: an uninstall that arrives after a newer install whose exchange waits, or has failed, ends the
+ * older credentials that the installation goes on with.
+ */
+static void
+test_uninstall_between(void **state)
+{
+	struct world *w = *state;
+	struct lifecycle first = install_of("one", 0), end = uninstall_of("two", 10);
+	struct lifecycle second = install_v2_of("three", 20), v1 = install_of("four", 30);
+	struct installation *i;
+
+	apply(w, &first);
+	assert_int_equal(apply(w, &second), INSTALLATION_ACTIVE);
+	assert_int_equal(apply(w, &end), INSTALLATION_PENDING);
+	assert_null(strstr(record_text(w, "dri_a"), "dit_a"));
+	assert_null(strstr(record_text(w, "dri_a"), "wvt_a"));
+	assert_non_null(strstr(record_text(w, "dri_a"), "dex_a"));
+	assert_true(in_state(w, "queue/pending/dri_a"));
+	world_renew(w);
+	apply(w, &first);
+	apply(w, &second);
+	assert_non_null(i = record_of(w, "dri_a"));
+	installation_drop_exchange(i);
+	assert_int_equal(lifecycle_save(w->state, i), 0);
+	installation_free(i);
+	assert_int_equal(apply(w, &end), INSTALLATION_FAILED);
+	assert_non_null(strstr(record_text(w, "dri_a"), "credentials_ended"));
+	assert_null(strstr(record_text(w, "dri_a"), "dit_a"));
+	/* credentials of the newer install are not ended by it */
+	world_renew(w);
+	apply(w, &first);
+	apply(w, &second);
+	apply(w, &v1);
+	assert_int_equal(apply(w, &end), INSTALLATION_ACTIVE);
+	assert_non_null(strstr(record_text(w, "dri_a"), "dit_a"));
+}
+
+/* Goal: the indexes have active, pending and failed installations, and none that is over. */
+static void
+test_ended_leave_indexes(void **state)
+{
+	static const struct {
+		enum installation_status status;
+		const char *reason;
+		bool indexed;
+	} cases[] = {
+		{ INSTALLATION_ACTIVE, NULL, true },
+		{ INSTALLATION_PENDING, NULL, true },
+		{ INSTALLATION_FAILED, "exchange_expired", true },
+		{ INSTALLATION_FAILED, "confirmation_refused", false },
+		{ INSTALLATION_UNCONFIRMED, NULL, false },
+		{ INSTALLATION_UNINSTALLED, NULL, false },
+		{ INSTALLATION_SUPERSEDED, NULL, false },
+	};
+	struct world *w = *state;
+	struct lifecycle first = install_of("one", 0);
+	struct installation *i;
+
+	for (size_t n = 0; n < LENGTH(cases); n++) {
+		world_renew(w);
+		apply(w, &first);
+		assert_non_null(i = record_of(w, "dri_a"));
+		i->status = cases[n].status;
+		assert_int_equal(installation_set(&i->reason, cases[n].reason), 0);
+		assert_int_equal(lifecycle_save(w->state, i), 0);
+		installation_free(i);
+		CHECK(in_state(w, "shops/acme/dri_a") == cases[n].indexed, "case %zu", n);
+		CHECK(in_state(w, "companies/42/dri_a") == cases[n].indexed, "case %zu", n);
+	}
+}
+
+/* Goal: an entry that a crash left in the indexes goes when the delivery is repeated. */
+static void
+test_stale_entries(void **state)
+{
+	struct world *w = *state;
+	struct lifecycle first = install_of("one", 0), moved = install_of("two", 10);
+	struct lifecycle end = uninstall_of("three", 20), other = install_of("four", 30);
+
+	apply(w, &first);
+	moved.fluid_shop = "beta";
+	moved.fluid_company_id = "43";
+	apply(w, &moved);
+	assert_int_equal(index_add(w->state->shops, "acme", "dri_a"), 0);
+	assert_int_equal(index_add(w->state->companies, "42", "dri_a"), 0);
+	apply(w, &moved);
+	assert_false(in_state(w, "shops/acme/dri_a"));
+	assert_false(in_state(w, "companies/42/dri_a"));
+	assert_true(in_state(w, "shops/beta/dri_a"));
+	end.fluid_shop = NULL;
+	end.fluid_company_id = NULL;
+	apply(w, &end);
+	assert_false(in_state(w, "shops/beta/dri_a"));
+	assert_int_equal(index_add(w->state->shops, "beta", "dri_a"), 0);
+	assert_int_equal(index_add(w->state->companies, "43", "dri_a"), 0);
+	apply(w, &end);
+	assert_false(in_state(w, "shops/beta/dri_a"));
+	assert_false(in_state(w, "companies/43/dri_a"));
+	/* and when another installation of the company looks for those that it supersedes */
+	assert_int_equal(index_add(w->state->companies, "42", "dri_a"), 0);
+	assert_int_equal(index_add(w->state->companies, "42", "dri_none"), 0);
+	other.record = other.droplet_installation_uuid = "dri_b";
+	apply(w, &other);
+	assert_false(in_state(w, "companies/42/dri_a"));
+	assert_false(in_state(w, "companies/42/dri_none"));
+	assert_true(in_state(w, "companies/42/dri_b"));
+}
+
 /* Goal: what is left unfinished by a crash, an index entry say, is made good by applying again. */
 static void
 test_heals(void **state)
@@ -276,6 +451,7 @@ test_heals(void **state)
 	assert_non_null(i = record_of(w, "dri_a"));
 	i->status = INSTALLATION_ACTIVE;
 	assert_int_equal(installation_set(&i->authentication_token, "dit_a"), 0);
+	assert_int_equal(lifecycle_index(w->state, i), 0);
 	assert_int_equal(installation_save(w->state->installations, i), 0);
 	installation_free(i);
 	assert_int_equal(apply(w, &new), INSTALLATION_ACTIVE);
@@ -317,6 +493,14 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_own_word_cannot_revive, world_setup,
 		    world_teardown),
 		cmocka_unit_test_setup_teardown(test_moves, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_order_through_statuses, world_setup,
+		    world_teardown),
+		cmocka_unit_test_setup_teardown(test_same_second, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_uninstall_between, world_setup,
+		    world_teardown),
+		cmocka_unit_test_setup_teardown(test_ended_leave_indexes, world_setup,
+		    world_teardown),
+		cmocka_unit_test_setup_teardown(test_stale_entries, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_heals, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, world_setup, world_teardown),
 	};

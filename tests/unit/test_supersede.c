@@ -86,6 +86,130 @@ test_pending_reinstall(void **state)
 	check_status(w, "dri_a", INSTALLATION_SUPERSEDED, "the oldest");
 }
 
+/* Goal: a failed installation is over when a newer one of its company works. */
+static void
+test_failed_before(void **state)
+{
+	struct world *w = *state;
+	struct lifecycle old = install_v2_of("one", 0), new = as(install_of("two", 10), "dri_b");
+	struct installation *i;
+
+	apply(w, &old);
+	assert_non_null(i = record_of(w, "dri_a"));
+	i->status = INSTALLATION_FAILED;
+	installation_drop_credentials(i);
+	assert_int_equal(installation_set(&i->reason, "exchange_expired"), 0);
+	assert_int_equal(lifecycle_save(w->state, i), 0);
+	installation_free(i);
+	assert_true(in_state(w, "shops/acme/dri_a"));
+	apply(w, &new);
+	check_status(w, "dri_a", INSTALLATION_SUPERSEDED, "failed before");
+	assert_false(in_state(w, "shops/acme/dri_a"));
+	assert_null(strstr(record_text(w, "dri_a"), "exchange_expired"));
+}
+
+/*
+ * Goal: where an installation of the company cannot be read, no other becomes active: there would be two.
+ */
+static void
+test_unreadable_beside(void **state)
+{
+	struct world *w = *state;
+	struct lifecycle old = install_of("one", 0), new = as(install_of("two", 10), "dri_b");
+	enum installation_status status;
+	char good[4096];
+
+	apply(w, &old);
+	snprintf(good, sizeof(good), "%s", record_text(w, "dri_a"));
+	file_text(w->folder, "state/installations/dri_a.json", "{", 0600);
+	assert_int_equal(state_lock(w->state), 0);
+	assert_int_equal(lifecycle_apply(w->state, w->records, &new, &status), -1);
+	state_unlock(w->state);
+	assert_false(in_state(w, "installations/dri_b.json"));
+	assert_true(in_state(w, "companies/42/dri_a"));
+	file_text(w->folder, "state/installations/dri_a.json", good, 0600);
+	apply(w, &new);
+	check_status(w, "dri_a", INSTALLATION_SUPERSEDED, "once it can be read");
+	check_status(w, "dri_b", INSTALLATION_ACTIVE, "once the other can be read");
+}
+
+/* Goal: an unsigned install changes no record that was verified, whatever its status. */
+static void
+test_unsigned_about_ended(void **state)
+{
+	static const enum installation_status statuses[] = { INSTALLATION_ACTIVE,
+		INSTALLATION_PENDING, INSTALLATION_FAILED, INSTALLATION_UNINSTALLED,
+		INSTALLATION_SUPERSEDED };
+	struct world *w = *state;
+	struct lifecycle genuine = install_v2_of("one", 0), claim = install_of("two", 50);
+	enum unsigned_verdict verdict;
+	char delivery[UUID_SIZE], before[4096];
+	struct installation *i;
+
+	claim.trust = TRUST_NONE;
+	claim.fluid_shop = claim.authentication_token = "forged";
+	for (size_t n = 0; n < LENGTH(statuses); n++) {
+		world_renew(w);
+		apply(w, &genuine);
+		assert_non_null(i = record_of(w, "dri_a"));
+		i->status = statuses[n];
+		assert_int_equal(installation_set(&i->reason, "exchange_expired"), 0);
+		assert_int_equal(lifecycle_save(w->state, i), 0);
+		installation_free(i);
+		snprintf(before, sizeof(before), "%s", record_text(w, "dri_a"));
+		assert_int_equal(state_lock(w->state), 0);
+		assert_int_equal(lifecycle_unsigned(w->state, &claim, &verdict, delivery), 0);
+		state_unlock(w->state);
+		CHECK(verdict == UNSIGNED_KNOWN, "%s", installation_status_name(statuses[n]));
+		apply(w, &claim);
+		CHECK(strcmp(before, record_text(w, "dri_a")) == 0, "%s: %s",
+		    installation_status_name(statuses[n]), record_text(w, "dri_a"));
+	}
+}
+
+/* Goal: an unsigned install that Fluid denied leaves nothing in the record of a genuine one. */
+static void
+test_denied_gives_way(void **state)
+{
+	struct world *w = *state;
+	struct lifecycle claim = install_of("forged", 500), install = install_of("two", 0);
+	struct installation *i;
+
+	claim.trust = TRUST_NONE;
+	claim.fluid_shop = claim.droplet_uuid = "forged";
+	install.name = install.fluid_shop = install.droplet_uuid = NULL;
+	apply(w, &claim);
+	/* as version 0.1 left it */
+	assert_non_null(i = record_of(w, "dri_a"));
+	i->status = INSTALLATION_FAILED;
+	installation_drop_credentials(i);
+	assert_int_equal(installation_set(&i->reason, "confirmation_refused"), 0);
+	assert_int_equal(lifecycle_save(w->state, i), 0);
+	installation_free(i);
+	assert_int_equal(apply(w, &install), INSTALLATION_ACTIVE);
+	assert_null(strstr(record_text(w, "dri_a"), "forged"));
+}
+
+/* Goal: a record that cannot be read may wait for confirmation; it keeps its place among the 100. */
+static void
+test_unreadable_waits(void **state)
+{
+	struct world *w = *state;
+	struct lifecycle e = install_of("one", 0);
+	enum unsigned_verdict verdict;
+	char delivery[UUID_SIZE];
+
+	e.trust = TRUST_NONE;
+	apply(w, &e);
+	file_text(w->folder, "state/installations/dri_a.json", "{", 0600);
+	e = as(e, "dri_b");
+	assert_int_equal(state_lock(w->state), 0);
+	assert_int_equal(lifecycle_unsigned(w->state, &e, &verdict, delivery), 0);
+	state_unlock(w->state);
+	assert_int_equal(verdict, UNSIGNED_NEW);
+	assert_true(in_state(w, "queue/unconfirmed/dri_a"));
+}
+
 /* Goal: an uninstall of a superseded installation ends it, and leaves the new one alone. */
 static void
 test_uninstall_old(void **state)
@@ -253,6 +377,15 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_reinstall, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_others_stay, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_pending_reinstall, world_setup,
+		    world_teardown),
+		cmocka_unit_test_setup_teardown(test_failed_before, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable_beside, world_setup,
+		    world_teardown),
+		cmocka_unit_test_setup_teardown(test_unsigned_about_ended, world_setup,
+		    world_teardown),
+		cmocka_unit_test_setup_teardown(test_denied_gives_way, world_setup,
+		    world_teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable_waits, world_setup,
 		    world_teardown),
 		cmocka_unit_test_setup_teardown(test_uninstall_old, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_unconfirmed, world_setup, world_teardown),

@@ -130,7 +130,7 @@ def installation_signature(t):
             fingerprint=fluid.fingerprint(company.wvt))
     renamed = company.install(name="Renamed", authentication_token=fluid.credential("dit_"))
     t.taken(t.deliver(renamed, company.wvt, fluid.now() + 1), renamed, key="installation")
-    t.has(company, status="active", name="Renamed")
+    t.has(company, status="active", name=company.name, authentication_token=company.dit)
     body = company.uninstall()
     t.taken(t.deliver(body, company.wvt, fluid.now() + 2), body, event="droplet.uninstalled",
             key="installation", installation=company.dri)
