@@ -17,7 +17,9 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 def authority(folder, name="stand-in"):
     """Make ca.pem and ca.key in a folder. Returns the path of the certificate."""
     folder = pathlib.Path(folder)
+    # Python 3.13 refuses an authority that does not say that its key signs certificates.
     _openssl("req", "-x509", *_KEY, "-days", 2, "-subj", f"/CN={name} authority",
+             "-addext", "keyUsage=critical,keyCertSign,cRLSign",
              "-keyout", folder / "ca.key", "-out", folder / "ca.pem")
     return folder / "ca.pem"
 
