@@ -10,7 +10,7 @@ FLUIDHOOK_FCGI           the receiver under test; else the one in top_builddir o
 FLUIDHOOK                the command under test; else the one there
 top_srcdir               where nginx/, apache/ and examples/ are
 FLUIDHOOK_TEST_ONLY      run only the tests whose name has this text in it
-FLUIDHOOK_TEST_LIMIT     seconds after which the program gives up (300)
+FLUIDHOOK_TEST_LIMIT     seconds after which the program gives up (1800)
 FLUIDHOOK_TEST_SECONDS   how long each test under load lasts (3)
 FLUIDHOOK_TEST_KILLS     how often the worker is killed (30), and
 FLUIDHOOK_TEST_SEED      at which moments (others every time)

@@ -93,7 +93,7 @@ def run(tests):
     tests = [t for t in tests if not only or only in t.name]
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _stop)
-    _limit(float(os.environ.get("FLUIDHOOK_TEST_LIMIT", "300")))
+    _limit(float(os.environ.get("FLUIDHOOK_TEST_LIMIT", "1800")))
     print(f"1..{len(tests)}", flush=True)
     failed = 0
     try:
