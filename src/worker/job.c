@@ -13,11 +13,38 @@
 enum { RECORD_SECONDS = 3, NO_RECORD_SECONDS = 2 * 86400 };
 
 static void
-add_part(struct buf *b, const char *kind, const char *text, size_t len)
+add_part(struct buf *b, const char *kind, const char *text)
 {
 	buf_add(b, kind, strlen(kind) + 1);
-	buf_add(b, text, len);
-	buf_addc(b, '\0');
+	buf_add(b, text ? text : "", (text ? strlen(text) : 0) + 1);
+}
+
+/* The digest of what makes two deliveries the same. Frees b. Returns 0, or -1 with errno ENOMEM. */
+static int
+key_of(struct buf *b, char key[RAN_KEY_SIZE])
+{
+	char digest[SIGNATURE_HEX_SIZE];
+	bool failed = b->failed;
+
+	if (!failed) {
+		sha256_hex(digest, b->data, b->len);
+		snprintf(key, RAN_KEY_SIZE, "%.*s", RAN_KEY_SIZE - 1, digest);
+	}
+	buf_wipe(b);
+	errno = ENOMEM;
+	return (failed ? -1 : 0);
+}
+
+static struct delivery *
+parse_body(const struct entry *e)
+{
+	struct delivery *d = delivery_new();
+
+	if (d == NULL)
+		return (NULL);
+	delivery_feed(d, e->body, e->body_len);
+	delivery_finish(d);
+	return (d);
 }
 
 int
@@ -36,38 +63,72 @@ job_read(struct job *job, const char *line, size_t len, const struct follow_plac
 	return (0);
 }
 
-/*
- * The event counts as well, as ids of different things can be equal. An id that stands in a flat body is
- * a thing's, not the event's: an order has one, however often it is updated.
- */
+/* Whose delivery it is where no installation is known: the company that the body names, else the shop. */
+static int
+add_owner(struct buf *b, const struct entry *e)
+{
+	struct delivery *d = parse_body(e);
+	struct delivery_value company;
+	const char *text;
+
+	if (d == NULL)
+		return (-1);
+	company = delivery_company_id(d, delivery_is_enveloped(d));
+	if ((text = delivery_text(d, COMPANY_FLUID_COMPANY_ID)) == NULL)
+		text = company.text;
+	add_part(b, text ? "company" : "shop", text ? text : e->fluid_shop);
+	delivery_free(d);
+	return (0);
+}
+
 int
 job_identify(struct job *job)
 {
 	const struct entry *e = &job->entry;
-	struct delivery *d = delivery_new();
-	char digest[SIGNATURE_HEX_SIZE];
+	char sha256[SIGNATURE_HEX_SIZE];
 	struct buf b = { 0 };
-	bool failed;
+
+	add_part(&b, "droplet", e->droplet);
+	if (e->installation) {
+		add_part(&b, "installation", e->installation);
+	} else if (add_owner(&b, e)) {
+		buf_wipe(&b);
+		errno = ENOMEM;
+		return (-1);
+	}
+	add_part(&b, "event", job->item.event);
+	/* Lines of versions before 0.2 do not have it. */
+	if (e->sha256 == NULL)
+		sha256_hex(sha256, e->body, e->body_len);
+	add_part(&b, "sha256", e->sha256 ? e->sha256 : sha256);
+	return (key_of(&b, job->item.key));
+}
+
+/* The installation, the event received, and the envelope's id, else its identifier, else the body. */
+int
+job_old_key(const struct job *job, char key[RAN_KEY_SIZE])
+{
+	const struct entry *e = &job->entry;
+	struct delivery *d = parse_body(e);
+	struct buf b = { 0 };
+	bool enveloped;
 
 	if (d == NULL)
 		return (-1);
-	delivery_feed(d, e->body, e->body_len);
-	delivery_finish(d);
-	add_part(&b, "installation", e->installation ? e->installation : "",
-	    e->installation ? strlen(e->installation) : 0);
-	add_part(&b, "event", e->event, strlen(e->event));
-	if (delivery_is_enveloped(d) && e->id)
-		add_part(&b, "id", e->id, strlen(e->id));
-	else if (delivery_is_enveloped(d) && e->identifier)
-		add_part(&b, "identifier", e->identifier, strlen(e->identifier));
-	else
-		add_part(&b, "body", e->body, e->body_len);
-	sha256_hex(digest, b.data, b.len);
-	snprintf(job->item.key, RAN_KEY_SIZE, "%.*s", 2 * RAN_KEY_LEN, digest);
-	failed = b.failed;
+	enveloped = delivery_is_enveloped(d);
 	delivery_free(d);
-	buf_wipe(&b);
-	return (failed ? -1 : 0);
+	add_part(&b, "installation", e->installation);
+	add_part(&b, "event", e->event);
+	if (enveloped && e->id) {
+		add_part(&b, "id", e->id);
+	} else if (enveloped && e->identifier) {
+		add_part(&b, "identifier", e->identifier);
+	} else {
+		buf_add(&b, "body", sizeof("body"));
+		buf_add(&b, e->body, e->body_len);
+		buf_addc(&b, '\0');
+	}
+	return (key_of(&b, key));
 }
 
 int

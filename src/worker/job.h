@@ -20,10 +20,14 @@ struct job {
 int job_read(struct job *job, const char *line, size_t len, const struct follow_place *place);
 
 /**
- * Fill in job->item.key, from what makes two deliveries the same (contract section 6): the installation,
- * and the envelope's id, else its identifier, else the body. Returns 0, or -1 with errno ENOMEM.
+ * Fill in job->item.key, from what makes two deliveries the same (contract section 6): the droplet; the
+ * installation, else the company, else the shop; the event whose hook is to run, job->item.event; the body.
+ * Returns 0, or -1 with errno ENOMEM.
  */
 int job_identify(struct job *job);
+
+/** The key that versions before 0.2 noted for this delivery. Returns 0, or -1 with errno ENOMEM. */
+int job_old_key(const struct job *job, char key[RAN_KEY_SIZE]);
 
 /** Read the line of an item again. Returns 0, or -1 with errno set. The caller ends *job. */
 int job_read_item(struct job *job, int journal, const struct queue_item *item);

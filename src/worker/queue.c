@@ -73,7 +73,7 @@ queue_open(int dir, bool exclusive)
 	if ((q->waiting = durable_folder(dir, "waiting")) == -1 ||
 	    (q->dead = durable_folder(dir, "dead")) == -1 ||
 	    (q->ran_dir = durable_folder(dir, "ran")) == -1 ||
-	    (exclusive && (lock(q) || (q->ran = ran_open(q->ran_dir, time(NULL))) == NULL))) {
+	    (exclusive && (lock(q) || (q->ran = ran_open(q->ran_dir)) == NULL))) {
 		saved = errno;
 		queue_close(q);
 		errno = saved;

@@ -6,39 +6,93 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <nettle/sha2.h>
 
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "base/uuid.h"
 #include "store/durable.h"
 
-enum { SECONDS_A_DAY = 86400, FILE_MAX = 1 << 30, LINE_LEN = 2 * RAN_KEY_LEN + 1, SLOTS_MIN = 1024 };
+enum {
+	SECONDS_A_DAY = 86400,
+	FILE_MAX = 1 << 30,
+	SLOTS_MIN = 256,
+	WINDOW = 2 * RAN_DAYS + 1,
+	DAYS_MAX = WINDOW + 3,		/* in memory, unless notes of more are not written yet */
+	NEWEST_KEPT = RAN_DAYS + 1,
+	LINE_SIZE = UUID_SIZE + RAN_KEY_SIZE + 16,
+	RESERVE = 64 * 1024,		/* for the notes of all hooks that can run at once, several times */
+	RESERVE_LEAST = 16 * 1024,
+};
 
-/* A set of digests with open addressing; they are random enough to be their own hash. */
+/* The beginning of a text's SHA-256, and what became of it in place of the last byte. */
+enum { DIGEST_LEN = 15 };
+
+struct slot {
+	unsigned char digest[DIGEST_LEN];
+	unsigned char result;			/* RAN_NOT: free */
+};
+
+/* A set with open addressing; digests are random enough to be their own hash. */
 struct set {
-	unsigned char (*slots)[RAN_KEY_LEN];	/* all zero: free */
-	size_t n, cap;				/* cap: a power of two */
+	struct slot *slots;
+	size_t n, cap;				/* cap: 0 or a power of two */
+};
+
+struct day {
+	char name[TIMEFMT_DAY_SIZE];
+	struct set set;
+	bool has_old;				/* notes of versions before 0.2 */
+	uint64_t used;				/* when, by count */
+};
+
+struct note {
+	char day[TIMEFMT_DAY_SIZE];
+	char line[LINE_SIZE];
 };
 
 struct ran {
 	int dir;
-	int fd;				/* of today's file; -1: not open */
-	char day[TIMEFMT_DAY_SIZE];	/* today's */
-	struct set set;
+	struct day *days;
+	size_t n_days;
+	uint64_t uses;
+	struct note *unwritten;
+	size_t n_unwritten;
+	/* The file that was written to last. */
+	int fd;					/* -1: none */
+	char day[TIMEFMT_DAY_SIZE];
+	off_t reserved;				/* its space is reserved up to here */
+	bool new_day;				/* since ran_drop_old() */
 };
 
-static const unsigned char free_slot[RAN_KEY_LEN];
+static const char *const results[] = { "", "done", "given_up", "discarded" };
 
-static unsigned char *
-slot_of(const struct set *s, const unsigned char *key)
+static void
+digest_of(unsigned char digest[DIGEST_LEN], const char *text, size_t len)
 {
+	struct sha256_ctx ctx;
+
+	sha256_init(&ctx);
+	sha256_update(&ctx, len, (const uint8_t *)text);
+	sha256_digest(&ctx, DIGEST_LEN, digest);
+}
+
+/* Its slot, or the free one where it would be. NULL where the set has no slots. */
+static struct slot *
+slot_of(const struct set *s, const unsigned char digest[DIGEST_LEN])
+{
+	struct slot *slot;
 	size_t at;
 
-	memcpy(&at, key, sizeof(at));
+	if (s->cap == 0)
+		return (NULL);
+	memcpy(&at, digest, sizeof(at));
 	for (;; at++) {
-		unsigned char *slot = s->slots[at & (s->cap - 1)];
-
-		if (memcmp(slot, key, RAN_KEY_LEN) == 0 || memcmp(slot, free_slot, RAN_KEY_LEN) == 0)
+		slot = &s->slots[at & (s->cap - 1)];
+		if (slot->result == RAN_NOT || memcmp(slot->digest, digest, DIGEST_LEN) == 0)
 			return (slot);
 	}
 }
@@ -48,168 +102,173 @@ grow(struct set *s)
 {
 	struct set larger = { .cap = s->cap ? 2 * s->cap : SLOTS_MIN, .n = s->n };
 
-	if ((larger.slots = calloc(larger.cap, RAN_KEY_LEN)) == NULL)
+	if ((larger.slots = calloc(larger.cap, sizeof(*larger.slots))) == NULL)
 		return (-1);
 	for (size_t i = 0; i < s->cap; i++)
-		if (memcmp(s->slots[i], free_slot, RAN_KEY_LEN) != 0)
-			memcpy(slot_of(&larger, s->slots[i]), s->slots[i], RAN_KEY_LEN);
+		if (s->slots[i].result != RAN_NOT)
+			*slot_of(&larger, s->slots[i].digest) = s->slots[i];
 	free(s->slots);
 	*s = larger;
 	return (0);
 }
 
+/* The last note counts: what was given up can be done later. Returns 0, or -1 with errno ENOMEM. */
 static int
-set_add(struct set *s, const unsigned char *key)
+set_add(struct set *s, const char *text, size_t len, enum ran_result result)
 {
-	unsigned char *slot;
+	unsigned char digest[DIGEST_LEN];
+	struct slot *slot;
 
-	if (2 * (s->n + 1) > s->cap && grow(s))
+	if (4 * (s->n + 1) > 3 * s->cap && grow(s))
 		return (-1);
-	slot = slot_of(s, key);
-	if (memcmp(slot, free_slot, RAN_KEY_LEN) == 0) {
-		memcpy(slot, key, RAN_KEY_LEN);
+	digest_of(digest, text, len);
+	slot = slot_of(s, digest);
+	if (slot->result == RAN_NOT)
 		s->n++;
-	}
+	memcpy(slot->digest, digest, DIGEST_LEN);
+	slot->result = (unsigned char)result;
 	return (0);
 }
 
-/* Two hexadecimal digits; -1 where they are none. */
-static int
-parse_byte(const char *s)
+static enum ran_result
+result_named(const char *text, size_t len)
 {
-	static const char digits[] = "0123456789abcdef";
-	const char *high = memchr(digits, s[0], 16), *low = memchr(digits, s[1], 16);
-
-	return (high && low ? (int)((high - digits) << 4 | (low - digits)) : -1);
+	for (size_t i = RAN_DONE; i < sizeof(results) / sizeof(results[0]); i++)
+		if (strlen(results[i]) == len && memcmp(results[i], text, len) == 0)
+			return ((enum ran_result)i);
+	return (RAN_NOT);
 }
 
-/* A digest in hexadecimal, at the beginning of RAN_KEY_SIZE - 1 bytes. */
+/* Add a line of a file. A line that a crash left unfinished or damaged is skipped. */
 static int
-parse_key(const char *text, unsigned char key[RAN_KEY_LEN])
+load_line(struct day *d, const char *line, size_t len)
 {
-	int byte;
+	const char *key = memchr(line, ' ', len), *word;
+	size_t left;
+	enum ran_result result;
 
-	for (size_t i = 0; i < RAN_KEY_LEN; i++) {
-		if ((byte = parse_byte(text + 2 * i)) == -1)
-			return (-1);
-		key[i] = (unsigned char)byte;
+	if (key == NULL) {
+		if (len != RAN_KEY_SIZE - 1)
+			return (0);
+		d->has_old = true;
+		return (set_add(&d->set, line, len, RAN_DONE));
 	}
-	return (0);
+	left = len - (size_t)(++key - line);
+	if ((word = memchr(key, ' ', left)) == NULL)
+		return (0);
+	result = result_named(word + 1, left - (size_t)(word - key) - 1);
+	if (result == RAN_NOT)
+		return (0);
+	if (set_add(&d->set, line, (size_t)(key - line) - 1, result))
+		return (-1);
+	return (word == key ? 0 : set_add(&d->set, key, (size_t)(word - key), result));
 }
 
-/* Add the digests of a file to the set. What a crash has left unfinished or damaged is passed over. */
+/* Read a day's notes: those on disk, and those that are not there yet. */
 static int
-load_file(const struct ran *r, const char *name, struct set *set)
+load_day(const struct ran *r, struct day *d)
 {
 	struct buf text = { 0 };
-	unsigned char key[RAN_KEY_LEN];
 	const char *line, *stop, *end;
 	int result = 0;
 
-	if (read_whole(r->dir, name, FILE_MAX, &text)) {
-		result = errno == ENOENT ? 0 : -1;
+	if (read_whole(r->dir, d->name, FILE_MAX, &text) && errno != ENOENT) {
+		result = -1;
 		goto out;
 	}
 	stop = text.data + text.len;
-	for (line = text.data; (end = memchr(line, '\n', (size_t)(stop - line))) != NULL; line = end + 1)
-		if (end - line == LINE_LEN - 1 && parse_key(line, key) == 0 && set_add(set, key)) {
-			result = -1;
-			break;
-		}
+	for (line = text.data; result == 0 && line < stop &&
+	    (end = memchr(line, '\n', (size_t)(stop - line))) != NULL; line = end + 1)
+		result = load_line(d, line, (size_t)(end - line));
+	for (size_t i = 0; result == 0 && i < r->n_unwritten; i++)
+		if (strcmp(r->unwritten[i].day, d->name) == 0)
+			result = load_line(d, r->unwritten[i].line, strlen(r->unwritten[i].line) - 1);
 out:
 	buf_free(&text);
 	return (result);
 }
 
-/* Remove the files of days that count no more. */
-static void
-remove_old(struct ran *r, int64_t now)
+static bool
+is_unwritten(const struct ran *r, const char *day)
 {
-	int fd = openat(r->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
-	char oldest[TIMEFMT_DAY_SIZE];
-	struct dirent *entry;
-
-	if (folder == NULL) {
-		if (fd != -1)
-			close(fd);
-		return;
-	}
-	timefmt_day(oldest, now - RAN_DAYS * SECONDS_A_DAY);
-	while ((entry = readdir(folder)) != NULL)
-		if (strlen(entry->d_name) == TIMEFMT_DAY_SIZE - 1 && entry->d_name[0] != '.' &&
-		    strcmp(entry->d_name, oldest) < 0)
-			unlinkat(r->dir, entry->d_name, 0);
-	closedir(folder);
+	for (size_t i = 0; i < r->n_unwritten; i++)
+		if (strcmp(r->unwritten[i].day, day) == 0)
+			return (true);
+	return (false);
 }
 
-/* Open the day's file, behind what a crash may have left unfinished in it. */
-static int
-open_day(struct ran *r, const char *day)
+/* Room for one more day: of the one that was used least recently, or more memory. NULL: ENOMEM. */
+static struct day *
+room_for_day(struct ran *r)
 {
-	int fd = openat(r->dir, day, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct day *oldest = NULL;
+	void *more;
+
+	for (size_t i = 0; r->n_days >= DAYS_MAX && i < r->n_days; i++)
+		if ((oldest == NULL || r->days[i].used < oldest->used) &&
+		    !is_unwritten(r, r->days[i].name))
+			oldest = &r->days[i];
+	if (oldest) {
+		free(oldest->set.slots);
+		*oldest = r->days[--r->n_days];
+	}
+	if ((more = reallocarray(r->days, r->n_days + 1, sizeof(*r->days))) == NULL)
+		return (NULL);
+	r->days = more;
+	return (&r->days[r->n_days]);
+}
+
+/* A day's notes, read if they are not in memory. NULL with errno set. */
+static struct day *
+day_get(struct ran *r, const char *name)
+{
+	struct day *d;
 	int saved;
 
-	if (fd == -1)
-		return (-1);
-	if (fsync(r->dir) || (lseek(fd, 0, SEEK_END) % LINE_LEN != 0 && write_all(fd, "\n", 1))) {
+	for (size_t i = 0; i < r->n_days; i++)
+		if (strcmp(r->days[i].name, name) == 0) {
+			r->days[i].used = ++r->uses;
+			return (&r->days[i]);
+		}
+	if ((d = room_for_day(r)) == NULL)
+		return (NULL);
+	*d = (struct day){ .used = ++r->uses };
+	memcpy(d->name, name, sizeof(d->name));
+	if (load_day(r, d)) {
 		saved = errno;
-		close(fd);
+		free(d->set.slots);
 		errno = saved;
-		return (-1);
+		return (NULL);
 	}
-	if (r->fd != -1)
-		close(r->fd);
-	r->fd = fd;
-	return (0);
+	r->n_days++;
+	return (d);
 }
 
-/*
- * Begin a day: read again what the last days have, and drop what is older. Returns 0, or -1 with errno
- * set and what is in memory as it was.
- */
-static int
-begin_day(struct ran *r, int64_t now)
+/* The days around that of a journal file. A name that is no date has none around it. */
+static unsigned
+days_around(char names[WINDOW][TIMEFMT_DAY_SIZE], const char *file)
 {
-	char day[TIMEFMT_DAY_SIZE];
-	struct set set = { .slots = NULL };
+	char text[TIMEFMT_SECONDS_SIZE];
+	struct timespec at;
 
-	if (grow(&set))
-		return (-1);
-	remove_old(r, now);
-	for (int64_t ago = RAN_DAYS; ago >= 0; ago--) {
-		timefmt_day(day, now - ago * SECONDS_A_DAY);
-		if (load_file(r, day, &set))
-			goto err;
+	snprintf(text, sizeof(text), "%.*sT00:00:00Z", JOURNAL_DAY_LEN, file);
+	if (timefmt_parse(text, &at)) {
+		snprintf(names[0], TIMEFMT_DAY_SIZE, "%.*s", JOURNAL_DAY_LEN, file);
+		return (1);
 	}
-	if (open_day(r, day))
-		goto err;
-	free(r->set.slots);
-	r->set = set;
-	memcpy(r->day, day, sizeof(r->day));
-	return (0);
-
-err:
-	free(set.slots);
-	return (-1);
+	for (int i = 0; i < WINDOW; i++)
+		timefmt_day(names[i], at.tv_sec + (int64_t)(i - RAN_DAYS) * SECONDS_A_DAY);
+	return (WINDOW);
 }
 
 struct ran *
-ran_open(int dir, int64_t now)
+ran_open(int dir)
 {
 	struct ran *r = calloc(1, sizeof(*r));
-	int saved;
 
 	if (r == NULL)
 		return (NULL);
-	r->dir = dir;
-	r->fd = -1;
-	if (begin_day(r, now)) {
-		saved = errno;
-		ran_close(r);
-		errno = saved;
-		return (NULL);
-	}
+	*r = (struct ran){ .dir = dir, .fd = -1, .new_day = true };
 	return (r);
 }
 
@@ -220,39 +279,202 @@ ran_close(struct ran *r)
 		return;
 	if (r->fd != -1)
 		close(r->fd);
-	free(r->set.slots);
+	for (size_t i = 0; i < r->n_days; i++)
+		free(r->days[i].set.slots);
+	free(r->days);
+	free(r->unwritten);
 	free(r);
 }
 
-bool
-ran_has(const struct ran *r, const char key[RAN_KEY_SIZE])
+int
+ran_find(struct ran *r, const char *file, const char *what, enum ran_result *result)
 {
-	unsigned char digest[RAN_KEY_LEN];
+	char names[WINDOW][TIMEFMT_DAY_SIZE];
+	unsigned n = days_around(names, file);
+	unsigned char digest[DIGEST_LEN];
+	const struct slot *slot;
+	const struct day *d;
 
-	return (strlen(key) == RAN_KEY_SIZE - 1 && parse_key(key, digest) == 0 &&
-	    memcmp(slot_of(&r->set, digest), digest, RAN_KEY_LEN) == 0);
+	*result = RAN_NOT;
+	digest_of(digest, what, strlen(what));
+	for (unsigned i = 0; i < n; i++) {
+		if ((d = day_get(r, names[i])) == NULL)
+			return (-1);
+		if ((slot = slot_of(&d->set, digest)) != NULL && slot->result != RAN_NOT &&
+		    *result != RAN_DONE)
+			*result = (enum ran_result)slot->result;
+	}
+	return (0);
+}
+
+bool
+ran_has_old(struct ran *r, const char *file)
+{
+	char names[WINDOW][TIMEFMT_DAY_SIZE];
+	unsigned n = days_around(names, file);
+	const struct day *d;
+
+	for (unsigned i = 0; i < n; i++)
+		if ((d = day_get(r, names[i])) != NULL && d->has_old)
+			return (true);
+	return (false);
+}
+
+static void
+close_file(struct ran *r)
+{
+	int saved = errno;
+
+	if (r->fd != -1)
+		close(r->fd);
+	r->fd = -1;
+	errno = saved;
+}
+
+/* Open a day's file for more notes, behind what a crash may have left unfinished in it. */
+static int
+open_file(struct ran *r, const char *day)
+{
+	char last = '\n';
+	struct stat st;
+
+	if (r->fd != -1 && strcmp(r->day, day) == 0)
+		return (0);
+	close_file(r);
+	r->reserved = 0;
+	r->fd = openat(r->dir, day, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+	if (r->fd == -1 && errno == ENOENT) {
+		r->new_day = true;
+		r->fd = openat(r->dir, day, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	}
+	if (r->fd == -1)
+		return (-1);
+	/* Also where it was there before: whoever made it may have died before this. */
+	if (fsync(r->dir) || fstat(r->fd, &st) || (st.st_size && pread(r->fd, &last, 1, st.st_size - 1) == -1) ||
+	    (last != '\n' && write_all(r->fd, "\n", 1))) {
+		close_file(r);
+		return (-1);
+	}
+	memcpy(r->day, day, sizeof(r->day));
+	return (0);
 }
 
 int
-ran_add(struct ran *r, const char key[RAN_KEY_SIZE], int64_t now)
+ran_flush(struct ran *r)
 {
-	unsigned char digest[RAN_KEY_LEN];
-	char day[TIMEFMT_DAY_SIZE], line[LINE_LEN + 1];
+	while (r->n_unwritten) {
+		struct note *first = &r->unwritten[0];
 
-	if (strlen(key) != RAN_KEY_SIZE - 1 || parse_key(key, digest)) {
+		if (open_file(r, first->day))
+			return (-1);
+		if (write_all(r->fd, first->line, strlen(first->line)) || fdatasync(r->fd)) {
+			/* A part of it may be there: the next one looks at the file anew. */
+			close_file(r);
+			return (-1);
+		}
+		memmove(first, first + 1, --r->n_unwritten * sizeof(*first));
+	}
+	return (0);
+}
+
+int
+ran_add(struct ran *r, const char *file, const char *delivery, const char *key, enum ran_result result)
+{
+	struct note note;
+	struct day *d;
+	void *more;
+
+	snprintf(note.day, sizeof(note.day), "%.*s", JOURNAL_DAY_LEN, file);
+	if (snprintf(note.line, sizeof(note.line), "%s %s %s\n", delivery, key, results[result]) >=
+	    (int)sizeof(note.line)) {
 		errno = EINVAL;
 		return (-1);
 	}
-	if (set_add(&r->set, digest))
+	if ((more = reallocarray(r->unwritten, r->n_unwritten + 1, sizeof(note))) == NULL)
 		return (-1);
-	timefmt_day(day, now);
-	if (strcmp(day, r->day) != 0 && begin_day(r, now))
-		return (-1);
-	snprintf(line, sizeof(line), "%s\n", key);
-	if (write_all(r->fd, line, LINE_LEN) || fdatasync(r->fd)) {
-		/* A part of it may be there: the next one looks at the file anew. */
-		*r->day = '\0';
+	r->unwritten = more;
+	r->unwritten[r->n_unwritten++] = note;
+	/* In memory first, so that it counts whatever becomes of the rest. */
+	if ((d = day_get(r, note.day)) == NULL || load_line(d, note.line, strlen(note.line) - 1)) {
+		ran_flush(r);
 		return (-1);
 	}
-	return (set_add(&r->set, digest));
+	return (ran_flush(r));
+}
+
+int
+ran_reserve(struct ran *r, const char *file)
+{
+	char day[TIMEFMT_DAY_SIZE];
+	struct stat st;
+
+	snprintf(day, sizeof(day), "%.*s", JOURNAL_DAY_LEN, file);
+	if (open_file(r, day) || fstat(r->fd, &st))
+		return (-1);
+	if (r->reserved - st.st_size >= RESERVE_LEAST)
+		return (0);
+	if (fallocate(r->fd, FALLOC_FL_KEEP_SIZE, st.st_size, RESERVE)) {
+		if (errno != EOPNOTSUPP && errno != ENOSYS)
+			return (-1);
+	}
+	r->reserved = st.st_size + RESERVE;
+	return (0);
+}
+
+static int
+newest_first(const void *a, const void *b)
+{
+	return (strcmp(b, a));
+}
+
+/* The days that there are notes of, the newest first: an array of *n for free(). NULL with errno set. */
+static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	char (*days)[TIMEFMT_DAY_SIZE] = NULL, (*more)[TIMEFMT_DAY_SIZE];
+	struct dirent *entry;
+
+	*n = 0;
+	if (folder == NULL) {
+		if (fd != -1)
+			close(fd);
+		return (NULL);
+	}
+	while ((entry = readdir(folder)) != NULL) {
+		if (strlen(entry->d_name) != TIMEFMT_DAY_SIZE - 1 || entry->d_name[0] == '.')
+			continue;
+		if ((more = reallocarray(days, *n + 1, sizeof(*days))) == NULL)
+			break;
+		days = more;
+		memcpy(days[(*n)++], entry->d_name, TIMEFMT_DAY_SIZE);
+	}
+	closedir(folder);
+	if (*n)
+		qsort(days, *n, sizeof(*days), newest_first);
+	return (days);
+}
+
+void
+ran_drop_old(struct ran *r, int journal)
+{
+	char (*files)[JOURNAL_NAME_SIZE], (*days)[TIMEFMT_DAY_SIZE];
+	size_t n_files, n_days;
+
+	if (!r->new_day)
+		return;
+	r->new_day = false;
+	files = journal_files(journal, &n_files);
+	days = noted_days(r->dir, &n_days);
+	/* A journal without any file is one that something else happened to: it says nothing about the notes. */
+	for (size_t i = NEWEST_KEPT; n_files && i < n_days; i++) {
+		size_t f = 0;
+
+		while (f < n_files && strncmp(files[f], days[i], JOURNAL_DAY_LEN) != 0)
+			f++;
+		if (f == n_files && !is_unwritten(r, days[i]) && unlinkat(r->dir, days[i], 0))
+			log_errno(LOG_LEVEL_WARN, "notes of a day not removed", "file", days[i], NULL);
+	}
+	free(files);
+	free(days);
 }

@@ -4,24 +4,65 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/journal_files.h"
+
 /*
- * Which deliveries' hooks ran, by a digest of what makes two deliveries the same: one file a day with
- * one digest a line, and the digests of the last two days in memory, 16 bytes each.
+ * Which deliveries were dealt with. The notes are in one file for each day of the journal, queue/ran/2026-11-23:
+ * whatever belongs to a line of the journal of that day, whenever its hook ran. A line is
+ *
+ *	<delivery> <key> done|given_up|discarded
+ *
+ * Versions before 0.2 wrote the key alone, into the file of the day on which the hook ran. No clock decides what
+ * is remembered: a file stays as long as the journal has that day. Only a few days are in memory at a time.
  */
 
-/* A digest as text: 32 lower-case hexadecimal digits. */
-enum { RAN_KEY_LEN = 16, RAN_KEY_SIZE = 2 * RAN_KEY_LEN + 1, RAN_DAYS = 2 };
+/* A key as text: 32 lower-case hexadecimal digits. */
+enum { RAN_KEY_LEN = 16, RAN_KEY_SIZE = 2 * RAN_KEY_LEN + 1 };
+
+/* How far apart, in days of the journal, two deliveries with the same key are the same (contract section 6). */
+enum { RAN_DAYS = 2 };
+
+enum ran_result { RAN_NOT, RAN_DONE, RAN_GIVEN_UP, RAN_DISCARDED };
 
 struct ran;
 
-/** dir: the folder, which stays open as long. Reads what it has; old files go. NULL with errno set. */
-struct ran *ran_open(int dir, int64_t now);
+/** dir: the directory of the notes, which stays open as long. NULL: ENOMEM. */
+struct ran *ran_open(int dir);
 
+/** Notes that could not be written are lost: see ran_flush(). NULL is fine. */
 void ran_close(struct ran *r);
 
-bool ran_has(const struct ran *r, const char key[RAN_KEY_SIZE]);
+/**
+ * What became of a delivery, or of a key. file: the name of the journal file that its line is in; the days around
+ * it count as well. Returns 0, or -1 with errno set: the notes cannot be read, and nothing is known.
+ */
+int ran_find(struct ran *r, const char *file, const char *what, enum ran_result *result);
 
-/** Add a digest, durably. now: unix seconds. Returns 0, or -1 with errno set: it may be forgotten then. */
-int ran_add(struct ran *r, const char key[RAN_KEY_SIZE], int64_t now);
+/** Whether notes of versions before 0.2 are among those days. Returns false where they cannot be read. */
+bool ran_has_old(struct ran *r, const char *file);
+
+/**
+ * Note what became of a delivery, durably. file: as above. Returns 0, or -1 with errno set: the note is not on
+ * disk yet. It counts in memory all the same, and ran_flush() writes it.
+ */
+int ran_add(struct ran *r, const char *file, const char *delivery, const char *key, enum ran_result result);
+
+/**
+ * Write the notes that are not on disk yet. Returns 0 when all are, or -1 with errno set: no hook should be
+ * started before they are.
+ */
+int ran_flush(struct ran *r);
+
+/**
+ * Make sure that the next notes of this day can be written even if the disk becomes full. Returns 0, also where
+ * the file system cannot do this, or -1 with errno set.
+ */
+int ran_reserve(struct ran *r, const char *file);
+
+/**
+ * Remove the notes of days that the journal (a directory) has no file of, if a day began since the last call.
+ * The newest days stay in any case.
+ */
+void ran_drop_old(struct ran *r, int journal);
 
 #endif

@@ -159,6 +159,13 @@ log_hook(enum log_level level, const char *msg, const struct queue_item *item)
 	    item->why[0] ? item->why : NULL, NULL);
 }
 
+static void
+note(struct runner *r, const struct queue_item *item, enum ran_result result)
+{
+	if (ran_add(queue_ran(r->queue), item->place.name, item->delivery, item->key, result))
+		log_errno(LOG_LEVEL_ERROR, "hook's run not noted", "delivery", item->delivery, NULL);
+}
+
 /* A hook did not do its work: later again, or never. */
 static void
 on_failure(struct runner *r, struct queue_item *item, bool for_good)
@@ -169,6 +176,7 @@ on_failure(struct runner *r, struct queue_item *item, bool for_good)
 		log_hook(LOG_LEVEL_ERROR, "hook given up: fluidhook queue --dead", item);
 		if (queue_bury(r->queue, item) == 0) {
 			waiting_bury(r->waiting, item);
+			note(r, item, RAN_GIVEN_UP);
 			return;
 		}
 		/* Once more than was asked for is better than never to be heard of again. */
@@ -184,8 +192,7 @@ static void
 on_success(struct runner *r, const struct queue_item *item)
 {
 	log_hook(LOG_LEVEL_INFO, "hook done", item);
-	if (ran_add(queue_ran(r->queue), item->key, time(NULL)))
-		log_errno(LOG_LEVEL_ERROR, "hook's run not noted", "delivery", item->delivery, NULL);
+	note(r, item, RAN_DONE);
 	forget(r, item);
 }
 
@@ -259,15 +266,44 @@ start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
 	return (1);
 }
 
-/* Whether the same delivery ran, waits, runs or was given up. */
-static bool
+/*
+ * Whether the same delivery was dealt with, waits, runs or is dead. Returns 1 or 0, or -1 with errno set: the
+ * notes cannot be read.
+ */
+static int
 is_known(struct runner *r, const struct job *job)
 {
+	const struct queue_item *item = &job->item;
+	struct ran *ran = queue_ran(r->queue);
+	char old[RAN_KEY_SIZE];
+	enum ran_result result;
+
 	for (unsigned i = 0; i < r->conf->concurrency; i++)
-		if (r->slots[i].hook && strcmp(r->slots[i].job.item.key, job->item.key) == 0)
-			return (true);
-	return (ran_has(queue_ran(r->queue), job->item.key) ||
-	    waiting_has_key(r->waiting, job->item.key));
+		if (r->slots[i].hook && (strcmp(r->slots[i].job.item.key, item->key) == 0 ||
+		    strcmp(r->slots[i].job.item.delivery, item->delivery) == 0))
+			return (1);
+	if (waiting_has(r->waiting, item))
+		return (1);
+	if (ran_find(ran, item->place.name, item->delivery, &result))
+		return (-1);
+	if (result == RAN_NOT && ran_find(ran, item->place.name, item->key, &result))
+		return (-1);
+	if (result == RAN_NOT && ran_has_old(ran, item->place.name) && (job_old_key(job, old) ||
+	    ran_find(ran, item->place.name, old, &result)))
+		return (-1);
+	return (result != RAN_NOT);
+}
+
+/* Whether the item's hook is done, by this delivery or another one with its key. Returns as is_known(). */
+static int
+is_done(struct runner *r, const struct queue_item *item)
+{
+	enum ran_result of_delivery, of_key;
+
+	if (ran_find(queue_ran(r->queue), item->place.name, item->delivery, &of_delivery) ||
+	    ran_find(queue_ran(r->queue), item->place.name, item->key, &of_key))
+		return (-1);
+	return (of_delivery == RAN_DONE || of_key == RAN_DONE);
 }
 
 /* Whether anything at all is to be done for this delivery, now or later. */
@@ -303,6 +339,35 @@ readiness_of(struct runner *r, struct job *job, int patience)
 	return (readiness);
 }
 
+/* Let a delivery wait for a second, without counting an attempt. */
+static void
+put_off(struct runner *r, struct job *job, const char *why)
+{
+	if (why)
+		snprintf(job->item.why, sizeof(job->item.why), "%s: %s", why, strerror(errno));
+	job->item.for_credentials = true;
+	job->item.next = time(NULL) + 1;
+	let_wait(r, &job->item);
+}
+
+/*
+ * Find out whether a line is to be dealt with, and for which event: an install that failed for good is another
+ * event than the one that came, so that its key is another one, too.
+ */
+static bool
+is_new(struct runner *r, struct job *job)
+{
+	int known;
+
+	if (job_identify(job) || (known = is_known(r, job)) == -1) {
+		log_errno(LOG_LEVEL_ERROR, "hook waits: it is not known whether it ran", "delivery",
+		    job->item.delivery, NULL);
+		put_off(r, job, "notes of what ran");
+		return (false);
+	}
+	return (known == 0);
+}
+
 void
 runner_line(struct runner *r, const struct buf *line, const struct follow_place *place,
     const struct follow_file *before, unsigned n_before)
@@ -317,20 +382,16 @@ runner_line(struct runner *r, const struct buf *line, const struct follow_place 
 	}
 	if (!is_wanted(r, &job))
 		goto out;
-	if (job_identify(&job)) {
-		log_errno(LOG_LEVEL_ERROR, "delivery passed over", "delivery", job.item.delivery, NULL);
-		goto out;
-	}
-	if (is_known(r, &job))
+	if (!is_new(r, &job))
 		goto out;
 	if ((readiness = readiness_of(r, &job, BEHIND_PAUSES)) == JOB_ENDED)
 		goto out;
 	if (readiness != JOB_READY) {
-		job.item.for_credentials = true;
-		job.item.next = time(NULL) + 1;
-		let_wait(r, &job.item);
+		put_off(r, &job, NULL);
 		goto out;
 	}
+	if (strcmp(job.item.event, job.entry.event) != 0 && !is_new(r, &job))
+		goto out;
 	/* With so many files in a position they are old ones: going over some again does no harm. */
 	slot->n_before = n_before < POSITION_FILES ? n_before : POSITION_FILES;
 	if (slot->n_before)
@@ -340,6 +401,22 @@ out:
 	job_free(&job);
 }
 
+/*
+ * Whether an item's hook is done: a crash came between the note of that and its end here, or another delivery
+ * with its key was first. Where this is not known, it waits.
+ */
+static bool
+is_over(struct runner *r, const struct queue_item *item)
+{
+	int done = is_done(r, item);
+
+	if (done == 1)
+		forget(r, item);
+	else if (done == -1)
+		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
+	return (done != 0);
+}
+
 /* An item's time has come. There is room. */
 static void
 retry(struct runner *r, const struct queue_item *item)
@@ -347,11 +424,8 @@ retry(struct runner *r, const struct queue_item *item)
 	enum job_readiness readiness = JOB_READY;
 	struct job job;
 
-	/* A crash came between the note of its run and its end here. */
-	if (ran_has(queue_ran(r->queue), item->key)) {
-		forget(r, item);
+	if (is_over(r, item))
 		return;
-	}
 	if (job_read_item(&job, r->state->journal, item)) {
 		log_errno(LOG_LEVEL_ERROR, "delivery cannot be read again", "delivery", item->delivery,
 		    NULL);
@@ -360,8 +434,10 @@ retry(struct runner *r, const struct queue_item *item)
 		on_failure(r, &job.item, false);
 	} else if (item->for_credentials && (readiness = readiness_of(r, &job, 0)) == JOB_ENDED) {
 		forget(r, item);
-	} else if (readiness != JOB_READY) {
+	} else if (readiness != JOB_READY || job_identify(&job)) {
 		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
+	} else if (is_over(r, &job.item)) {
+		/* Which hook it is, and so the key, can have changed while it waited. */
 	} else if (start(r, free_slot(r), &job, true) == 0) {
 		/* An install that was refused may have none for that; else it has been taken away. */
 		if (!item->for_credentials)

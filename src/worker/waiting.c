@@ -7,11 +7,16 @@
 
 #include "base/log.h"
 
+struct dead {
+	char delivery[UUID_SIZE];
+	char key[RAN_KEY_SIZE];
+};
+
 struct waiting {
 	struct queue *queue;
 	struct queue_item *items;	/* by delivery, which is by time */
 	size_t n, cap;
-	char (*dead)[RAN_KEY_SIZE];
+	struct dead *dead;
 	size_t n_dead, cap_dead;
 };
 
@@ -41,18 +46,21 @@ get(const struct waiting *w, const char *delivery)
 }
 
 static void
-add_dead(struct waiting *w, const char *key)
+add_dead(struct waiting *w, const struct queue_item *item)
 {
 	size_t cap = w->cap_dead ? 2 * w->cap_dead : 64;
+	struct dead *one;
 	void *more;
 
 	if (w->n_dead == w->cap_dead) {
-		if ((more = reallocarray(w->dead, cap, RAN_KEY_SIZE)) == NULL)
+		if ((more = reallocarray(w->dead, cap, sizeof(*w->dead))) == NULL)
 			return;
 		w->dead = more;
 		w->cap_dead = cap;
 	}
-	snprintf(w->dead[w->n_dead++], RAN_KEY_SIZE, "%s", key);
+	one = &w->dead[w->n_dead++];
+	memcpy(one->delivery, item->delivery, sizeof(one->delivery));
+	memcpy(one->key, item->key, sizeof(one->key));
 }
 
 static int
@@ -80,7 +88,7 @@ read_dead(struct waiting *w)
 	for (unsigned i = 0; i < n; i++)
 		/* A crash on the way from one to the other has left both: it is tried again. */
 		if (get(w, items[i].delivery) == NULL)
-			add_dead(w, items[i].key);
+			add_dead(w, &items[i]);
 		else if (queue_unbury(w->queue, &items[i]))
 			log_errno(LOG_LEVEL_ERROR, "dead letter not removed", "delivery",
 			    items[i].delivery, NULL);
@@ -120,8 +128,8 @@ waiting_put(struct waiting *w, const struct queue_item *item)
 	void *more;
 
 	for (size_t i = 0; i < w->n_dead; i++)
-		if (strcmp(w->dead[i], item->key) == 0)
-			memmove(w->dead[i], w->dead[--w->n_dead], RAN_KEY_SIZE);
+		if (strcmp(w->dead[i].delivery, item->delivery) == 0)
+			w->dead[i--] = w->dead[--w->n_dead];
 	if (at < w->n && strcmp(w->items[at].delivery, item->delivery) == 0) {
 		w->items[at] = *item;
 		return;
@@ -156,17 +164,23 @@ void
 waiting_bury(struct waiting *w, const struct queue_item *item)
 {
 	waiting_remove(w, item->delivery);
-	add_dead(w, item->key);
+	add_dead(w, item);
+}
+
+static bool
+is_same(const struct queue_item *item, const char *delivery, const char *key)
+{
+	return (strcmp(item->delivery, delivery) == 0 || (*key && strcmp(item->key, key) == 0));
 }
 
 bool
-waiting_has_key(const struct waiting *w, const char *key)
+waiting_has(const struct waiting *w, const struct queue_item *item)
 {
 	for (size_t i = 0; i < w->n; i++)
-		if (strcmp(w->items[i].key, key) == 0)
+		if (is_same(item, w->items[i].delivery, w->items[i].key))
 			return (true);
 	for (size_t i = 0; i < w->n_dead; i++)
-		if (strcmp(w->dead[i], key) == 0)
+		if (is_same(item, w->dead[i].delivery, w->dead[i].key))
 			return (true);
 	return (false);
 }

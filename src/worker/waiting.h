@@ -3,7 +3,7 @@
 
 #include "worker/queue.h"
 
-/* What waits in the queue, in memory: the same items as queue/waiting, and the keys of the dead. */
+/* What waits in the queue, in memory: the same items as queue/waiting, and which ones are dead. */
 
 struct waiting;
 
@@ -21,8 +21,8 @@ bool waiting_remove(struct waiting *w, const char *delivery);
 /** Take an item out, and remember that it was given up. */
 void waiting_bury(struct waiting *w, const struct queue_item *item);
 
-/** Whether an item with this key waits, or is dead. */
-bool waiting_has_key(const struct waiting *w, const char *key);
+/** Whether this delivery, or another one with its key, waits or is dead. */
+bool waiting_has(const struct waiting *w, const struct queue_item *item);
 
 /** Look at it again at this time (unix seconds), without noting that on disk. */
 void waiting_put_off(struct waiting *w, const char *delivery, int64_t next);

@@ -185,6 +185,7 @@ loop(struct worker *w, bool once)
 		if (now_ms() - w->refreshed >= POLL_MS) {
 			w->refreshed = now_ms();
 			runner_refresh(w->runner);
+			ran_drop_old(queue_ran(w->queue), w->state->journal);
 		}
 		more = start_hooks(w);
 		if (w->stopping && runner_running(w->runner) == 0)
@@ -281,6 +282,7 @@ open_worker(struct worker *w, const char *conf_file)
 		return (-1);
 	if ((w->queue = queue_open(w->state->queue, true)) == NULL || open_follow(w))
 		return (-1);
+	ran_drop_old(queue_ran(w->queue), w->state->journal);
 	if ((w->credentials = credentials_new(w->conf, w->state)) == NULL)
 		return (-1);
 	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->credentials)) == NULL)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The worker follows the journal: across files, from where it was, whatever became of its own files."""
+import hashlib
 import json
 import resource
 import secrets
@@ -313,45 +314,141 @@ def damaged_items(place):
 
 # What is remembered
 
-def remembered_for_two_days(place):
-    """Runs are remembered for two days and no longer, also where their file is damaged."""
-    place.hook("any", RUNS)
-    ids = [add(place, number) for number in range(3)]
+def notes_of(place, days_ago=0):
+    return place.state / "queue/ran" / day_text(NOW - days_ago * DAY)
+
+
+def forget_position(place):
+    """The position is lost. Returns what runs because of that."""
+    before = len(place.lines("ran"))
+    (place.state / "queue/position.json").unlink()
     place.once()
-    ran = place.state / "queue/ran"
-    (today,) = ran.iterdir()
-    keys = today.read_text().split()
-    assert len(keys) == 3 and all(len(key) == 32 for key in keys)
-    today.unlink()
+    return place.lines("ran")[before:]
 
-    def note(days_ago, data):
-        path = ran / day_text(time.time() - days_ago * DAY)
-        path.write_bytes(data)
-        process.give(path)
 
-    def again():
-        before = len(place.lines("ran"))
-        (place.state / "queue/position.json").unlink()
-        place.once()
-        return place.lines("ran")[before:]
+def remembered_as_long_as_the_journal(place):
+    """What was dealt with is remembered as long as its day of the journal is there, however old it is."""
+    place.configure(attempts=1)
+    place.hook("any", RUNS + "; [ $FLUIDHOOK_EVENT != order.deleted ]")
+    ids = [add(place, number, days) for number, days in enumerate((400, 40, 9, 1, 0))]
+    ids.append(add(place, 9, 30, event="order.deleted"))
+    place.once()
+    assert sorted(place.lines("ran")) == sorted(ids) and len(place.dead()) == 1
+    notes = notes_of(place, 400).read_text().split()
+    assert (notes[0], notes[2]) == (ids[0], "done"), notes
+    assert notes_of(place, 30).read_text().split()[2] == "given_up"
+    assert forget_position(place) == []
+    # Not even what was given up, and is no dead letter any more.
+    place.item_path(ids[-1], "dead").unlink()
+    assert forget_position(place) == []
+    # The notes of a day go with the day, but for the newest ones.
+    for days in (400, 9, 0):
+        place.journal_file(day_text(NOW - days * DAY)).unlink()
+    place.once()
+    left = sorted(path.name for path in (place.state / "queue/ran").iterdir())
+    assert left == [day_text(NOW - days * DAY) for days in (40, 30, 9, 1, 0)], left
+    # A journal that has lost all its files is no reason to forget anything.
+    for path in (place.state / "journal").iterdir():
+        path.unlink()
+    place.once()
+    assert len(list((place.state / "queue/ran").iterdir())) == 5
 
-    note(2, keys[0].encode() + b"\n")
-    note(1, b"\0" * 40 + b"\nno key\n" + keys[1].upper().encode() + b"\n" + keys[1].encode() + b"\n")
-    note(0, keys[2].encode()[:20])
-    note(3, keys[2].encode() + b"\n")
-    note(9, b"")
-    assert again() == [ids[2]]
-    assert len(list(ran.iterdir())) == 3
+
+def damaged_notes(place):
+    """Damaged notes cost what was noted in them, and no other note."""
+    place.hook("any", RUNS)
+    ids = [add(place, number) for number in range(4)]
+    place.once()
+    lines = notes_of(place).read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ids
+    notes_of(place).write_text(f"{'0' * 40}\n\n\0 \0\n{lines[0]}\n{lines[1].upper()}\n{lines[2]} x\n{lines[3][:20]}")
+    assert forget_position(place) == ids[1:]
     # Behind the line that was not whole.
-    assert again() == []
+    assert forget_position(place) == []
+
+
+def notes_of_the_version_before(place):
+    """What ran under a version before 0.2 does not run again, and what waits does not wait for nothing."""
+    place.hook("any", RUNS + "; [ -e $OUT/go ]")
+    ids = [add(place, 1), add(place, 2, event="order.updated")]
+    place.once()
+    assert place.lines("ran") == ids
+    # As it wrote them: a key that the envelope's identifier is part of, and nothing of the delivery.
+    digests = [hashlib.sha256(b"".join(part + b"\0" for part in (
+        b"installation", b"", b"event", b"order.created", b"id", str(number).encode()))).hexdigest()[:32]
+        for number in (1, 3)]
+    notes_of(place).unlink(missing_ok=True)
+    place.item_path(ids[0]).unlink()
+    place.write(notes_of(place), f"{digests[0]}\n{digests[1]}\n")
+    place.write(place.item_path(ids[1]), json.dumps({**place.item(ids[1]), "key": "0" * 32}))
+    third, fourth = add(place, 3), add(place, 4)
+    assert forget_position(place) == [fourth] and third not in place.lines("ran")
+    place.touch("go")
+    place.hurry()
+    place.once()
+    assert sorted(place.lines("ran")[3:]) == sorted([ids[1], fourth]) and place.queue() == []
+
+
+def same_delivery(place):
+    """Two deliveries are the same if droplet, installation (else company, else shop), event and body are."""
+    place.hook("any", RUNS)
+    body = event_body(1)
+    spaced = body.replace(b"{", b"{ ", 1)
+
+    def line(text=body, event="order.created", **more):
+        one = delivery_id()
+        values = json.loads(journal_line(event, text, delivery=one))
+        place.append([json.dumps({**values, **more}).encode()])
+        return one
+
+    first = line(installation="dri_a", droplet="drp_a", fluid_shop="a")
+    line(installation="dri_a", droplet="drp_a", fluid_shop="b", id=7, identifier="evt_7", signature="11" * 32)
+    others = [line(installation="dri_a", droplet="drp_b"), line(installation="dri_b", droplet="drp_a"),
+              line(installation="dri_a"), line(spaced, installation="dri_a", droplet="drp_a"),
+              line(event="order.updated", installation="dri_a", droplet="drp_a"),
+              line(fluid_shop="a"), line(fluid_shop="b"), line()]
+    # The company counts for more than the shop.
+    company = event_body(1, company_id=7)
+    others.append(line(company, fluid_shop="a"))
+    line(company, fluid_shop="b")
+    place.once()
+    assert place.lines("ran") == [first, *others], (place.lines("ran"), first, others)
+
+
+def only_the_event_that_ran(place):
+    """An install_failed that ran does not count as the droplet.installed that succeeds later."""
+    place.hook("any", "echo $FLUIDHOOK_EVENT $FLUIDHOOK_DELIVERY >>$OUT/ran")
+    place.hook("fluidhook", "echo $FLUIDHOOK_EVENT $FLUIDHOOK_DELIVERY >>$OUT/ran")
+    company = place.company()
+    body = company.install()
+    path = place.record_path(company.dri)
+    record = json.loads(path.read_text())
+    failed = {**record, "status": "failed", "reason": "exchange refused"}
+
+    def line(seconds):
+        (one, text) = (delivery_id(), body)
+        place.append([journal_line("droplet.installed", text, company.dri, received=NOW - seconds, delivery=one)])
+        return one
+
+    (place.state / "journal" / place.journal_file().name).write_bytes(b"")
+    place.write(path, json.dumps(failed))
+    first = line(60)
+    line(50)
+    place.once()
+    assert place.lines("ran") == [f"fluidhook.install_failed {first}"], place.lines("ran")
+    place.write(path, json.dumps(record))
+    second = line(40)
+    line(30)
+    place.once()
+    assert place.lines("ran")[1:] == [f"droplet.installed {second}"], place.lines("ran")
 
 
 def many_remembered(place):
     """A worker that remembers 100,000 runs starts at once."""
     place.hook("any", RUNS)
     place.once()
-    path = place.state / "queue/ran" / day_text(time.time() - DAY)
-    path.write_text("".join(f"{secrets.randbits(128):032x}\n" for _ in range(100000)))
+    path = notes_of(place, 1)
+    path.write_text("".join(f"{delivery_id()} {secrets.randbits(128):032x} done\n" for _ in range(100000)))
     process.give(path)
     ids = [add(place, 1)]
     used = children_cpu()
@@ -441,7 +538,8 @@ def prune_waits_for_credentials(place):
 
 TESTS = (all_files, new_files, files_of_the_future, unfinished_line, bad_lines, unreadable_file, position_lost,
          position_damaged, position_beyond, file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
-         remembered_for_two_days, many_remembered, many_lines, prune_keeps, prune_waits_for_credentials)
+         remembered_as_long_as_the_journal, damaged_notes, notes_of_the_version_before,
+         same_delivery, only_the_event_that_ran, many_remembered, many_lines, prune_keeps, prune_waits_for_credentials)
 
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__.rstrip(".").replace("#", ""), with_place(function))

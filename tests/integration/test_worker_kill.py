@@ -68,7 +68,7 @@ def all_whole(place):
             json.loads(path.read_text(encoding="utf-8"))
     for path in (place.state / "queue/ran").iterdir():
         lines = path.read_text(encoding="ascii").splitlines()
-        broken = [line for line in lines if not re.match(r"[0-9a-f]{32}\Z", line)]
+        broken = [line for line in lines if not re.match(r"[0-9a-f-]{36} [0-9a-f]{32} (done|given_up)\Z", line)]
         assert len(broken) <= KILLS, broken
     for path in (place.state / "installations").glob("*.json"):
         assert place.record(path.stem)["status"] == "active"

@@ -1,0 +1,311 @@
+/*
+ * What was dealt with: remembered by delivery and by key, for the days around a journal file, whatever the clock
+ * says; and never forgotten because it could not be written.
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/durable.h"
+#include "worker/ran.h"
+
+#define DAY "2026-11-23.jsonl"
+#define ONE "01a20b4e-0000-7000-8000-000000000001"
+#define TWO "01a20b4e-0000-7000-8000-000000000002"
+#define KEY_ONE "11111111111111111111111111111111"
+#define KEY_TWO "22222222222222222222222222222222"
+
+static bool full;	/* no write succeeds */
+
+ssize_t __real_write(int fd, const void *data, size_t len);
+ssize_t __wrap_write(int fd, const void *data, size_t len);
+
+ssize_t
+__wrap_write(int fd, const void *data, size_t len)
+{
+	if (full && fd > STDERR_FILENO) {
+		errno = ENOSPC;
+		return (-1);
+	}
+	return (__real_write(fd, data, len));
+}
+
+struct place {
+	char *path;
+	int dir;
+	struct ran *ran;
+};
+
+static int
+setup(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	full = false;
+	p->path = folder_make();
+	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	p->ran = ran_open(p->dir);
+	*state = p;
+	return (p->ran == NULL);
+}
+
+static int
+teardown(void **state)
+{
+	struct place *p = *state;
+
+	full = false;
+	ran_close(p->ran);
+	close(p->dir);
+	folder_remove(p->path);
+	free(p);
+	return (0);
+}
+
+/* What a worker that starts now knows. */
+static void
+again(struct place *p)
+{
+	ran_close(p->ran);
+	p->ran = ran_open(p->dir);
+	assert_non_null(p->ran);
+}
+
+static enum ran_result
+of(struct place *p, const char *file, const char *what)
+{
+	enum ran_result result;
+
+	assert_int_equal(ran_find(p->ran, file, what, &result), 0);
+	return (result);
+}
+
+/* Goal: a note counts for its delivery and for its key, now and for the next worker. */
+static void
+both_names(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(ran_add(p->ran, DAY, ONE, KEY_ONE, RAN_DONE), 0);
+	assert_int_equal(ran_add(p->ran, DAY, TWO, KEY_TWO, RAN_GIVEN_UP), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(of(p, DAY, ONE), RAN_DONE);
+		assert_int_equal(of(p, DAY, KEY_ONE), RAN_DONE);
+		assert_int_equal(of(p, DAY, TWO), RAN_GIVEN_UP);
+		assert_int_equal(of(p, DAY, KEY_TWO), RAN_GIVEN_UP);
+		assert_int_equal(of(p, DAY, "01a20b4e"), RAN_NOT);
+		assert_int_equal(of(p, DAY, ""), RAN_NOT);
+		again(p);
+	}
+	/* Taken back and done: the last note counts. */
+	assert_int_equal(ran_add(p->ran, DAY, TWO, KEY_TWO, RAN_DONE), 0);
+	assert_int_equal(of(p, DAY, TWO), RAN_DONE);
+	again(p);
+	assert_int_equal(of(p, DAY, TWO), RAN_DONE);
+	assert_false(ran_has_old(p->ran, DAY));
+}
+
+/* Goal: two days before or after the journal's day count, and no others. */
+static void
+days_around(void **state)
+{
+	struct place *p = *state;
+	static const struct {
+		const char *file;
+		bool counts;
+	} cases[] = {
+		{ "2026-12-28.jsonl", false }, { "2026-12-29.jsonl", true }, { "2026-12-30.3.jsonl", true },
+		{ "2026-12-31.jsonl", true }, { "2027-01-01.jsonl", true }, { "2027-01-02.jsonl", true },
+		{ "2027-01-03.jsonl", false }, { "2025-12-31.jsonl", false }, { "2026-99-99.jsonl", false },
+	};
+
+	assert_int_equal(ran_add(p->ran, "2026-12-31.2.jsonl", ONE, KEY_ONE, RAN_DONE), 0);
+	for (size_t i = 0; i < LENGTH(cases); i++)
+		CHECK((of(p, cases[i].file, KEY_ONE) == RAN_DONE) == cases[i].counts, "%s", cases[i].file);
+	/* A name that is no date has its own notes. */
+	assert_int_equal(ran_add(p->ran, "2026-99-99.jsonl", TWO, KEY_TWO, RAN_DONE), 0);
+	again(p);
+	assert_int_equal(of(p, "2026-99-99.jsonl", KEY_TWO), RAN_DONE);
+}
+
+/* Goal: of a year of notes, each is found, though few days are in memory. */
+static void
+many_days(void **state)
+{
+	struct place *p = *state;
+	char file[JOURNAL_NAME_SIZE], delivery[64];
+
+	for (int turn = 0; turn < 2; turn++) {
+		for (int month = 1; month <= 12; month++)
+			for (int day = 1; day <= 28; day += 3) {
+				snprintf(file, sizeof(file), "2025-%02d-%02d.jsonl", month, day);
+				snprintf(delivery, sizeof(delivery), "d-%02d-%02d", month, day);
+				if (turn == 0)
+					assert_int_equal(ran_add(p->ran, file, delivery, KEY_ONE, RAN_DONE), 0);
+				else
+					assert_int_equal(of(p, file, delivery), RAN_DONE);
+			}
+		assert_int_equal(folder_count(p->path), 120);
+	}
+}
+
+/* Goal: enough notes for the set to grow several times. */
+static void
+many_notes(void **state)
+{
+	struct place *p = *state;
+	char delivery[64];
+
+	for (int i = 0; i < 2000; i++) {
+		snprintf(delivery, sizeof(delivery), "delivery-%d", i);
+		assert_int_equal(ran_add(p->ran, DAY, delivery, "", RAN_DONE), 0);
+	}
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i < 2000; i++) {
+			snprintf(delivery, sizeof(delivery), "delivery-%d", i);
+			CHECK(of(p, DAY, delivery) == RAN_DONE, "%s", delivery);
+		}
+		assert_int_equal(of(p, DAY, "delivery-2000"), RAN_NOT);
+		again(p);
+	}
+}
+
+/* Goal: damage costs the notes it is in, and no others; a note after an unfinished one has its own line. */
+static void
+damage(void **state)
+{
+	struct place *p = *state;
+
+	file_text(p->path, "2026-11-23", "\n \n  \n" ONE " " KEY_ONE " don\n" ONE " " KEY_ONE " donee\n" ONE " done\n"
+	    KEY_TWO "0\n" TWO " " KEY_TWO " discarded\n" ONE " " KEY_ONE " do", 0600);
+	assert_int_equal(of(p, DAY, ONE), RAN_NOT);
+	assert_int_equal(of(p, DAY, KEY_ONE), RAN_NOT);
+	assert_int_equal(of(p, DAY, TWO), RAN_DISCARDED);
+	assert_int_equal(ran_add(p->ran, DAY, "three", "", RAN_DONE), 0);
+	again(p);
+	assert_int_equal(of(p, DAY, "three"), RAN_DONE);
+	assert_int_equal(of(p, DAY, ONE), RAN_NOT);
+}
+
+/* Goal: what versions before 0.2 noted is read, and known as that. */
+static void
+old_notes(void **state)
+{
+	struct place *p = *state;
+
+	file_text(p->path, "2026-11-22", KEY_ONE "\n" KEY_TWO "\n1234\n", 0600);
+	assert_true(ran_has_old(p->ran, DAY));
+	assert_int_equal(of(p, DAY, KEY_ONE), RAN_DONE);
+	assert_int_equal(of(p, DAY, "1234"), RAN_NOT);
+	assert_false(ran_has_old(p->ran, "2026-12-23.jsonl"));
+}
+
+/* Goal: on a full disk nothing is forgotten, and all is written when there is room again. */
+static void
+full_disk(void **state)
+{
+	struct place *p = *state;
+	char file[JOURNAL_NAME_SIZE];
+
+	full = true;
+	assert_int_equal(ran_add(p->ran, DAY, ONE, KEY_ONE, RAN_DONE), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(ran_flush(p->ran), -1);
+	/* Other days come and go in memory. */
+	for (int day = 1; day <= 28; day++) {
+		snprintf(file, sizeof(file), "2025-03-%02d.jsonl", day);
+		assert_int_equal(of(p, file, ONE), RAN_NOT);
+		assert_int_equal(ran_add(p->ran, file, "other", "", RAN_DONE), -1);
+	}
+	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
+	assert_int_equal(of(p, DAY, KEY_ONE), RAN_DONE);
+	full = false;
+	assert_int_equal(ran_flush(p->ran), 0);
+	again(p);
+	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
+	assert_int_equal(of(p, "2025-03-17.jsonl", "other"), RAN_DONE);
+}
+
+/* Goal: notes that cannot be read are not taken for none. */
+static void
+unreadable(void **state)
+{
+	struct place *p = *state;
+	enum ran_result result;
+
+	assert_int_equal(mkdir(path_in(p->path, "2026-11-23"), 0700), 0);
+	assert_int_equal(ran_find(p->ran, DAY, ONE, &result), -1);
+	assert_int_equal(ran_find(p->ran, "2026-11-25.jsonl", ONE, &result), -1);
+	assert_int_equal(of(p, "2026-11-26.jsonl", ONE), RAN_NOT);
+	/* A note of that day is kept until it can be written. */
+	assert_int_equal(ran_add(p->ran, DAY, ONE, KEY_ONE, RAN_DONE), -1);
+	assert_int_equal(rmdir(path_in(p->path, "2026-11-23")), 0);
+	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
+	assert_int_equal(ran_flush(p->ran), 0);
+	again(p);
+	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
+}
+
+/* Goal: space for notes is reserved on disk, and reading and writing go on as before. */
+static void
+reserved(void **state)
+{
+	struct place *p = *state;
+	struct stat st;
+
+	assert_int_equal(ran_reserve(p->ran, DAY), 0);
+	assert_int_equal(ran_add(p->ran, DAY, ONE, KEY_ONE, RAN_DONE), 0);
+	assert_int_equal(ran_reserve(p->ran, DAY), 0);
+	assert_int_equal(stat(path_in(p->path, "2026-11-23"), &st), 0);
+	assert_int_equal(st.st_size, strlen(ONE " " KEY_ONE " done\n"));
+	again(p);
+	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
+}
+
+/* Goal: notes go with the journal's day, but the newest stay, and all do if the journal has no file at all. */
+static void
+dropped(void **state)
+{
+	struct place *p = *state;
+	char *journal = folder_make();
+	int dir = open(journal, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	static const char *const days[] = { "2020-01-01", "2026-01-01", "2026-11-01", "2026-11-02", "2036-01-01" };
+
+	for (size_t i = 0; i < LENGTH(days); i++)
+		assert_int_equal(ran_add(p->ran, days[i], ONE, "", RAN_DONE), 0);
+	file_text(p->path, "notes", "no day\n", 0600);
+	ran_drop_old(p->ran, dir);
+	assert_int_equal(folder_count(p->path), 6);
+	file_text(journal, "2020-01-01.3.jsonl", "", 0600);
+	/* Once a day: not before a new one has begun. */
+	ran_drop_old(p->ran, dir);
+	assert_int_equal(folder_count(p->path), 6);
+	again(p);
+	ran_drop_old(p->ran, dir);
+	assert_int_equal(folder_count(p->path), 5);
+	assert_false(file_exists(p->path, "2026-01-01"));
+	close(dir);
+	folder_remove(journal);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(both_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(days_around, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_days, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_notes, setup, teardown),
+		cmocka_unit_test_setup_teardown(damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(old_notes, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(unreadable, setup, teardown),
+		cmocka_unit_test_setup_teardown(reserved, setup, teardown),
+		cmocka_unit_test_setup_teardown(dropped, setup, teardown),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
