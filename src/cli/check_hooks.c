@@ -9,9 +9,10 @@
 #include "base/buf.h"
 #include "cli/check.h"
 #include "cli/cli.h"
+#include "cli/guess.h"
 #include "delivery/event.h"
 
-enum { HINT_DISTANCE = 2, LINE_SIZE = 256, WAY_OUT_SIZE = 512 };
+enum { LINE_SIZE = 256, WAY_OUT_SIZE = 512 };
 
 /* What a hook can be called beside the known events. */
 static const char *const others[] = { "any", "fluidhook.install_failed" };
@@ -26,55 +27,6 @@ struct hooks {
 	bool wrong;
 };
 
-static size_t
-least(size_t a, size_t b)
-{
-	return (a < b ? a : b);
-}
-
-/* How many letters have to be changed, added or taken away (Levenshtein). Names, so both are short. */
-static size_t
-distance(const char *a, const char *b)
-{
-	size_t row[EVENT_SIZE], n = strlen(b), diagonal, above;
-
-	if (n >= EVENT_SIZE)
-		return (EVENT_SIZE);
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			above = row[j];
-			row[j] = least(least(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
-		}
-	}
-	return (row[n]);
-}
-
-/* What a name may have been meant to be. */
-struct guess {
-	const char *name;
-	char best[EVENT_SIZE];
-	size_t distance;
-};
-
-static void
-consider(struct guess *g, const char *candidate, size_t len)
-{
-	char copy[EVENT_SIZE];
-	size_t d;
-
-	snprintf(copy, sizeof(copy), "%.*s", (int)len, candidate);
-	d = distance(g->name, copy);
-	if (d < g->distance) {
-		g->distance = d;
-		memcpy(g->best, copy, sizeof(copy));
-	}
-}
-
 /* The name nearest to this one of all that a hook can have: the name itself where it is one. */
 static void
 guess(struct guess *g)
@@ -82,10 +34,10 @@ guess(struct guess *g)
 	const char *event;
 
 	for (size_t i = 0; i < N_OTHERS; i++)
-		consider(g, others[i], strlen(others[i]));
+		guess_consider(g, others[i], strlen(others[i]));
 	for (size_t i = 0; (event = event_known(i)) != NULL; i++) {
-		consider(g, event, strlen(event));
-		consider(g, event, strcspn(event, "."));
+		guess_consider(g, event, strlen(event));
+		guess_consider(g, event, strcspn(event, "."));
 	}
 }
 
@@ -152,7 +104,7 @@ is_sound(struct hooks *h, const char *name, const struct stat *st)
 static void
 look_at(struct hooks *h, const char *name)
 {
-	struct guess g = { .name = name, .distance = EVENT_SIZE };
+	struct guess g = guess_begin(name);
 	char way_out[WAY_OUT_SIZE];
 	struct stat st;
 	bool runs;
@@ -161,7 +113,7 @@ look_at(struct hooks *h, const char *name)
 		return;
 	guess(&g);
 	if (fstatat(h->dir, name, &st, 0)) {
-		if (g.distance <= HINT_DISTANCE)
+		if (g.distance <= GUESS_NEAR)
 			bad(h, name, "A link has to lead to a program.", strerror(errno));
 		return;
 	}
@@ -169,7 +121,7 @@ look_at(struct hooks *h, const char *name)
 	/* Folders and files such as a README are nobody's hook. */
 	if (S_ISDIR(st.st_mode) || (g.distance && !runs))
 		return;
-	if (g.distance && g.distance <= HINT_DISTANCE) {
+	if (g.distance && g.distance <= GUESS_NEAR) {
 		snprintf(way_out, sizeof(way_out), "Did you mean %s?", g.best);
 		bad(h, name, way_out, "no event that fluidhook knows is called so");
 		return;

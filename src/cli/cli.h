@@ -29,8 +29,14 @@ struct command {
 	const struct command *const *commands;
 };
 
-/* Every command there is, in the order that help lists them, ended by NULL. */
-extern const struct command *const cli_commands[];
+/** Command number n in the order that help lists them, from 0; NULL behind the last. */
+const struct command *cli_command(size_t n);
+
+/** Command number n of those that follow `parent` (NULL: of all); NULL behind the last. */
+const struct command *cli_child(const struct command *parent, size_t n);
+
+/** The command of this name that follows `parent` (NULL: the first word); NULL where there is none. */
+const struct command *cli_find(const struct command *parent, const char *name);
 
 /* Where an option's value goes. A table ends with one whose name is NULL; --help is in all of them. */
 struct cli_option {
@@ -83,7 +89,7 @@ struct state *cli_state(const struct conf *conf);
 
 /**
  * Print text that somebody else chose, so that it can do nothing to a terminal: control characters
- * become \xHH (C1 ones too), and so does what is not UTF-8.
+ * become \xHH (C1 ones too), and so does what is not UTF-8. Invisible characters become \uHHHH.
  */
 void cli_print_text(FILE *fp, const char *text, size_t len);
 

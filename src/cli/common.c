@@ -1,4 +1,3 @@
-#include "base/utf8.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
+#include "cli/guess.h"
 
 enum { OPTIONS_MAX = 24, HELP_OPTION = 0x100, FIRST_OPTION };
 
@@ -47,10 +47,12 @@ cli_fail(const char *fmt, ...)
 static const struct command *
 parent_of(const struct command *self)
 {
-	for (const struct command *const *c = cli_commands; *c; c++)
-		for (const struct command *const *s = (*c)->commands; s && *s; s++)
+	const struct command *c;
+
+	for (size_t n = 0; (c = cli_command(n)) != NULL; n++)
+		for (const struct command *const *s = c->commands; s && *s; s++)
 			if (*s == self)
-				return (*c);
+				return (c);
 	return (NULL);
 }
 
@@ -96,6 +98,7 @@ make_table(const struct cli_option *options, struct option *longs, char *shorts)
 
 	/* '+' would stop at the first word; ':' says which mistake it was. */
 	*shorts++ = ':';
+	*shorts++ = 'h';
 	for (; options && options[n].name; n++) {
 		bool takes = options[n].value != NULL;
 
@@ -124,12 +127,26 @@ option_of(const struct cli_option *options, size_t n, int c)
 	return (NULL);
 }
 
+/* An option that the command does not have. */
+static int
+misuse_option(const struct command *self, const struct cli_option *options, size_t n, const char *word)
+{
+	const char *name = word + strspn(word, "-"), *near;
+	struct guess g = guess_begin(name);
+
+	for (size_t i = 0; i < n; i++)
+		guess_consider(&g, options[i].name, strlen(options[i].name));
+	if ((near = guess_near(&g)) != NULL)
+		return (cli_misuse(self, "unknown option %s; did you mean --%s?", word, near));
+	return (cli_misuse(self, "unknown option %s", word));
+}
+
 int
 cli_parse(const struct command *self, int argc, char **argv, const struct cli_option *options,
     size_t least, size_t most, int *status)
 {
 	struct option longs[OPTIONS_MAX + 2];
-	char shorts[2 * OPTIONS_MAX + 2];
+	char shorts[2 * OPTIONS_MAX + 3];
 	size_t n = make_table(options, longs, shorts), words;
 	const struct cli_option *o;
 	int c;
@@ -137,14 +154,17 @@ cli_parse(const struct command *self, int argc, char **argv, const struct cli_op
 	optind = 0;
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		if (c == HELP_OPTION) {
+		if (c == HELP_OPTION || c == 'h') {
 			print_help(self);
 			*status = CLI_DONE;
 			return (-1);
 		}
-		if (c == '?' || c == ':' || (o = option_of(options, n, c)) == NULL) {
-			*status = cli_misuse(self, c == ':' ? "%s needs a value" : "unknown option %s",
-			    argv[optind - 1]);
+		if (c == ':') {
+			*status = cli_misuse(self, "%s needs a value", argv[optind - 1]);
+			return (-1);
+		}
+		if (c == '?' || (o = option_of(options, n, c)) == NULL) {
+			*status = misuse_option(self, options, n, argv[optind - 1]);
 			return (-1);
 		}
 		if (o->flag)
@@ -250,6 +270,26 @@ cli_state(const struct conf *conf)
 	return (s);
 }
 
+/*
+ * Characters that are not seen but change how a line reads: zero-width ones, and those that turn the
+ * direction of writing. text: a whole character of n bytes. Returns its code point, or 0.
+ */
+static unsigned
+invisible(const char *text, size_t n)
+{
+	static const unsigned ranges[][2] = { { 0x00ad, 0x00ad }, { 0x061c, 0x061c }, { 0x180e, 0x180e },
+		{ 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xfeff, 0xfeff },
+		{ 0xfff9, 0xfffb } };
+	const unsigned char *c = (const unsigned char *)text;
+	unsigned point = n == 2 ? (c[0] & 0x1fu) << 6 | (c[1] & 0x3fu) :
+	    n == 3 ? (c[0] & 0xfu) << 12 | (c[1] & 0x3fu) << 6 | (c[2] & 0x3fu) : 0;
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (point >= ranges[i][0] && point <= ranges[i][1])
+			return (point);
+	return (0);
+}
+
 void
 cli_print_text(FILE *fp, const char *text, size_t len)
 {
@@ -266,6 +306,8 @@ cli_print_text(FILE *fp, const char *text, size_t len)
 			fprintf(fp, "\\x%02x", c);
 		} else if (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0) {
 			fprintf(fp, "\\x%02x", (unsigned char)text[i + 1]);
+		} else if (invisible(text + i, n)) {
+			fprintf(fp, "\\u%04x", invisible(text + i, n));
 		} else {
 			fwrite(text + i, 1, n, fp);
 		}

@@ -7,35 +7,45 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/complete.h"
+#include "cli/guess.h"
 #include "config.h"
 
-const struct command *const cli_commands[] = {
-	&init_command,
-	&check_command,
-	&register_command,
-	&webhook_command,
-	&secret_command,
-	&list_command,
-	&show_command,
-	&token_command,
-	&api_command,
-	&deliveries_command,
-	&delivery_command,
-	&send_command,
-	&doctor_command,
-	&work_command,
-	&subscribe_command,
-	&queue_command,
-	&retry_command,
-	&prune_command,
-	NULL,
+enum { GROUP_MAX = 10 };
+
+static const struct command help_command, version_command;
+
+/* Every command, in the order and under the titles that help lists them. */
+static const struct group {
+	const char *title;
+	const struct command *const commands[GROUP_MAX];
+} groups[] = {
+	{ "Set-up", { &init_command, &register_command, &check_command, &doctor_command,
+	    &secret_command } },
+	{ "Installations", { &list_command, &show_command, &token_command, &subscribe_command } },
+	{ "Deliveries", { &deliveries_command, &delivery_command, &send_command } },
+	{ "Queue", { &work_command, &queue_command, &retry_command } },
+	{ "Fluid's API", { &webhook_command, &api_command } },
+	{ "Maintenance", { &prune_command } },
+	{ "Help", { &help_command, &version_command } },
 };
 
-static void
-print_commands(FILE *fp, const struct command *const *commands)
+enum { N_GROUPS = sizeof(groups) / sizeof(groups[0]) };
+
+const struct command *
+cli_command(size_t n)
 {
-	for (const struct command *const *c = commands; *c; c++)
-		fprintf(fp, "  %-12s  %s\n", (*c)->name, (*c)->summary);
+	for (size_t g = 0; g < N_GROUPS; g++)
+		for (size_t i = 0; i < GROUP_MAX && groups[g].commands[i]; i++)
+			if (n-- == 0)
+				return (groups[g].commands[i]);
+	return (NULL);
+}
+
+static void
+print_command(FILE *fp, const struct command *c)
+{
+	fprintf(fp, "  %-12s  %s\n", c->name, c->summary);
 }
 
 static int
@@ -43,24 +53,40 @@ print_usage(FILE *fp)
 {
 	fputs("Usage: fluidhook [-c FILE] COMMAND [...]\n"
 	    "\n"
-	    "Receives the webhooks of the Fluid commerce platform on your own web server.\n"
-	    "\n", fp);
-	print_commands(fp, cli_commands);
+	    "Receives the webhooks of the Fluid commerce platform on your own web server.\n", fp);
+	for (size_t g = 0; g < N_GROUPS; g++) {
+		fprintf(fp, "\n%s\n", groups[g].title);
+		for (size_t i = 0; i < GROUP_MAX && groups[g].commands[i]; i++)
+			print_command(fp, groups[g].commands[i]);
+	}
 	fputs("\n"
 	    "  -c, --config FILE  configuration; else $FLUIDHOOK_CONF, ~/fluidhook/fluidhook.conf,\n"
 	    "                     " SYSCONFDIR "/fluidhook/fluidhook.conf\n"
 	    "      --version      print the version\n"
 	    "\n"
-	    "\"fluidhook COMMAND --help\" tells more about a command; so does man 1 fluidhook.\n", fp);
+	    "\"fluidhook help COMMAND\" tells more about a command; so does man 1 fluidhook.\n", fp);
 	return (fp == stderr ? CLI_USAGE : CLI_DONE);
 }
 
-static const struct command *
-find(const struct command *const *commands, const char *name)
+const struct command *
+cli_find(const struct command *parent, const char *name)
 {
-	for (const struct command *const *c = commands; *c; c++)
-		if (strcmp((*c)->name, name) == 0)
-			return (*c);
+	const struct command *c;
+
+	for (size_t n = 0; (c = cli_child(parent, n)) != NULL; n++)
+		if (strcmp(c->name, name) == 0)
+			return (c);
+	return (NULL);
+}
+
+const struct command *
+cli_child(const struct command *parent, size_t n)
+{
+	if (parent == NULL)
+		return (cli_command(n));
+	for (size_t i = 0; parent->commands && parent->commands[i]; i++)
+		if (i == n)
+			return (parent->commands[i]);
 	return (NULL);
 }
 
@@ -68,31 +94,101 @@ static int
 print_subcommands(FILE *fp, const struct command *self)
 {
 	fprintf(fp, "Usage: fluidhook %s COMMAND [...]\n\n%s\n\n", self->name, self->summary);
-	print_commands(fp, self->commands);
+	for (size_t i = 0; self->commands[i]; i++)
+		print_command(fp, self->commands[i]);
 	if (self->help)
 		fprintf(fp, "\n%s", self->help);
 	return (fp == stderr ? CLI_USAGE : CLI_DONE);
 }
 
+/* There is no such command. parent: NULL for the first word. */
 static int
-run(const struct cli *cli, const struct command *const *commands, int argc, char **argv)
+say_unknown(const struct command *parent, const char *name)
 {
-	const struct command *self = find(commands, argv[0]);
+	const char *space = parent ? " " : "", *parent_name = parent ? parent->name : "", *near;
+	struct guess g = guess_begin(name);
+	const struct command *c;
 
-	if (self == NULL) {
-		fprintf(stderr, "fluidhook: no command \"");
-		cli_print_text(stderr, argv[0], strlen(argv[0]));
-		fprintf(stderr, "\"\nTry \"fluidhook --help\".\n");
-		return (CLI_USAGE);
-	}
+	for (size_t n = 0; (c = cli_child(parent, n)) != NULL; n++)
+		guess_consider(&g, c->name, strlen(c->name));
+	cli_fail("no command \"%s%s%s\"", parent_name, space, name);
+	if ((near = guess_near(&g)) != NULL)
+		fprintf(stderr, "Did you mean \"fluidhook %s%s%s\"?\n", parent_name, space, near);
+	fprintf(stderr, "Try \"fluidhook %s%s--help\".\n", parent_name, space);
+	return (CLI_USAGE);
+}
+
+static bool
+is_help(const char *word)
+{
+	return (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
+}
+
+static int
+run(const struct cli *cli, const struct command *parent, int argc, char **argv)
+{
+	const struct command *self = cli_find(parent, argv[0]);
+
+	if (self == NULL)
+		return (say_unknown(parent, argv[0]));
 	if (self->commands == NULL)
 		return (self->run(cli, self, argc, argv));
 	if (argc < 2)
 		return (print_subcommands(stderr, self));
-	if (strcmp(argv[1], "--help") == 0)
+	if (is_help(argv[1]))
 		return (print_subcommands(stdout, self));
-	return (run(cli, self->commands, argc - 1, argv + 1));
+	return (run(cli, self, argc - 1, argv + 1));
 }
+
+/* "help webhook create" is "webhook create --help". */
+static int
+run_help(const struct cli *cli, const struct command *self, int argc, char **argv)
+{
+	char option[] = "--help", *words[4];
+	int n, status;
+
+	if ((n = cli_parse(self, argc, argv, NULL, 0, 2, &status)) == -1)
+		return (status);
+	if (n == 0)
+		return (print_usage(stdout));
+	for (int i = 0; i < n; i++)
+		words[i] = argv[i + 1];
+	words[n] = option;
+	words[n + 1] = NULL;
+	return (run(cli, NULL, n + 1, words));
+}
+
+static int
+print_version(void)
+{
+	printf("fluidhook %s\n", PACKAGE_VERSION);
+	return (CLI_DONE);
+}
+
+static int
+run_version(const struct cli *cli, const struct command *self, int argc, char **argv)
+{
+	int status;
+
+	(void)cli;
+	if (cli_parse(self, argc, argv, NULL, 0, 0, &status) == -1)
+		return (status);
+	return (print_version());
+}
+
+static const struct command help_command = {
+	.name = "help",
+	.args = "[COMMAND]",
+	.summary = "Explain a command",
+	.run = run_help,
+};
+
+static const struct command version_command = {
+	.name = "version",
+	.args = "",
+	.summary = "Print the version",
+	.run = run_version,
+};
 
 /*
  * A descriptor that we were started without would be the next file's or connection's, and what is printed
@@ -127,12 +223,10 @@ main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	/* The options in front of the command are few: getopt would want to go on behind it. */
 	for (; i < argc && argv[i][0] == '-'; i++) {
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+		if (is_help(argv[i]))
 			return (finish(print_usage(stdout)));
-		if (strcmp(argv[i], "--version") == 0) {
-			printf("fluidhook %s\n", PACKAGE_VERSION);
-			return (finish(CLI_DONE));
-		}
+		if (strcmp(argv[i], "--version") == 0)
+			return (finish(print_version()));
 		if (strncmp(argv[i], "--config=", 9) == 0) {
 			cli.conf_file = argv[i] + 9;
 		} else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) &&
@@ -146,5 +240,8 @@ main(int argc, char **argv)
 	}
 	if (i == argc)
 		return (print_usage(stderr));
-	return (finish(run(&cli, cli_commands, argc - i, argv + i)));
+	/* For the shells' completion scripts: no command for people. */
+	if (strcmp(argv[i], "__complete") == 0)
+		return (finish(complete(argc - i - 1, argv + i + 1)));
+	return (finish(run(&cli, NULL, argc - i, argv + i)));
 }
