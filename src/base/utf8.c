@@ -72,3 +72,20 @@ utf8_is_valid(const char *text, size_t len)
 
 	return (utf8_check_feed(&check, text, len) == 0 && utf8_check_finish(&check) == 0);
 }
+
+size_t
+utf8_cut(const char *text, size_t len, size_t most)
+{
+	if (len <= most)
+		return (len);
+	/* The byte behind the cut must begin a character. */
+	while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
+		most--;
+	return (most);
+}
+
+size_t
+utf8_mark(const char *text, size_t len)
+{
+	return (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0);
+}

@@ -19,4 +19,10 @@ int utf8_check_finish(const struct utf8_check *u);
 /** Whether all of it is valid, from its first to its last byte. */
 bool utf8_is_valid(const char *text, size_t len);
 
+/** How many of the text's bytes to keep so that they are at most `most` and end at a whole character. */
+size_t utf8_cut(const char *text, size_t len, size_t most);
+
+/** The length of the byte order mark that a text begins with: 3, or 0 where it has none. */
+size_t utf8_mark(const char *text, size_t len);
+
 #endif

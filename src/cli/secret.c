@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/secret_file.h"
@@ -38,16 +39,18 @@ read_secret(const char *file, char out[SECRET_LEN_MAX + 1])
 	struct buf text = { 0 };
 	const char *secret;
 	int result = -1;
-	size_t len;
+	size_t len, mark;
 
 	if (strcmp(file, "-") == 0 ? read_stdin(&text) : read_whole_path(file, 64 * 1024, &text)) {
 		cli_fail("%s: %s", file, strerror(errno));
 		goto out;
 	}
-	len = text.len;
-	while (len && (text.data[len - 1] == '\n' || text.data[len - 1] == '\r'))
+	mark = utf8_mark(text.data, text.len);
+	len = text.len - mark;
+	while (len && (text.data[mark + len - 1] == '\n' ||
+	    text.data[mark + len - 1] == '\r'))
 		len--;
-	secret = secret_of_line(text.data, &len);
+	secret = secret_of_line(text.data + mark, &len);
 	if (secret_is_valid(secret, len)) {
 		memcpy(out, secret, len);
 		out[len] = '\0';

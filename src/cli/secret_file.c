@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "store/durable.h"
 
@@ -108,6 +109,8 @@ say(const struct editing *e)
 static int
 begin(struct editing *e, const char *path)
 {
+	size_t mark;
+
 	*e = (struct editing){ .dir = -1 };
 	if (realpath(path, e->path) == NULL) {
 		if (errno != ENOENT || strlen(path) >= sizeof(e->path)) {
@@ -143,7 +146,15 @@ begin(struct editing *e, const char *path)
 		    (unsigned)e->st.st_mode & 07777);
 		return (-1);
 	}
-	return (read_whole(e->dir, e->name, FILE_MAX, &e->text) ? say(e) : 0);
+	if (read_whole(e->dir, e->name, FILE_MAX, &e->text))
+		return (say(e));
+	/* Behind a new first line, a byte order mark would be part of the next secret. */
+	mark = utf8_mark(e->text.data, e->text.len);
+	if (mark) {
+		memmove(e->text.data, e->text.data + mark, e->text.len - mark);
+		e->text.len -= mark;
+	}
+	return (0);
 }
 
 /* The group that the receiver reads a new file with: the state directory's. */

@@ -12,31 +12,35 @@ enum level { OUTER, COMPANY, CREDENTIALS };
 /* Which of the two objects that can speak. */
 enum side { ROOT, PAYLOAD, N_SIDES };
 
+/* What a field's value has to be; any other value counts as absent (contract section 3, 422). */
+enum type { CONTAINER, WORDS, SECRET, ID };
+
 static const struct place {
 	enum level level;
+	enum type type;
 	const char *key;
 } places[N_DELIVERY_FIELDS] = {
-	[FIELD_ID] = { OUTER, "id" },
-	[FIELD_IDENTIFIER] = { OUTER, "identifier" },
-	[FIELD_NAME] = { OUTER, "name" },
-	[FIELD_EVENT_NAME] = { OUTER, "event_name" },
-	[FIELD_EVENT_IDENTIFIER] = { OUTER, "event_identifier" },
-	[FIELD_RESOURCE] = { OUTER, "resource" },
-	[FIELD_EVENT] = { OUTER, "event" },
-	[FIELD_COMPANY_ID] = { OUTER, "company_id" },
-	[FIELD_PAYLOAD] = { OUTER, "payload" },
-	[FIELD_COMPANY] = { OUTER, "company" },
-	[COMPANY_DRI] = { COMPANY, "droplet_installation_uuid" },
-	[COMPANY_DROPLET_UUID] = { COMPANY, "droplet_uuid" },
-	[COMPANY_FLUID_COMPANY_ID] = { COMPANY, "fluid_company_id" },
-	[COMPANY_SHOP] = { COMPANY, "fluid_shop" },
-	[COMPANY_NAME] = { COMPANY, "name" },
-	[COMPANY_AUTHENTICATION_TOKEN] = { COMPANY, "authentication_token" },
-	[COMPANY_VERIFICATION_TOKEN] = { COMPANY, "webhook_verification_token" },
-	[COMPANY_CREDENTIALS] = { COMPANY, "credentials" },
-	[CREDENTIALS_TOKEN] = { CREDENTIALS, "exchange_token" },
-	[CREDENTIALS_EXPIRES_AT] = { CREDENTIALS, "exchange_token_expires_at" },
-	[CREDENTIALS_ENDPOINT] = { CREDENTIALS, "exchange_endpoint" },
+	[FIELD_ID] = { OUTER, ID, "id" },
+	[FIELD_IDENTIFIER] = { OUTER, WORDS, "identifier" },
+	[FIELD_NAME] = { OUTER, WORDS, "name" },
+	[FIELD_EVENT_NAME] = { OUTER, WORDS, "event_name" },
+	[FIELD_EVENT_IDENTIFIER] = { OUTER, WORDS, "event_identifier" },
+	[FIELD_RESOURCE] = { OUTER, WORDS, "resource" },
+	[FIELD_EVENT] = { OUTER, WORDS, "event" },
+	[FIELD_COMPANY_ID] = { OUTER, ID, "company_id" },
+	[FIELD_PAYLOAD] = { OUTER, CONTAINER, "payload" },
+	[FIELD_COMPANY] = { OUTER, CONTAINER, "company" },
+	[COMPANY_DRI] = { COMPANY, WORDS, "droplet_installation_uuid" },
+	[COMPANY_DROPLET_UUID] = { COMPANY, WORDS, "droplet_uuid" },
+	[COMPANY_FLUID_COMPANY_ID] = { COMPANY, ID, "fluid_company_id" },
+	[COMPANY_SHOP] = { COMPANY, WORDS, "fluid_shop" },
+	[COMPANY_NAME] = { COMPANY, WORDS, "name" },
+	[COMPANY_AUTHENTICATION_TOKEN] = { COMPANY, SECRET, "authentication_token" },
+	[COMPANY_VERIFICATION_TOKEN] = { COMPANY, SECRET, "webhook_verification_token" },
+	[COMPANY_CREDENTIALS] = { COMPANY, CONTAINER, "credentials" },
+	[CREDENTIALS_TOKEN] = { CREDENTIALS, SECRET, "exchange_token" },
+	[CREDENTIALS_EXPIRES_AT] = { CREDENTIALS, SECRET, "exchange_token_expires_at" },
+	[CREDENTIALS_ENDPOINT] = { CREDENTIALS, SECRET, "exchange_endpoint" },
 };
 
 enum { NO_FIELD = -1 };
@@ -44,6 +48,7 @@ enum { NO_FIELD = -1 };
 /* The text of a value lies in delivery.texts, which moves as it grows: hence an offset. */
 struct slot {
 	bool present;
+	bool twice;		/* its key came again in the same object */
 	enum json_kind kind;
 	size_t at, len;
 };
@@ -52,7 +57,7 @@ struct delivery {
 	struct json_parser *parser;
 	struct slot slots[N_SIDES][N_DELIVERY_FIELDS];
 	struct buf texts;
-	bool duplicate;		/* a key of the table twice in one object */
+	bool ambiguous;		/* something was decided by a field that is there twice */
 	bool malformed;
 
 	/* The innermost object that holds fields, and the field whose value comes next. */
@@ -83,8 +88,7 @@ on_key(struct delivery *d, const char *text, size_t len)
 	if ((d->field = field_of(d->level, text, len)) == NO_FIELD)
 		return;
 	slot = &d->slots[d->side][d->field];
-	if (slot->present)
-		d->duplicate = true;
+	slot->twice = slot->present;
 	slot->present = true;
 }
 
@@ -188,39 +192,62 @@ value_of(const struct delivery *d, enum side side, enum delivery_field field)
 	return (v);
 }
 
-static bool
-is_object(const struct delivery *d, enum side side, enum delivery_field field)
+/* Decide something by this field: from now on it must not be there twice. */
+static const struct slot *
+decide_by(struct delivery *d, enum side side, enum delivery_field field)
 {
 	const struct slot *slot = &d->slots[side][field];
+
+	if (slot->twice)
+		d->ambiguous = true;
+	return (slot);
+}
+
+static bool
+is_object(struct delivery *d, enum side side, enum delivery_field field)
+{
+	const struct slot *slot = decide_by(d, side, field);
 
 	return (slot->present && slot->kind == JSON_OBJECT);
 }
 
 static bool
-is_said(const struct delivery *d, enum side side, enum delivery_field field)
+is_said(struct delivery *d, enum side side, enum delivery_field field)
 {
-	const struct slot *slot = &d->slots[side][field];
+	const struct slot *slot = decide_by(d, side, field);
 
 	return (slot->present && slot->kind != JSON_NULL);
+}
+
+/* A string that may say which event it is; NULL where the field has none. */
+static const char *
+string_of(struct delivery *d, enum side side, enum delivery_field field, size_t *len)
+{
+	const struct slot *slot = decide_by(d, side, field);
+
+	*len = slot->len;
+	return (slot->present && slot->kind == JSON_STRING ? d->texts.data + slot->at : NULL);
 }
 
 /* The event, from `resource` and `event` of one object. */
 static bool
 pair_names_event(struct delivery *d, enum side side)
 {
-	struct delivery_value resource = value_of(d, side, FIELD_RESOURCE);
-	struct delivery_value event = value_of(d, side, FIELD_EVENT);
+	size_t resource_len, event_len;
+	const char *resource = string_of(d, side, FIELD_RESOURCE, &resource_len);
+	const char *event = string_of(d, side, FIELD_EVENT, &event_len);
 
-	return (resource.text && event.text &&
-	    event_join(d->event, resource.text, resource.len, event.text, event.len) == 0);
+	return (resource && event &&
+	    event_join(d->event, resource, resource_len, event, event_len) == 0);
 }
 
 static bool
 name_names_event(struct delivery *d, enum side side, enum delivery_field field)
 {
-	struct delivery_value name = value_of(d, side, field);
+	size_t len;
+	const char *name = string_of(d, side, field, &len);
 
-	return (name.text && event_split(d->event, name.text, name.len) == 0);
+	return (name && event_split(d->event, name, len) == 0);
 }
 
 static void
@@ -236,16 +263,41 @@ find_event(struct delivery *d)
 	d->event[0] = '\0';
 }
 
-int
-delivery_finish(struct delivery *d)
+/* Which object speaks for the delivery (fluid-wire, "Deliveries"). */
+static void
+find_speaker(struct delivery *d)
 {
-	d->malformed = json_parser_finish(d->parser) || d->duplicate || d->texts.failed;
+	bool company = is_object(d, ROOT, FIELD_COMPANY), payload = is_object(d, ROOT, FIELD_PAYLOAD);
+
 	d->speaker = ROOT;
-	if (!is_object(d, ROOT, FIELD_COMPANY) && is_object(d, ROOT, FIELD_PAYLOAD) &&
+	if (!company && payload &&
 	    (is_said(d, PAYLOAD, FIELD_COMPANY) || is_said(d, PAYLOAD, FIELD_RESOURCE) ||
 	    is_said(d, PAYLOAD, FIELD_EVENT_NAME)))
 		d->speaker = PAYLOAD;
+}
+
+/* Whose event it is, and for an install or uninstall what becomes part of a record. */
+static void
+check_company(struct delivery *d)
+{
+	static const enum delivery_field owner[] = { FIELD_COMPANY, COMPANY_DRI, COMPANY_DROPLET_UUID,
+		COMPANY_FLUID_COMPANY_ID };
+
+	for (size_t i = 0; i < sizeof(owner) / sizeof(owner[0]); i++)
+		decide_by(d, d->speaker, owner[i]);
+	for (int f = COMPANY_DRI; delivery_is_lifecycle(d) && f < N_DELIVERY_FIELDS; f++)
+		decide_by(d, d->speaker, (enum delivery_field)f);
+}
+
+int
+delivery_finish(struct delivery *d)
+{
+	bool whole = json_parser_finish(d->parser) == 0 && !d->texts.failed;
+
+	find_speaker(d);
 	find_event(d);
+	check_company(d);
+	d->malformed = !whole || d->ambiguous;
 	return (d->malformed ? -1 : 0);
 }
 
@@ -298,80 +350,86 @@ delivery_is_lifecycle(const struct delivery *d)
 	    strcmp(d->event, "droplet.uninstalled") == 0);
 }
 
-const char *
-delivery_text(const struct delivery *d, enum delivery_field field)
-{
-	struct delivery_value v = delivery_value(d, field);
-
-	return (v.text && v.len && memchr(v.text, '\0', v.len) == NULL ? v.text : NULL);
-}
-
-int
-delivery_record(const struct delivery *d, char out[NAME_SIZE])
-{
-	return (name_of_installation(out, delivery_text(d, COMPANY_DRI),
-	    delivery_text(d, COMPANY_FLUID_COMPANY_ID), delivery_text(d, COMPANY_DROPLET_UUID)));
-}
-
-/* Absent, null and the empty string say the same: nothing. */
+/* A credential is opaque, but can stand in a header. */
 static bool
-says_nothing(struct delivery_value v)
+has_control_byte(struct delivery_value v)
 {
-	return (!v.present || v.kind == JSON_NULL || (v.kind == JSON_STRING && v.len == 0));
-}
-
-static bool
-is_unfit_name(const struct delivery *d, enum delivery_field field)
-{
-	struct delivery_value v = delivery_value(d, field);
-	char shop[NAME_SIZE];
-
-	if (says_nothing(v))
-		return (false);
-	if (v.text == NULL)
-		return (true);
-	return (field == COMPANY_SHOP ? name_of_shop(shop, v.text, v.len) != 0 :
-	    !name_is_safe(v.text, v.len));
-}
-
-/* A credential is opaque, but a string of bounded length that can stand in a header. */
-static bool
-is_unfit_credential(const struct delivery *d, enum delivery_field field)
-{
-	struct delivery_value v = delivery_value(d, field);
-
-	if (says_nothing(v))
-		return (false);
-	if (v.kind != JSON_STRING || v.len > CREDENTIAL_MAX)
-		return (true);
 	for (size_t i = 0; i < v.len; i++)
 		if ((unsigned char)v.text[i] < 0x20 || v.text[i] == 0x7f)
 			return (true);
 	return (false);
 }
 
+/* Whether the field has a value of its type, fit for use or not. The empty string says nothing. */
+static bool
+is_given(const struct delivery *d, enum delivery_field field)
+{
+	struct delivery_value v = delivery_value(d, field);
+
+	return (v.text && v.len && (v.kind == JSON_STRING || places[field].type == ID));
+}
+
+const char *
+delivery_text(const struct delivery *d, enum delivery_field field)
+{
+	struct delivery_value v = delivery_value(d, field);
+
+	if (!is_given(d, field) || v.len > DELIVERY_TEXT_MAX || memchr(v.text, '\0', v.len))
+		return (NULL);
+	if (places[field].type == SECRET && (v.len > CREDENTIAL_MAX || has_control_byte(v)))
+		return (NULL);
+	return (v.text);
+}
+
+/* Whether the field would make the record's name unsafe. */
+static bool
+is_unfit(const struct delivery *d, enum delivery_field field)
+{
+	struct delivery_value v = delivery_value(d, field);
+
+	return (is_given(d, field) && !name_is_safe(v.text, v.len));
+}
+
+/*
+ * The field that makes the record's name unsafe, or N_DELIVERY_FIELDS. A uuid that is there is the name,
+ * so that an unfit one is never replaced by the company's.
+ */
+static enum delivery_field
+unfit_field(const struct delivery *d)
+{
+	static const enum delivery_field others[] = { COMPANY_FLUID_COMPANY_ID, COMPANY_DROPLET_UUID };
+
+	if (is_given(d, COMPANY_DRI))
+		return (is_unfit(d, COMPANY_DRI) ? COMPANY_DRI : N_DELIVERY_FIELDS);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (is_unfit(d, others[i]))
+			return (others[i]);
+	return (N_DELIVERY_FIELDS);
+}
+
+int
+delivery_record(const struct delivery *d, char out[NAME_SIZE])
+{
+	if (unfit_field(d) != N_DELIVERY_FIELDS)
+		return (-1);
+	return (name_of_installation(out, delivery_text(d, COMPANY_DRI),
+	    delivery_text(d, COMPANY_FLUID_COMPANY_ID), delivery_text(d, COMPANY_DROPLET_UUID)));
+}
+
 const char *
 delivery_incomplete(const struct delivery *d)
 {
-	static const enum delivery_field names[] = { COMPANY_DRI, COMPANY_FLUID_COMPANY_ID,
-		COMPANY_DROPLET_UUID, COMPANY_SHOP };
-	static const enum delivery_field credentials[] = { COMPANY_AUTHENTICATION_TOKEN,
-		COMPANY_VERIFICATION_TOKEN, CREDENTIALS_TOKEN, CREDENTIALS_EXPIRES_AT,
-		CREDENTIALS_ENDPOINT };
+	enum delivery_field unfit = unfit_field(d);
 	char record[NAME_SIZE];
 
 	if (delivery_value(d, FIELD_COMPANY).kind != JSON_OBJECT)
 		return ("company");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (is_unfit_name(d, names[i]))
-			return (places[names[i]].key);
+	if (unfit != N_DELIVERY_FIELDS)
+		return (places[unfit].key);
 	if (delivery_record(d, record))
 		return ("droplet_installation_uuid");
 	if (strcmp(d->event, "droplet.installed") != 0)
 		return (NULL);
-	for (size_t i = 0; i < sizeof(credentials) / sizeof(credentials[0]); i++)
-		if (is_unfit_credential(d, credentials[i]))
-			return (places[credentials[i]].key);
 	if (delivery_text(d, COMPANY_AUTHENTICATION_TOKEN) == NULL &&
 	    delivery_text(d, CREDENTIALS_TOKEN) == NULL)
 		return (delivery_value(d, COMPANY_CREDENTIALS).kind == JSON_OBJECT ?

@@ -25,6 +25,9 @@ enum delivery_field {
 	N_DELIVERY_FIELDS
 };
 
+/* Longer texts count as absent: a record has to stay small enough to be read, whatever a body says. */
+enum { DELIVERY_TEXT_MAX = 1024 };
+
 /* A value as it was delivered. */
 struct delivery_value {
 	bool present;		/* the key is there, whatever its value */
@@ -43,7 +46,8 @@ void delivery_feed(struct delivery *d, const char *data, size_t len);
 
 /**
  * The body has ended. Returns 0, or -1 where it is not one JSON object as the contract wants it
- * (section 3, "malformed"); what was read before the flaw can still be asked for.
+ * (section 3, "malformed"), or a field that decides something is there twice; what was read before the
+ * flaw can still be asked for.
  */
 int delivery_finish(struct delivery *d);
 
@@ -72,15 +76,22 @@ const char *delivery_event(const struct delivery *d);
 /** droplet.installed or droplet.uninstalled. */
 bool delivery_is_lifecycle(const struct delivery *d);
 
-/** A string or number that has at least one byte and no NUL inside; else NULL. */
+/**
+ * The text of a field, where it has a value that can be used: of the field's type (a string; for `id`,
+ * `company_id` and `fluid_company_id` also a number), 1 to DELIVERY_TEXT_MAX bytes, no NUL; a credential
+ * at most CREDENTIAL_MAX bytes and no control byte. NULL otherwise: it counts as absent.
+ */
 const char *delivery_text(const struct delivery *d, enum delivery_field field);
 
-/** The record that the body names. Returns 0, or -1 when it names none, or no safe name. */
+/**
+ * The record that the body names. Returns 0, or -1 when it names none, or the name is not safe. A shop,
+ * or beside a uuid also a company or droplet, may be unsafe: it is no part of the name.
+ */
 int delivery_record(const struct delivery *d, char out[NAME_SIZE]);
 
 /**
  * What a lifecycle event lacks for a record (contract section 3, "incomplete"): the name of the first
- * field that is missing or unfit, or NULL when all is there.
+ * field that is missing or makes the record's name unsafe, or NULL when all is there.
  */
 const char *delivery_incomplete(const struct delivery *d);
 

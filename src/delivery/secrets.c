@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "delivery/signature.h"
 #include "store/durable.h"
 
@@ -111,7 +112,7 @@ secret_list_read(const char *path)
 	/* The file may be a link: its name comes from the configuration. */
 	if (read_whole_path(path, FILE_MAX, &text))
 		goto err;
-	for (size_t at = 0; at < text.len; at += len + 1) {
+	for (size_t at = utf8_mark(text.data, text.len); at < text.len; at += len + 1) {
 		end = memchr(text.data + at, '\n', text.len - at);
 		len = end ? (size_t)(end - text.data) - at : text.len - at;
 		if (add_line(l, text.data + at, len))

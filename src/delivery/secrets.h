@@ -15,7 +15,7 @@ struct secret_list {
 };
 
 /**
- * Read a secrets file. Blank lines and lines that begin with '#' are passed over.
+ * Read a secrets file. A byte order mark, blank lines and lines that begin with '#' are skipped.
  * Returns a list for secret_list_free(), or NULL with errno set: EACCES also where the file is open
  * to others, ENODATA where there is no secret in it, EBADMSG where a line is too long or has control
  * characters, or there are too many.

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "store/durable.h"
 
 enum { TOKEN_FILE_MAX = 64 * 1024 };
@@ -81,7 +82,7 @@ read_file(struct fluid_token *t, const char *path, struct fluid_error *e)
 		fluid_error_errno(e, path);
 		goto out;
 	}
-	word = first_word(text.data ? text.data : "", &len);
+	word = first_word(text.data ? text.data + utf8_mark(text.data, text.len) : "", &len);
 	if (len == 0)
 		fluid_error_set(e, FLUID_LOCAL, "%s: no token in it", path);
 	else

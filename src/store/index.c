@@ -79,10 +79,12 @@ index_each(int folder, const char *key, unsigned most, int (*each)(void *user, c
 {
 	_Alignas(struct dirent64) char entries[4096];
 	unsigned left = most;	/* 0 wraps around: as good as no limit */
-	int dir = openat(folder, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	ssize_t n;
-	int saved;
+	int dir, saved;
 
+	if (!name_is_safe(key, strlen(key)))
+		return (0);
+	dir = openat(folder, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir == -1)
 		return (errno == ENOENT ? 0 : -1);
 	while ((n = getdents64(dir, entries, sizeof(entries))) > 0)

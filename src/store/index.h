@@ -16,7 +16,7 @@ int index_remove(int folder, const char *key, const char *record);
 /**
  * Call each(user, record) for the records of a key, in no particular order, until it returns
  * non-zero; at most `most` of them (0: all). Names that are not safe are passed over.
- * Returns 0 (also where the key is unknown), or -1 with errno set.
+ * Returns 0 (also where the key is unknown, or no safe name), or -1 with errno set.
  */
 int index_each(int folder, const char *key, unsigned most,
     int (*each)(void *user, const char *record), void *user);

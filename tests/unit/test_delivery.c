@@ -160,6 +160,8 @@ test_events(void **state)
 		{ "{'resource':'','event':'b'}", NULL },
 		{ "{'resource':'a\\u0000','event':'b'}", NULL },
 		{ "{'resource':'fluidhook','event':'probe'}", "fluidhook.probe" },
+		{ "{'resource':1,'event':2}", NULL },
+		{ "{'resource':1,'event':2,'name':3,'event_name':'c_d'}", "c.d" },
 	};
 
 	(void)state;
@@ -244,6 +246,7 @@ test_envelope(void **state)
 static void
 test_duplicates(void **state)
 {
+#define PAIR "'resource':'droplet','event':'installed',"
 	static const struct {
 		const char *body;
 		bool good;
@@ -253,31 +256,51 @@ test_duplicates(void **state)
 		{ "{'company':{'x':1,'x':2,'resource':'a','resource':'b'}}", true },
 		{ "{'x':{'company':{},'company':{}}}", true },
 		{ "{'id':1,'payload':{'event_name':'a_b','id':2}}", true },
+		/* fields that decide nothing, as others have decided */
+		{ "{'id':1,'id':2,'identifier':'a','identifier':'b','name':'order_created'}", true },
+		{ "{" PAIR "'name':'a_b','name':'c_d','event_name':'x_y','event_name':'z_z'}", true },
+		{ "{'company_id':1,'company_id':2,'name':'order_created'}", true },
+		{ "{'resource':'a','event':'b','company':{},'payload':{'company':1,'company':2,"
+		  "'resource':'c','resource':'d'}}",
+		    true },
+		{ "{'name':'order_created','company':{'fluid_shop':'a','fluid_shop':'b','name':'a',"
+		  "'name':'b','authentication_token':'a','authentication_token':'b'}}",
+		    true },
+		{ "{" PAIR "'company':null,'payload':{'x':1,'event':'a','event':'b'}}", true },
+		/* which event it is */
 		{ "{'resource':'a','resource':'a'}", false },
 		{ "{'event':'a','event':'b'}", false },
 		{ "{'name':'a_b','name':'c_d'}", false },
+		{ "{'resource':'a','name':'a_b','name':'c_d'}", false },
 		{ "{'event_name':'a_b','event_name':'c_d'}", false },
-		{ "{'company':{},'company':{}}", false },
-		{ "{'company':null,'company':{}}", false },
-		{ "{'payload':{},'payload':{}}", false },
-		{ "{'payload':{'company':{},'company':{}}}", false },
 		{ "{'payload':{'resource':'a','event':'b','event':'c'}}", false },
+		/* which object speaks */
+		{ "{" PAIR "'company':{},'company':{}}", false },
+		{ "{" PAIR "'company':null,'company':{}}", false },
+		{ "{" PAIR "'payload':{},'payload':{}}", false },
+		{ "{'payload':{'company':{},'company':{}}}", false },
+		{ "{" PAIR "'company':{},'\\u0063ompany':{}}", false },
+		/* whose event it is */
 		{ "{'company':{'droplet_installation_uuid':'a','droplet_installation_uuid':'b'}}",
 		    false },
 		{ "{'company':{'droplet_uuid':'a','x':{},'droplet_uuid':'b'}}", false },
 		{ "{'company':{'fluid_company_id':1,'fluid_company_id':'1'}}", false },
-		{ "{'company':{'fluid_shop':'a','fluid_shop':'b'}}", false },
-		{ "{'company':{'authentication_token':'a','authentication_token':'b'}}", false },
-		{ "{'company':{'webhook_verification_token':'a','webhook_verification_token':'a'}}",
+		/* what becomes part of a record */
+		{ "{" PAIR "'company':{'fluid_shop':'a','fluid_shop':'b'}}", false },
+		{ "{" PAIR "'company':{'name':'a','name':'b'}}", false },
+		{ "{" PAIR "'company':{'authentication_token':'a','authentication_token':'b'}}",
 		    false },
-		{ "{'company':{'credentials':{},'credentials':{}}}", false },
-		{ "{'company':{'credentials':{'exchange_token':'a','exchange_token':'b'}}}",
+		{ "{" PAIR "'company':{'webhook_verification_token':'a',"
+		  "'webhook_verification_token':'a'}}",
 		    false },
-		{ "{'payload':{'company':{'credentials':{'exchange_endpoint':'a',"
+		{ "{" PAIR "'company':{'credentials':{},'credentials':{}}}", false },
+		{ "{" PAIR "'company':{'credentials':{'exchange_token':'a','exchange_token':'b'}}}",
+		    false },
+		{ "{'payload':{" PAIR "'company':{'credentials':{'exchange_endpoint':'a',"
 		  "'exchange_endpoint':'b'}}}}",
 		    false },
-		{ "{'company':{},'\\u0063ompany':{}}", false },
 	};
+#undef PAIR
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -289,6 +312,69 @@ test_duplicates(void **state)
 		CHECK(delivery_is_well_formed(d) == cases[i].good, "%s", body);
 		delivery_free(d);
 	}
+}
+
+/* Goal: a value that cannot be used counts as absent: of another type, too long, with a NUL. */
+static void
+test_unusable(void **state)
+{
+	static const struct {
+		enum delivery_field field;
+		const char *value, *want;
+	} cases[] = {
+		{ COMPANY_SHOP, "'acme'", "acme" },
+		{ COMPANY_SHOP, "5", NULL },
+		{ COMPANY_SHOP, "['acme']", NULL },
+		{ COMPANY_SHOP, "'a\\u0000b'", NULL },
+		{ COMPANY_DRI, "7", NULL },
+		{ COMPANY_DROPLET_UUID, "7", NULL },
+		{ COMPANY_FLUID_COMPANY_ID, "7", "7" },
+		{ COMPANY_FLUID_COMPANY_ID, "'7'", "7" },
+		{ COMPANY_FLUID_COMPANY_ID, "true", NULL },
+		{ COMPANY_VERIFICATION_TOKEN, "7", NULL },
+		{ COMPANY_VERIFICATION_TOKEN, "'wvt\\u007f'", NULL },
+		{ COMPANY_AUTHENTICATION_TOKEN, "'a b'", "a b" },
+	};
+	static const char *const keys[] = {
+		[COMPANY_SHOP] = "fluid_shop",
+		[COMPANY_DRI] = "droplet_installation_uuid",
+		[COMPANY_DROPLET_UUID] = "droplet_uuid",
+		[COMPANY_FLUID_COMPANY_ID] = "fluid_company_id",
+		[COMPANY_VERIFICATION_TOKEN] = "webhook_verification_token",
+		[COMPANY_AUTHENTICATION_TOKEN] = "authentication_token",
+	};
+	static const struct {
+		enum delivery_field field;
+		size_t most;
+	} bounds[] = {
+		{ COMPANY_SHOP, DELIVERY_TEXT_MAX },
+		{ COMPANY_FLUID_COMPANY_ID, DELIVERY_TEXT_MAX },
+		{ COMPANY_DROPLET_UUID, DELIVERY_TEXT_MAX },
+		{ COMPANY_VERIFICATION_TOKEN, 512 },
+	};
+	char body[DELIVERY_TEXT_MAX + 256], text[DELIVERY_TEXT_MAX + 2];
+	struct delivery *d;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		snprintf(body, sizeof(body), "{'company':{'%s':%s}}", keys[cases[i].field],
+		    cases[i].value);
+		d = delivery_of(quoted(body), strlen(body));
+		CHECK(delivery_is_well_formed(d), "%s", body);
+		CHECK_TEXT(delivery_text(d, cases[i].field), cases[i].want, body);
+		delivery_free(d);
+	}
+	for (size_t i = 0; i < LENGTH(bounds); i++)
+		for (size_t over = 0; over < 2; over++) {
+			memset(text, 'x', sizeof(text));
+			text[bounds[i].most + over] = '\0';
+			snprintf(body, sizeof(body), "{'company':{'%s':'%s'}}", keys[bounds[i].field],
+			    text);
+			d = delivery_of(quoted(body), strlen(body));
+			CHECK_TEXT(delivery_text(d, bounds[i].field), over ? NULL : text,
+			    keys[bounds[i].field]);
+			delivery_free(d);
+		}
 }
 
 /* Goal: what is no object in valid UTF-8 is a flaw; what stood before it can still be asked for. */
@@ -359,6 +445,7 @@ main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_envelope),
 		cmocka_unit_test(test_duplicates),
+		cmocka_unit_test(test_unusable),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_depth),
 	};

@@ -205,6 +205,26 @@ test_read(void **state)
 	buf_free(&text);
 }
 
+static int
+must_not_be_called(void *user, const char *record)
+{
+	(void)user;
+	fail_msg("%s found", record);
+	return (1);
+}
+
+/* Goal: a key that is no safe name is unknown, whatever lies there. */
+static void
+test_unsafe_key(void **state)
+{
+	static const char *const keys[] = { "../acme", "./acme", "acme/", ".", "..", "", "a b" };
+	struct place *p = *state;
+
+	assert_int_equal(index_add(p->dir, "acme", "dri_a"), 0);
+	for (size_t i = 0; i < LENGTH(keys); i++)
+		CHECK(index_each(p->dir, keys[i], 0, must_not_be_called, NULL) == 0, "%s", keys[i]);
+}
+
 int
 main(void)
 {
@@ -214,6 +234,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_no_links_followed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unsafe_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
 	};

@@ -285,6 +285,28 @@ test_secrets_bounds(void **state)
 	buf_free(&text);
 }
 
+/* Goal: a byte order mark in front of the first secret is skipped, and nowhere else. */
+static void
+test_secrets_mark(void **state)
+{
+	struct keys *k = *state;
+	struct secret_list *l;
+
+	file_text(k->folder, "marked", "\xef\xbb\xbf" "dws_1\r\n\xef\xbb\xbf" "dws_2\r\n", 0600);
+	assert_non_null(l = secret_list_read(path_in(k->folder, "marked")));
+	assert_int_equal(l->n, 2);
+	assert_string_equal(l->secrets[0], "dws_1");
+	assert_string_equal(l->secrets[1], "\xef\xbb\xbf" "dws_2");
+	secret_list_free(l);
+	file_text(k->folder, "marked", "\xef\xbb\xbf# newest first\ndws_1\n", 0600);
+	assert_non_null(l = secret_list_read(path_in(k->folder, "marked")));
+	assert_int_equal(l->n, 1);
+	secret_list_free(l);
+	file_text(k->folder, "marked", "\xef\xbb\xbf", 0600);
+	assert_null(secret_list_read(path_in(k->folder, "marked")));
+	assert_int_equal(errno, ENODATA);
+}
+
 /*
  * Goal: a secrets file that changes on disk counts as it is now, also one long cached, also as a
  * link.
@@ -399,6 +421,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_secrets_unreadable, setup, evidence_teardown),
 		cmocka_unit_test_setup_teardown(test_secrets_forbidden, setup, evidence_teardown),
 		cmocka_unit_test_setup_teardown(test_secrets_bounds, setup, evidence_teardown),
+		cmocka_unit_test_setup_teardown(test_secrets_mark, setup, evidence_teardown),
 		cmocka_unit_test_setup_teardown(test_secrets_change, setup, evidence_teardown),
 		cmocka_unit_test_setup_teardown(test_record_change, setup, evidence_teardown),
 		cmocka_unit_test_setup_teardown(test_record_damaged, setup, evidence_teardown),

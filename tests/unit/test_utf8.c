@@ -89,12 +89,53 @@ test_every_code_point(void **state)
 	}
 }
 
+/* Goal: a text is cut at a whole character, and only where it is too long. */
+static void
+test_cut(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t most, want;
+	} cuts[] = {
+		{ "", 0, 0 },
+		{ "abc", 3, 3 },
+		{ "abc", 4, 3 },
+		{ "abc", 2, 2 },
+		{ "abc", 0, 0 },
+		{ "a\xc3\xa9", 2, 1 },
+		{ "a\xc3\xa9", 3, 3 },
+		{ "\xe2\x82\xac\xe2\x82\xac", 5, 3 },
+		{ "\xe2\x82\xac", 2, 0 },
+		{ "\xf0\x9f\x98\x80x", 4, 4 },
+		{ "\xf0\x9f\x98\x80x", 3, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cuts); i++)
+		CHECK(utf8_cut(cuts[i].text, strlen(cuts[i].text), cuts[i].most) == cuts[i].want,
+		    "%s at %zu", cuts[i].text, cuts[i].most);
+}
+
+/* Goal: a byte order mark is found at the start only, and only a whole one. */
+static void
+test_mark(void **state)
+{
+	(void)state;
+	assert_int_equal(utf8_mark("\xef\xbb\xbfx", 4), 3);
+	assert_int_equal(utf8_mark("\xef\xbb\xbf", 3), 3);
+	assert_int_equal(utf8_mark("\xef\xbb\xbf", 2), 0);
+	assert_int_equal(utf8_mark("x\xef\xbb\xbf", 4), 0);
+	assert_int_equal(utf8_mark(NULL, 0), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_every_code_point),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_mark),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -259,7 +259,6 @@ def incomplete(t):
              ("authentication_token", company.install(authentication_token="x" * 513)),
              ("authentication_token", company.install(authentication_token=17)),
              ("authentication_token", company.install(authentication_token="a\r\nb")),
-             ("webhook_verification_token", company.install(webhook_verification_token="x" * 513)),
              ("exchange_token", company.install_v2(credentials={})),
              ("exchange_token", company.install_v2(credentials={"exchange_token": "x" * 513}))]
     for field, body in cases:

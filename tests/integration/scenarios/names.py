@@ -13,19 +13,69 @@ HOSTILE = ["../../etc/passwd", "..", ".", ".hidden", "a/b", "/etc/passwd", "a\0b
 
 @scenario()
 def hostile_ids(t):
-    """422: ids that are no safe file name, in every field that becomes a path"""
+    """422: ids that make the record's own name unsafe"""
     before = set(t.site.dir.rglob("*"))
     for name in HOSTILE:
-        for field in ("droplet_installation_uuid", "fluid_company_id", "fluid_shop"):
-            fields = {field: name}
+        for fields, field in (({"droplet_installation_uuid": name}, "droplet_installation_uuid"),
+                              ({"droplet_installation_uuid": None, "fluid_company_id": name},
+                               "fluid_company_id")):
             for body in (t.company().install(**fields), t.company().uninstall(**fields)):
                 t.refused_signed(422, "incomplete", body, more={"field": field})
-    for value in ({}, [], True):
-        body = t.company().install(droplet_installation_uuid=value)
+    for value in ({}, [], True, 5, ""):
+        body = t.company().install(droplet_installation_uuid=value, fluid_company_id=None)
         t.refused_signed(422, "incomplete", body, more={"field": "droplet_installation_uuid"})
     new = {path for path in set(t.site.dir.rglob("*")) - before if "logs" not in path.parts}
     equal(new, set(), "files that came to be")
     equal(list(t.site.dir.parent.glob("passwd*")), [], "files beside the directory")
+
+
+@scenario()
+def unsafe_shop_or_company(t):
+    """An unsafe shop or company id refuses nothing; it gets no index entry, and is found by its dri"""
+    def index():
+        return {path for path in (*t.site.state.glob("shops/**/*"),
+                                  *t.site.state.glob("companies/**/*"))}
+
+    for name in HOSTILE:
+        before = index()
+        company = t.company()
+        body = company.install(fluid_shop=name, fluid_company_id=name)
+        t.taken(t.deliver(body, t.droplet.secret), body, installation=company.dri)
+        kept = None if "\0" in name else name
+        t.has(company, status="active", fluid_shop=kept, fluid_company_id=kept)
+        equal(index(), before, "index entries")
+        order = company.order(company={"droplet_installation_uuid": company.dri})
+        t.taken(t.deliver(order, company.wvt, shop=None), order, event="order.created",
+                installation=company.dri, fluid_shop=kept)
+        body = company.uninstall(fluid_shop=name, fluid_company_id=name)
+        t.taken(t.deliver(body, t.droplet.secret, fluid.now() + 1), body,
+                event="droplet.uninstalled")
+        equal(index(), before, "index entries")
+    equal(list(t.site.dir.parent.glob("passwd*")), [], "files beside the directory")
+
+
+@scenario()
+def unusable_values(t):
+    """An optional field that cannot be used counts as absent, and refuses nothing"""
+    for field, value, stored in (("fluid_shop", 5, "fluid_shop"), ("fluid_shop", ["a"], "fluid_shop"),
+                                 ("fluid_shop", "s" * 1025, "fluid_shop"),
+                                 ("fluid_company_id", True, "fluid_company_id"),
+                                 ("fluid_company_id", "c" * 1025, "fluid_company_id"),
+                                 ("name", 5, "name"), ("name", {"a": 1}, "name"),
+                                 ("webhook_verification_token", 7, "webhook_verification_token"),
+                                 ("webhook_verification_token", "w" * 513,
+                                  "webhook_verification_token")):
+        company = t.company()
+        body = company.install(**{field: value})
+        t.taken(t.deliver(body, t.droplet.secret), body, installation=company.dri)
+        t.has(company, status="active", authentication_token=company.dit, **{stored: None})
+    for company_of in (lambda c: {"exchange_token": c.dex, "exchange_token_expires_at": 1789000000},
+                       lambda c: {"exchange_token": c.dex, "exchange_endpoint": ["/x"]}):
+        company = t.company()
+        body = company.install_v2(credentials=company_of(company))
+        t.pending(t.deliver(body, t.droplet.secret), body, installation=company.dri)
+        equal(t.record(company).get("exchange_token_expires_at"), None, "expiry in the record")
+        equal(t.record(company).get("exchange_endpoint"), None, "endpoint in the record")
 
 
 @scenario()
