@@ -125,13 +125,17 @@ compare_times(const struct timespec *a, const struct timespec *b)
  * whether its exchange failed or another installation superseded it.
  */
 static bool
-install_is_newer(const struct installation *i, const struct lifecycle *e)
+is_newest_install(const struct installation *i, const struct lifecycle *e)
 {
-	if (e->at <= i->last_uninstalled_at)
-		return (false);
 	if (e->at != i->installed_at)
 		return (e->at > i->installed_at);
 	return (compare_times(&e->received_at, &i->install_received_at) >= 0);
+}
+
+static bool
+install_is_newer(const struct installation *i, const struct lifecycle *e)
+{
+	return (e->at > i->last_uninstalled_at && is_newest_install(i, e));
 }
 
 /*
@@ -271,13 +275,16 @@ apply_install(struct installation *i, const struct lifecycle *e, bool is_new)
 		return (NONE);
 	if (installation_note_install(i, e->body_sha256))
 		return (ERROR);
-	if (!is_news)
+	if (!is_news && !is_newest_install(i, e))
 		return (NOTED);
-	if (set_identity(i, e) || set_credentials(i, e) ||
-	    (e->name && installation_set_name(i, e->name, e->name_len)))
+	if (set_identity(i, e) || (e->name && installation_set_name(i, e->name, e->name_len)) ||
+	    (is_news && set_credentials(i, e)))
 		return (ERROR);
 	i->installed_at = e->at;
 	i->install_received_at = e->received_at;
+	/* Its uninstall came first: it only tells what was uninstalled. */
+	if (!is_news)
+		return (NOTED);
 	i->uninstalled_at = 0;
 	return (NEWS);
 }
