@@ -153,6 +153,8 @@ on_pair(void *user, const char *section, const char *name, const char *value)
 			if (strcmp(name, "secrets") == 0)
 				droplet->secrets_line = r->in.line;
 		}
+		if (strcmp(kind, "worker") == 0 && strcmp(name, "hooks") == 0)
+			r->in.conf->hooks_by_default = false;
 		before = said_before(r, droplet ? (size_t)(droplet - r->in.conf->droplets) : 0, i);
 		if (before)
 			conf_mistake(&r->in, "%s: said on line %d already", name, before);
@@ -280,6 +282,7 @@ conf_defaults(const char *file)
 		.webhooks = calloc(2, sizeof(char *)),
 		.timeout = 20,
 		.hooks = strdup(SYSCONFDIR "/fluidhook/hooks"),
+		.hooks_by_default = true,
 		.attempts = 12,
 		.hook_timeout = 60,
 		.concurrency = 1,

@@ -43,6 +43,7 @@ struct conf {
 	char *ca_file;		/* absolute path, or NULL */
 
 	char *hooks;		/* absolute path */
+	bool hooks_by_default;	/* none is configured: the directory need not exist */
 	uint32_t attempts;
 	uint32_t hook_timeout;	/* seconds */
 	uint32_t concurrency;

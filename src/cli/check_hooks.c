@@ -139,12 +139,16 @@ check_hooks(struct checklist *l, const struct conf *conf)
 	struct stat st;
 	DIR *folder = opendir(conf->hooks);
 
-	if (folder == NULL) {
-		if (errno == ENOENT)
-			checklist_good(l, "hooks", "none: there is no %s", conf->hooks);
-		else
-			checklist_bad(l, "hooks", "The worker's user has to be able to read the folder.",
-			    "%s: %s", conf->hooks, strerror(errno));
+	if (folder == NULL && errno == ENOENT && conf->hooks_by_default) {
+		checklist_good(l, "hooks", "none: there is no %s", conf->hooks);
+		return;
+	}
+	if (folder == NULL || faccessat(dirfd(folder), ".", X_OK, AT_EACCESS)) {
+		checklist_bad(l, "hooks", "Deliveries wait until the worker's user can read and search this "
+		    "directory: make or mount it, or correct [worker] hooks.", "%s: %s", conf->hooks,
+		    strerror(errno));
+		if (folder)
+			closedir(folder);
 		return;
 	}
 	h.dir = dirfd(folder);

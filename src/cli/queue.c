@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/table.h"
+#include "worker/hook.h"
 #include "worker/queue.h"
 
 /* What waits, what gave up, and again. */
@@ -88,6 +90,17 @@ print_table(const struct queue_item *items, unsigned n, bool dead)
 	table_free(t);
 }
 
+/* While the hooks cannot be seen, nothing runs: neither what is listed nor what nobody has read yet. */
+static void
+say_unavailable(const struct conf *conf)
+{
+	char path[PATH_MAX];
+
+	if (hook_find(conf->hooks, conf->hooks_by_default, "any", path, sizeof(path)) == -1)
+		cli_fail("hooks directory %s is unavailable: %s; deliveries wait for it", conf->hooks,
+		    strerror(errno));
+}
+
 static int
 run_queue(const struct cli *c, const struct command *self, int argc, char **argv)
 {
@@ -118,6 +131,7 @@ run_queue(const struct cli *c, const struct command *self, int argc, char **argv
 		fputs(dead ? "Nothing was given up.\n" : "Nothing waits.\n", stderr);
 	if (damaged)
 		status = CLI_FAILED;
+	say_unavailable(o.conf);
 out:
 	free(items);
 	close_queue(&o);

@@ -49,34 +49,46 @@ now_ms(void)
 	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
 }
 
-int
-hook_find(const char *hooks, const char *event, char *out, size_t size)
+/* Whether a name in the directory is a hook: 1, 0, or -1 with errno set. */
+static int
+is_hook(int dir, const char *name)
 {
-	const char *dot = strchr(event, '.');
-	const int lengths[] = { (int)strlen(event), dot ? (int)(dot - event) : 0, 0 };
 	struct stat st;
 
-	for (size_t i = 0; i < 3; i++) {
-		if (i == 1 && dot == NULL)
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
+		return (errno == ENOENT ? 0 : -1);
+	/* A link to nothing is a hook that cannot be executed. A directory is none. */
+	if (S_ISLNK(st.st_mode) && fstatat(dir, name, &st, 0))
+		return (1);
+	return (!S_ISDIR(st.st_mode));
+}
+
+int
+hook_find(const char *hooks, bool optional, const char *event, char *out, size_t size)
+{
+	int dir = open(hooks, O_RDONLY | O_DIRECTORY | O_CLOEXEC), found = 0, saved;
+	const char *dot = strchr(event, '.');
+	const char *const names[] = { event, event, "any" };
+	const int lengths[] = { (int)strlen(event), dot ? (int)(dot - event) : 0, 3 };
+	const char *name;
+
+	if (dir == -1)
+		return (errno == ENOENT && optional ? 0 : -1);
+	for (size_t i = 0; i < 3 && found == 0; i++) {
+		if (lengths[i] == 0)
 			continue;
-		if ((size_t)snprintf(out, size, "%s/%.*s", hooks, i == 2 ? 3 : lengths[i],
-		    i == 2 ? "any" : event) >= size) {
+		if ((size_t)snprintf(out, size, "%s/%.*s", hooks, lengths[i], names[i]) >= size) {
 			errno = ENAMETOOLONG;
-			return (-1);
+			found = -1;
+			break;
 		}
-		if (lstat(out, &st)) {
-			if (errno != ENOENT && errno != ENOTDIR)
-				return (-1);
-			continue;
-		}
-		/* A link to nothing is one that cannot be executed, not one that is not there. */
-		if (S_ISLNK(st.st_mode) && stat(out, &st))
-			return (errno == ENOENT || errno == ENOTDIR ? 1 : -1);
-		/* A folder of such a name is no hook. */
-		if (!S_ISDIR(st.st_mode))
-			return (1);
+		name = strrchr(out, '/') + 1;
+		found = is_hook(dir, name);
 	}
-	return (0);
+	saved = errno;
+	close(dir);
+	errno = saved;
+	return (found);
 }
 
 /*
@@ -100,13 +112,27 @@ make_input(const struct hook_call *call)
 	return (-1);
 }
 
+/* Why a hook was not executed, as its process reports it. */
+struct report {
+	int error;
+	bool own;		/* the worker's or the machine's failure, not the hook's */
+};
+
+/* Whether execve() failed for a reason that has nothing to do with the program. */
+static bool
+is_own_failure(int error)
+{
+	return (error == ENOMEM || error == EAGAIN || error == ENFILE || error == EMFILE || error == EIO ||
+	    error == ESTALE);
+}
+
 /* In the new process: become the hook, or tell through `report` why not. */
 static void
 be_hook(const struct hook_call *call, char **env, int in, int out, int report)
 {
 	char *const argv[] = { (char *)(uintptr_t)call->path, NULL };
 	sigset_t none;
-	int error;
+	struct report failure = { .own = true };
 
 	setsid();
 	sigemptyset(&none);
@@ -123,9 +149,10 @@ be_hook(const struct hook_call *call, char **env, int in, int out, int report)
 	syscall(SYS_close_range, (unsigned)report + 1, ~0U, 0U);
 	umask(077);
 	execve(call->path, argv, env);
+	failure.own = is_own_failure(errno);
 fail:
-	error = errno;
-	if (write(report, &error, sizeof(error)) != (ssize_t)sizeof(error))
+	failure.error = errno;
+	if (write(report, &failure, sizeof(failure)) != (ssize_t)sizeof(failure))
 		_exit(126);
 	_exit(127);
 }
@@ -147,6 +174,7 @@ spawn(struct hook *h, const struct hook_call *call)
 {
 	int in = make_input(call), out[2] = { -1, -1 }, report[2] = { -1, -1 };
 	char *env[HOOK_ENV_MAX] = { NULL };
+	struct report failure;
 	int result = -1;
 
 	if (in == -1 || hook_env_make(env, call) || pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) ||
@@ -158,8 +186,14 @@ spawn(struct hook *h, const struct hook_call *call)
 		be_hook(call, env, in, out[1], report[1]);
 	close_fd(&report[1]);
 	/* Ends when the program runs, or says why it does not. */
-	if (read(report[0], &h->exec_errno, sizeof(h->exec_errno)) != (ssize_t)sizeof(int))
-		h->exec_errno = 0;
+	if (read(report[0], &failure, sizeof(failure)) == (ssize_t)sizeof(failure)) {
+		if (failure.own) {
+			waitpid(h->pid, NULL, 0);
+			errno = failure.error;
+			goto done;
+		}
+		h->exec_errno = failure.error;
+	}
 	h->out = out[0];
 	out[0] = -1;
 	result = 0;
@@ -288,6 +322,12 @@ hook_result(const struct hook *h, char *why, size_t size)
 	if (exited && WEXITSTATUS(h->status) == 0)
 		return (HOOK_DONE);
 	return (exited && WEXITSTATUS(h->status) == EXIT_PERMANENT ? HOOK_FAILED_FOR_GOOD : HOOK_FAILED);
+}
+
+bool
+hook_did_not_run(const struct hook *h)
+{
+	return (h->exec_errno != 0);
 }
 
 void

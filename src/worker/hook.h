@@ -23,18 +23,20 @@ struct hook_call {
 };
 
 /**
- * The program for an event in the hooks folder: "order.created", else "order", else "any"; the most
+ * The program for an event in the hooks directory: "order.created", else "order", else "any"; the most
  * specific one that exists, whether it can be executed or not. Writes its path to out, of `size` bytes.
- * Returns 1, 0 where there is none, or -1 with errno set.
+ * optional: a directory that does not exist has no hooks.
+ * Returns 1, 0 if there is none, or -1 with errno set if that cannot be seen now.
  */
-int hook_find(const char *hooks, const char *event, char *out, size_t size);
+int hook_find(const char *hooks, bool optional, const char *event, char *out, size_t size);
 
 struct hook;
 
 /**
  * Start it, with the body on its standard input. timeout: seconds. What it prints goes to the log.
- * Returns NULL with errno set where no process could be made. A program that cannot be executed is one
- * that failed: hook_result() says so.
+ * Returns NULL with errno set if the worker or the machine could not start it: out of memory, of
+ * processes or of descriptors, an I/O error. That is no attempt of the hook. A program that cannot be
+ * executed for another reason is one that failed: hook_result() says so.
  */
 struct hook *hook_start(const struct hook_call *call, unsigned timeout);
 
@@ -57,6 +59,9 @@ enum hook_outcome {
  * "cannot be executed: No such file or directory") in why.
  */
 enum hook_outcome hook_result(const struct hook *h, char *why, size_t size);
+
+/** Whether its program could not be executed. */
+bool hook_did_not_run(const struct hook *h);
 
 /** Forget it. One that still runs is killed with all its group. */
 void hook_free(struct hook *h);

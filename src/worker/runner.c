@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -15,6 +16,8 @@
 enum {
 	RETRY_FIRST = 10,		/* seconds, doubling (contract section 6) */
 	RETRY_MAX = 3600,
+	BLOCKED_MS = 1000,		/* pause after a failure of the worker itself */
+	NO_HOOK_SECONDS = 10,		/* how often an item without a hook is looked at */
 	BEHIND_MS = 5,			/* pause while a record is behind the journal */
 	BEHIND_PAUSES = 10,
 	POSITION_FILES = 16,
@@ -43,7 +46,28 @@ struct runner {
 	uint64_t turns;
 	bool retried_last;
 	bool unsaved;			/* something waits in memory alone */
+	bool hooks_unavailable;		/* when they were last looked for */
+	bool failed;			/* the worker itself, at any time: not all was done that was due */
+	int start_errno;		/* why the last hook could not be started; 0: it was */
+	int64_t blocked_until;		/* milliseconds; nothing is started before */
 };
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
+}
+
+/* The worker itself has failed: start nothing for a moment. */
+static void
+block(struct runner *r)
+{
+	r->failed = true;
+	r->blocked_until = now_ms() + BLOCKED_MS;
+}
 
 struct runner *
 runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
@@ -96,9 +120,21 @@ free_slot(struct runner *r)
 }
 
 bool
+runner_is_blocked(const struct runner *r)
+{
+	return (now_ms() < r->blocked_until);
+}
+
+bool
+runner_has_failed(const struct runner *r)
+{
+	return (r->failed);
+}
+
+bool
 runner_has_room(const struct runner *r)
 {
-	return (runner_running(r) < r->conf->concurrency);
+	return (!runner_is_blocked(r) && runner_running(r) < r->conf->concurrency);
 }
 
 bool
@@ -196,69 +232,112 @@ on_success(struct runner *r, const struct queue_item *item)
 	forget(r, item);
 }
 
+/*
+ * Look for an event's hook. Writes its path, of PATH_SIZE bytes. Returns 1, 0 if there is none, or -1 if the
+ * directory cannot be seen: then nothing is started for a moment.
+ */
+static int
+find_hook(struct runner *r, const char *event, char *path)
+{
+	int found = hook_find(r->conf->hooks, r->conf->hooks_by_default, event, path, PATH_SIZE);
+
+	if (found == -1) {
+		if (!r->hooks_unavailable)
+			log_errno(LOG_LEVEL_ERROR, "hooks directory is unavailable: deliveries wait for it",
+			    "hooks", r->conf->hooks, NULL);
+		block(r);
+	} else if (r->hooks_unavailable) {
+		log_line(LOG_LEVEL_INFO, "hooks directory is available again", "hooks", r->conf->hooks, NULL);
+	}
+	r->hooks_unavailable = found == -1;
+	return (found);
+}
+
+void
+runner_look(struct runner *r)
+{
+	char path[PATH_SIZE];
+	struct stat st;
+
+	if (find_hook(r, "any", path) == 0 && stat(r->conf->hooks, &st))
+		log_line(LOG_LEVEL_INFO, "there are no hooks", "hooks", r->conf->hooks, NULL);
+}
+
+/* The hook was there, and the directory went away before it could be executed. */
+static bool
+lost_its_directory(struct runner *r, const struct slot *slot)
+{
+	char path[PATH_SIZE];
+
+	return (hook_did_not_run(slot->hook) && find_hook(r, slot->job.item.event, path) == -1);
+}
+
 static void
 end_slot(struct runner *r, struct slot *slot)
 {
 	struct queue_item *item = &slot->job.item;
+	enum hook_outcome outcome = hook_result(slot->hook, item->why, sizeof(item->why));
 
-	switch (hook_result(slot->hook, item->why, sizeof(item->why))) {
-	case HOOK_DONE:
+	if (outcome == HOOK_DONE) {
 		item->why[0] = '\0';
 		on_success(r, item);
-		break;
-	case HOOK_FAILED:
-		on_failure(r, item, false);
-		break;
-	case HOOK_FAILED_FOR_GOOD:
-		on_failure(r, item, true);
-		break;
+	} else if (lost_its_directory(r, slot)) {
+		item->attempts--;
+		item->next = time(NULL) + 1;
+		let_wait(r, item);
+	} else {
+		on_failure(r, item, outcome == HOOK_FAILED_FOR_GOOD);
 	}
 	hook_free(slot->hook);
 	slot->hook = NULL;
 	job_free(&slot->job);
 }
 
-/* Whether there is a hook for the event, or a reason that one cannot be looked for. */
-static bool
-has_hook(const struct runner *r, const char *event)
+/* A hook could not be started. That is no attempt of it. */
+static void
+on_start_failure(struct runner *r, const struct queue_item *item)
 {
-	char path[PATH_SIZE];
-
-	return (hook_find(r->conf->hooks, event, path, sizeof(path)) != 0);
+	/* Once, and not each second for as long as it lasts. */
+	if (errno != r->start_errno)
+		log_errno(LOG_LEVEL_ERROR, "hook cannot be started now; it waits", "event", item->event,
+		    "delivery", item->delivery, NULL);
+	r->start_errno = errno;
+	block(r);
 }
 
 /*
  * Run the job's hook in a slot, which takes the job over. Returns 1 when it runs. The job is still the
- * caller's when there is no hook for it, 0, and when none could be started, -1: that is seen to.
+ * caller's when there is no hook for it, 0, and when it could not be started now, -1: nothing else is then
+ * started for a moment.
  */
 static int
 start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
 {
 	char path[PATH_SIZE];
-	int found = hook_find(r->conf->hooks, job->item.event, path, sizeof(path));
+	int found = find_hook(r, job->item.event, path);
 	const struct entry *e = &job->entry;
 
-	if (found == 0)
-		return (0);
-	r->retried_last = is_retry;
-	job->item.attempts++;
-	slot->hook = found == -1 ? NULL : hook_start(&(struct hook_call){
+	if (found != 1)
+		return (found);
+	slot->hook = hook_start(&(struct hook_call){
 		.path = path,
 		.event = job->item.event,
 		.delivery = e->delivery,
 		.installation = e->installation ? e->installation : "",
 		.shop = e->fluid_shop ? e->fluid_shop : "",
 		.received_at = e->received_at,
-		.attempt = job->item.attempts,
+		.attempt = job->item.attempts + 1,
 		.conf = r->conf_file,
 		.body = e->body,
 		.body_len = e->body_len,
 	}, r->conf->hook_timeout);
 	if (slot->hook == NULL) {
-		snprintf(job->item.why, sizeof(job->item.why), "%s", strerror(errno));
-		on_failure(r, &job->item, false);
+		on_start_failure(r, &job->item);
 		return (-1);
 	}
+	r->start_errno = 0;
+	r->retried_last = is_retry;
+	job->item.attempts++;
 	slot->job = *job;
 	slot->is_retry = is_retry;
 	slot->turn = r->turns++;
@@ -306,14 +385,19 @@ is_done(struct runner *r, const struct queue_item *item)
 	return (of_delivery == RAN_DONE || of_key == RAN_DONE);
 }
 
-/* Whether anything at all is to be done for this delivery, now or later. */
-static bool
-is_wanted(const struct runner *r, const struct job *job)
+/*
+ * Whether anything at all is to be done for this delivery, now or later: 1 or 0, or -1 if the hooks cannot be
+ * seen.
+ */
+static int
+is_wanted(struct runner *r, const struct job *job)
 {
-	if (has_hook(r, job->item.event))
-		return (true);
-	return (strcmp(job->item.event, "droplet.installed") == 0 &&
-	    (has_hook(r, "fluidhook.install_failed") || r->conf->n_subscribe));
+	char path[PATH_SIZE];
+	int found = find_hook(r, job->item.event, path);
+
+	if (found != 0 || strcmp(job->item.event, "droplet.installed") != 0)
+		return (found);
+	return (r->conf->n_subscribe ? 1 : find_hook(r, "fluidhook.install_failed", path));
 }
 
 /*
@@ -339,66 +423,82 @@ readiness_of(struct runner *r, struct job *job, int patience)
 	return (readiness);
 }
 
-/* Let a delivery wait for a second, without counting an attempt. */
-static void
-put_off(struct runner *r, struct job *job, const char *why)
-{
-	if (why)
-		snprintf(job->item.why, sizeof(job->item.why), "%s: %s", why, strerror(errno));
-	job->item.for_credentials = true;
-	job->item.next = time(NULL) + 1;
-	let_wait(r, &job->item);
-}
-
-/*
- * Find out whether a line is to be dealt with, and for which event: an install that failed for good is another
- * event than the one that came, so that its key is another one, too.
- */
+/* The worker itself failed to deal with a delivery. */
 static bool
-is_new(struct runner *r, struct job *job)
+on_own_failure(struct runner *r, const struct job *job)
 {
-	int known;
-
-	if (job_identify(job) || (known = is_known(r, job)) == -1) {
-		log_errno(LOG_LEVEL_ERROR, "hook waits: it is not known whether it ran", "delivery",
-		    job->item.delivery, NULL);
-		put_off(r, job, "notes of what ran");
-		return (false);
-	}
-	return (known == 0);
+	log_errno(LOG_LEVEL_ERROR, "delivery cannot be dealt with now", "delivery",
+	    job->item.delivery[0] ? job->item.delivery : NULL, NULL);
+	block(r);
+	return (false);
 }
 
-void
+/* runner_line() for a line that was read into *job. */
+static bool
+take_line(struct runner *r, struct job *job, struct slot *slot)
+{
+	enum job_readiness readiness;
+	int wanted = is_wanted(r, job), known;
+
+	if (wanted != 1)
+		return (wanted == 0);
+	if (job_identify(job) || (known = is_known(r, job)) == -1)
+		return (on_own_failure(r, job));
+	if (known || (readiness = readiness_of(r, job, BEHIND_PAUSES)) == JOB_ENDED)
+		return (true);
+	if (readiness != JOB_READY) {
+		job->item.for_credentials = true;
+		job->item.next = time(NULL) + 1;
+		let_wait(r, &job->item);
+		return (true);
+	}
+	/* An install that failed for good is another event than the one that came, so its key is another one. */
+	if (strcmp(job->item.event, job->entry.event) != 0 &&
+	    (job_identify(job) || (known = is_known(r, job)) == -1))
+		return (on_own_failure(r, job));
+	return (known || start(r, slot, job, false) != -1);
+}
+
+bool
 runner_line(struct runner *r, const struct buf *line, const struct follow_place *place,
     const struct follow_file *before, unsigned n_before)
 {
 	struct slot *slot = free_slot(r);
-	enum job_readiness readiness;
 	struct job job;
+	bool dealt_with = true;
 
-	if (job_read(&job, line->data, line->len, place)) {
-		log_line(LOG_LEVEL_WARN, "journal line is no delivery", "file", place->name, NULL);
-		goto out;
-	}
-	if (!is_wanted(r, &job))
-		goto out;
-	if (!is_new(r, &job))
-		goto out;
-	if ((readiness = readiness_of(r, &job, BEHIND_PAUSES)) == JOB_ENDED)
-		goto out;
-	if (readiness != JOB_READY) {
-		put_off(r, &job, NULL);
-		goto out;
-	}
-	if (strcmp(job.item.event, job.entry.event) != 0 && !is_new(r, &job))
-		goto out;
 	/* With so many files in a position they are old ones: going over some again does no harm. */
 	slot->n_before = n_before < POSITION_FILES ? n_before : POSITION_FILES;
 	if (slot->n_before)
 		memcpy(slot->before, before, slot->n_before * sizeof(*before));
-	start(r, slot, &job, false);
-out:
+	if (job_read(&job, line->data, line->len, place) == 0)
+		dealt_with = take_line(r, &job, slot);
+	else if (job.texts.failed)
+		dealt_with = on_own_failure(r, &job);
+	else
+		log_line(LOG_LEVEL_WARN, "journal line is no delivery", "file", place->name, NULL);
 	job_free(&job);
+	return (dealt_with);
+}
+
+/*
+ * An item cannot be dealt with, and that is no failure of its hook. It stays as it is, with `why` in its file,
+ * which is logged and written once.
+ */
+static void
+keep_waiting(struct runner *r, const struct queue_item *item, const char *why)
+{
+	struct queue_item copy = *item;
+	int64_t next = time(NULL) + NO_HOOK_SECONDS;
+
+	if (strcmp(item->why, why) == 0) {
+		waiting_put_off(r->waiting, item->delivery, next);
+		return;
+	}
+	snprintf(copy.why, sizeof(copy.why), "%s", why);
+	copy.next = next;
+	log_hook(LOG_LEVEL_WARN, "delivery waits", &copy);
+	let_wait(r, &copy);
 }
 
 /*
@@ -423,26 +523,28 @@ retry(struct runner *r, const struct queue_item *item)
 {
 	enum job_readiness readiness = JOB_READY;
 	struct job job;
+	char why[sizeof(item->why)];
+	int started;
 
 	if (is_over(r, item))
 		return;
 	if (job_read_item(&job, r->state->journal, item)) {
-		log_errno(LOG_LEVEL_ERROR, "delivery cannot be read again", "delivery", item->delivery,
-		    NULL);
-		snprintf(job.item.why, sizeof(job.item.why), "journal: %s", strerror(errno));
-		job.item.attempts++;
-		on_failure(r, &job.item, false);
+		snprintf(why, sizeof(why), "its journal line cannot be read: %s", strerror(errno));
+		keep_waiting(r, item, why);
+		r->failed = true;
 	} else if (item->for_credentials && (readiness = readiness_of(r, &job, 0)) == JOB_ENDED) {
 		forget(r, item);
 	} else if (readiness != JOB_READY || job_identify(&job)) {
 		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
 	} else if (is_over(r, &job.item)) {
 		/* Which hook it is, and so the key, can have changed while it waited. */
-	} else if (start(r, free_slot(r), &job, true) == 0) {
-		/* An install that was refused may have none for that; else it has been taken away. */
-		if (!item->for_credentials)
-			log_hook(LOG_LEVEL_WARN, "there is no hook any more", item);
+	} else if ((started = start(r, free_slot(r), &job, true)) == -1) {
+		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
+	} else if (started == 0 && item->for_credentials) {
+		/* It has not run yet: as any delivery without a hook, it is passed over. */
 		forget(r, item);
+	} else if (started == 0) {
+		keep_waiting(r, item, "there is no hook any more");
 	}
 	job_free(&job);
 }
@@ -521,6 +623,8 @@ runner_poll(const struct runner *r, struct pollfd *fds, int *timeout)
 	unsigned n = 0;
 	int left;
 
+	if (runner_is_blocked(r) && *timeout > BLOCKED_MS)
+		*timeout = BLOCKED_MS;
 	for (unsigned i = 0; i < r->conf->concurrency; i++)
 		if (r->slots[i].hook) {
 			left = hook_poll(r->slots[i].hook, &fds[n]);

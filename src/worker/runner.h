@@ -30,14 +30,27 @@ void runner_free(struct runner *r);
 /** How many hooks run. */
 unsigned runner_running(const struct runner *r);
 
-/** Whether there is room for another one. */
+/** Whether there is room for another one, and nothing keeps it from being started now. */
 bool runner_has_room(const struct runner *r);
+
+/**
+ * Whether nothing can be started for a moment, as the worker itself failed: the hooks directory could not be
+ * seen, a process could not be made.
+ */
+bool runner_is_blocked(const struct runner *r);
+
+/** Whether that, or a failure to read a delivery again, was so at any time: not all was done. */
+bool runner_has_failed(const struct runner *r);
+
+/** Look for the hooks directory, and log if it is unavailable. */
+void runner_look(struct runner *r);
 
 /**
  * Deal with a line of the journal, while there is room: start its hook, let it wait, or pass it over.
  * before, n_before: the position in front of it; copied.
+ * Returns false if the worker itself failed. The same line is then to be given again once there is room.
  */
-void runner_line(struct runner *r, const struct buf *line, const struct follow_place *place,
+bool runner_line(struct runner *r, const struct buf *line, const struct follow_place *place,
     const struct follow_file *before, unsigned n_before);
 
 /** Start what waits and is due, as far as there is room. */

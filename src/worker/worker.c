@@ -33,6 +33,8 @@ struct worker {
 	struct follow *follow;
 	struct runner *runner;
 	struct buf line;
+	struct follow_place place;	/* of that line */
+	bool holds_line;		/* it could not be dealt with yet */
 	struct follow_file *before;	/* the position in front of it */
 	unsigned n_before, cap_before;
 	bool stopping;
@@ -63,8 +65,12 @@ save_position(struct worker *w)
 
 	if (!runner_is_saved(w->runner, &files, &n))
 		return;
-	if (files == NULL)
+	if (files == NULL && w->holds_line) {
+		files = w->before;
+		n = w->n_before;
+	} else if (files == NULL) {
 		files = follow_position(w->follow, &n);
+	}
 	if (queue_save_position(w->queue, files, n))
 		log_errno(LOG_LEVEL_ERROR, "position not saved", NULL);
 	else
@@ -92,23 +98,31 @@ keep_before(struct worker *w)
 	return (0);
 }
 
+/* The next line, or the one that could not be dealt with yet. Returns 1, 0 if there is none, or -1. */
+static int
+next_line(struct worker *w)
+{
+	int result;
+
+	if (w->holds_line)
+		return (1);
+	if (keep_before(w) || (result = follow_next(w->follow, &w->line, &w->place)) == -1) {
+		log_errno(LOG_LEVEL_ERROR, "journal cannot be read", NULL);
+		w->unread = true;
+		return (-1);
+	}
+	w->position_changed |= result == 1;
+	return (result);
+}
+
 /* Read on in the journal while there is room for a hook. Returns whether there may be more. */
 static bool
 follow_lines(struct worker *w)
 {
-	struct follow_place place;
-	int result;
-
 	for (int i = 0; i < LINES_AT_ONCE && runner_has_room(w->runner); i++) {
-		if (keep_before(w) || (result = follow_next(w->follow, &w->line, &place)) == -1) {
-			log_errno(LOG_LEVEL_ERROR, "journal cannot be read", NULL);
-			w->unread = true;
+		if (next_line(w) != 1)
 			return (false);
-		}
-		if (result == 0)
-			return (false);
-		w->position_changed = true;
-		runner_line(w->runner, &w->line, &place, w->before, w->n_before);
+		w->holds_line = !runner_line(w->runner, &w->line, &w->place, w->before, w->n_before);
 	}
 	return (true);
 }
@@ -149,8 +163,11 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	if (w->position_changed && timeout > SAVE_MS)
 		timeout = SAVE_MS;
 	if (poll(fds, n, timeout) == -1) {
-		if (errno != EINTR)
+		if (errno != EINTR) {
+			/* More hooks run than there may be descriptors, or no memory: not as fast as possible. */
 			log_errno(LOG_LEVEL_ERROR, "poll", NULL);
+			nanosleep(&(const struct timespec){ .tv_sec = 1 }, NULL);
+		}
 		return;
 	}
 	if (runner_step(w->runner, fds + 3))
@@ -165,11 +182,16 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	}
 }
 
-/* Whether all is done that can be done now, for --once: no line left, no hook running, nothing due. */
+/*
+ * Whether all is done that can be done now, for --once: no line left, no hook running, nothing due. Where the
+ * worker itself fails, that is nothing more.
+ */
 static bool
 is_done(struct worker *w, bool more, int64_t next)
 {
-	return (!more && runner_running(w->runner) == 0 && (next == 0 || next > time(NULL)));
+	if (runner_running(w->runner))
+		return (false);
+	return (runner_is_blocked(w->runner) || (!more && (next == 0 || next > time(NULL))));
 }
 
 static void
@@ -288,9 +310,7 @@ open_worker(struct worker *w, const char *conf_file)
 	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->credentials)) == NULL)
 		return (-1);
 	w->journal_watch = open_watch(w);
-	if (access(w->conf->hooks, X_OK))
-		log_errno(errno == ENOENT ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "no hooks can run",
-		    "hooks", w->conf->hooks, NULL);
+	runner_look(w->runner);
 	return (0);
 }
 
@@ -337,7 +357,7 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 	log_line(LOG_LEVEL_INFO, "working", "state_dir", state->path, "hooks", conf->hooks, NULL);
 	loop(w, once);
 	save_position(w);
-	result = once && w->unread ? -1 : 0;
+	result = once && (w->unread || runner_has_failed(w->runner)) ? -1 : 0;
 out:
 	close_worker(w);
 	free(w);

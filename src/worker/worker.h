@@ -11,7 +11,7 @@
  * credentials, and runs hooks. Returns after SIGTERM or SIGINT (the hook that runs gets its time), or
  * with `once` when nothing is left that can be done now. conf_file: absolute, for the hooks.
  * Returns 0, also with `once` where another worker runs; or -1 after an error was logged: also with `once`
- * where the journal could not be read.
+ * where the journal, a delivery or the hooks directory could not be read, or no hook could be started.
  */
 int work(const struct conf *conf, const char *conf_file, struct state *state, bool once);
 

@@ -4,7 +4,10 @@ import fcntl
 import json
 import os
 import re
+import resource
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -304,7 +307,7 @@ def cannot_be_executed(place):
         "product.updated": "cannot be executed: Permission denied",
         "cart.updated": "cannot be executed: No such file or directory",
         "rep.created": "cannot be executed: Exec format error",
-        "mfa.verified": "Too many levels of symbolic links",
+        "mfa.verified": "cannot be executed: Too many levels of symbolic links",
     }, why
     assert place.lines("ran") == ["user.created"]
     # Mended, they run.
@@ -329,15 +332,145 @@ def replaced_while_it_runs(place):
 
 
 def taken_away(place):
-    """What waits for a hook that has been taken away is dropped, and the log says so."""
+    """What is to be retried and has no hook any more stays, the log says so once, and a new hook gets it."""
     place.hook("any", "exit 1")
     delivery = place.deliver(event_body(1))
+    given_up = place.deliver(event_body(2))
     place.once()
+    place.write(place.item_path(given_up), json.dumps({**place.item(given_up), "attempts": 11, "next": 0}))
+    place.once()
+    assert [item["delivery"] for item in place.dead()] == [given_up]
     (place.hooks / "any").unlink()
     place.hurry()
+    place.run("retry", given_up)
     log = place.once()
-    assert place.queue() == [] and place.dead() == []
+    assert log.count("there is no hook any more") == 2, log
     one_line(log, "level=warn", "no hook any more", delivery)
+    place.hurry()
+    assert "no hook any more" not in place.once()
+    assert [(item["delivery"], item["attempts"], item["why"]) for item in place.queue()] == [
+        (delivery, 1, "there is no hook any more"), (given_up, 0, "there is no hook any more")], place.queue()
+    place.hook("any", "echo $FLUIDHOOK_DELIVERY $FLUIDHOOK_ATTEMPT >>$OUT/ran")
+    place.hurry()
+    place.once()
+    assert place.lines("ran") == [f"{delivery} 2", f"{given_up} 1"], place.left("ran")
+    assert place.queue() == [] and place.dead() == []
+
+
+def directory_unavailable(place):
+    """While the hooks directory cannot be seen, all deliveries wait and nothing counts; then each runs."""
+    place.hook("any", "echo $FLUIDHOOK_DELIVERY $FLUIDHOOK_ATTEMPT >>$OUT/ran; [ $FLUIDHOOK_ATTEMPT = 2 ]")
+    first = place.deliver(event_body(0))
+    place.once()
+    assert place.lines("ran") == [f"{first} 1"]
+    away = place.dir / "away"
+    position = place.position()
+
+    def remove():
+        place.hooks.rename(away)
+
+    def restore():
+        away.rename(place.hooks)
+
+    def replace():
+        remove()
+        place.hooks.touch()
+
+    def put_back():
+        place.hooks.unlink()
+        restore()
+
+    ids = []
+    for number, (take, give) in enumerate((
+            (remove, restore), (replace, put_back),
+            (lambda: place.hooks.chmod(0o600), lambda: place.hooks.chmod(0o755)),
+            (lambda: place.hooks.chmod(0o300), lambda: place.hooks.chmod(0o755))), 1):
+        take()
+        ids.append(place.deliver(event_body(number)))
+        place.hurry()
+        log = place.once(status=1)
+        one_line(log, "level=error", "hooks directory is unavailable", str(place.hooks))
+        assert place.position() == position and place.lines("ran") == [f"{first} 1"], log
+        assert [(item["delivery"], item["attempts"]) for item in place.queue()] == [(first, 1)]
+        assert f"{place.hooks} is unavailable" in place.said, place.said
+        said = place.run("check", status=1)
+        assert re.search(r"hooks +" + re.escape(str(place.hooks)) + ": .*", said), said
+        give()
+    # A worker that runs takes up its work when the directory is back, and logs either only once.
+    remove()
+    with place.worker():
+        ids.append(place.deliver(event_body(9)))
+        process.wait_until(lambda: "hooks directory is unavailable" in place.log_text(), "it notices")
+        assert place.lines("ran") == [f"{first} 1"]
+        restore()
+        process.wait_until(lambda: len(place.lines("ran")) == 7, "the hooks")
+        process.wait_until(lambda: not place.item_path(first).exists(), "the retry is done")
+    log = (place.logs / "worker.log").read_text()
+    assert log.count("is unavailable") == 1 and log.count("available again") == 1, log
+    assert sorted(place.lines("ran")[1:]) == sorted([f"{first} 2", *(f"{one} 1" for one in ids)]), place.left("ran")
+    assert sorted(item["delivery"] for item in place.queue()) == sorted(ids)
+    place.hurry()
+    assert "unavailable" not in place.once()
+    assert place.queue() == []
+
+
+def no_default_directory(place):
+    """If no hooks directory is configured and the default one does not exist, there are no hooks."""
+    text = place.conf.read_text()
+    assert "hooks = hooks\n" in text
+    place.write(place.conf, text.replace("hooks = hooks\n", ""))
+    place.deliver(event_body(1))
+    log = place.once()
+    if "there are no hooks" not in log:
+        raise tap.Skip("the default hooks directory exists on this machine")
+    assert place.queue() == [] and place.position()[place.journal_file().name] == \
+        place.journal_file().stat().st_size
+    assert re.search(r"hooks +none", place.run("check", status=None))
+
+
+def limit(pid, what, number):
+    """Set a limit of a process of the worker's user, as that user: root's powers can be cut."""
+    subprocess.run(["prlimit", "--pid", str(pid), f"--{what}={number}:"], check=True, timeout=10,
+                   **process.identity())
+
+
+def cannot_be_started(place):
+    """Where the worker gets no process or no descriptor, its hooks wait and nothing counts as an attempt."""
+    if not shutil.which("prlimit"):
+        raise tap.Skip("prlimit is not installed")
+    place.hook("any", "echo $FLUIDHOOK_DELIVERY $FLUIDHOOK_ATTEMPT >>$OUT/ran; [ -e $OUT/mended ]")
+    waits = place.deliver(event_body(0))
+    place.once()
+    place.touch("mended")
+    ids = [place.deliver(event_body(number)) for number in (1, 2)]
+    place.hurry()
+    position = place.position()
+
+    def no_process():
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, resource.getrlimit(resource.RLIMIT_NPROC)[1]))
+
+    log = place.once(status=1, preexec_fn=no_process)
+    one_line(log, "level=error", "hook cannot be started now", "Resource temporarily unavailable")
+    assert place.lines("ran") == [f"{waits} 1"] and place.position() == position
+    assert [(item["delivery"], item["attempts"]) for item in place.queue()] == [(waits, 1)]
+    expected = {f"{waits} 1", f"{waits} 2", *(f"{one} 1" for one in ids)}
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    many = "unlimited" if most == resource.RLIM_INFINITY else most
+    for what, number, enough in (("nproc", 0, many), ("nofile", None, 1000)):
+        log = place.logs / f"{what}.log"
+        with place.worker(log=log.name) as worker:
+            process.wait_until(lambda: set(place.lines("ran")) == expected, "all that is due")
+            process.wait_until(lambda: log.read_text().count("hook done") == (3 if number == 0 else 0), "they end")
+            most = max(int(fd.name) for fd in Path(f"/proc/{worker.pid}/fd").iterdir())
+            limit(worker.pid, what, most + 1 if number is None else number)
+            ids = [place.deliver(event_body(n)) for n in (f"{what}1", f"{what}2")]
+            process.wait_until(lambda: "cannot be started now" in log.read_text() or
+                               "journal cannot be read" in log.read_text(), "it fails")
+            assert set(place.lines("ran")) == expected and place.queue() == []
+            limit(worker.pid, what, enough)
+            expected |= {f"{one} 1" for one in ids}
+            process.wait_until(lambda: set(place.lines("ran")) == expected, "they run")
+    assert len(place.lines("ran")) == len(expected) and place.queue() == []
 
 
 # Again, and given up
@@ -662,7 +795,7 @@ TESTS = [
     (most_specific, {}), (none_matches, {}), (exact_body, {}), (slow_reader, {}), (no_reader, {}),
     (closed_environment, {}), (bounded_environment, {}), (own_process, {}), (killed_whole, {"hook_timeout": 1}), (leaves_a_daemon, {}),
     (prints_too_much, {}), (output_to_log, {}), (cannot_be_executed, {}), (replaced_while_it_runs, {}),
-    (taken_away, {}), (backoff, {}), (longest_backoff, {}), (dead_letters, {}), (permanent_failure, {"hook_timeout": 2}), (retry_meanwhile, {}),
+    (taken_away, {}), (directory_unavailable, {}), (no_default_directory, {}), (cannot_be_started, {}), (backoff, {}), (longest_backoff, {}), (dead_letters, {}), (permanent_failure, {"hook_timeout": 2}), (retry_meanwhile, {}),
     (in_order, {}), (waiting_holds_up_nobody, {}), (retries_take_turns, {}), (several_at_once, {}),
     (install_waits, {}), (ended_before_its_turn, {}), (runs_once, {}), (runs_once_meanwhile, {}),
 ]

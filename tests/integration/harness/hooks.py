@@ -145,12 +145,12 @@ class Workplace(Site):
 
     # The command and the worker
 
-    def run(self, *words, status=0, timeout=60):
+    def run(self, *words, status=0, timeout=60, **more):
         """Run a command to its end, which has to be with this status (None: any); its standard output.
         Its messages are in `said`."""
         done = subprocess.run([self.program, "-c", self.conf, *words], env=process.environment(),
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/",
-                              errors="replace", timeout=timeout, check=False, **process.identity())
+                              errors="replace", timeout=timeout, check=False, **process.identity(), **more)
         self.said = done.stderr
         with self.log("command.log") as log:
             log.write(done.stderr.encode())
