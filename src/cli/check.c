@@ -139,7 +139,8 @@ const struct command check_command = {
 	.name = "check",
 	.args = "[--json]",
 	.summary = "Is everything in order: configuration, secrets, state directory, disk, hooks",
-	.help = "One line for each thing looked at, and the way out below what is wrong. Changes nothing.\n"
+	.help = "One line for each thing looked at, and the way out below what is wrong. Changes nothing: the\n"
+	    "files that it writes to see whether that works are removed at once.\n"
 	    "Every mistake in the configuration is told at once, with its line.\n"
 	    "\n"
 	    "      --json  one JSON object a line\n"

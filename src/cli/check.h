@@ -12,6 +12,12 @@
  */
 int check_state(struct checklist *l, const struct conf *conf);
 
+/**
+ * Whether every write of the receiver works in the open state directory `top`; it is tried. owner: who we
+ * are, for the message.
+ */
+void check_write(struct checklist *l, const char *state_dir, int top, const char *owner);
+
 /** The hooks folder, as its worker sees it. */
 void check_hooks(struct checklist *l, const struct conf *conf);
 

@@ -55,35 +55,57 @@ fault_of(const struct looking *k, const struct stat *st, bool top)
 	return (NULL);
 }
 
-/* Look at a folder and all below it. path: below the state directory, for messages. */
+static void
+note(struct looking *k, const char *path, const char *fault)
+{
+	if (k->wrong++)
+		return;
+	k->fault = fault;
+	snprintf(k->first, sizeof(k->first), "%s", path);
+}
+
+static void walk(struct looking *k, int parent, const char *name, const char *path, unsigned depth);
+
+/* Look at one entry of the open directory. path: below the state directory, for messages. */
+static void
+look_at_entry(struct looking *k, int dir, const char *name, const char *path, unsigned depth)
+{
+	const char *fault;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) {
+		if (errno != ENOENT)
+			note(k, path, "cannot be looked at");
+		return;
+	}
+	if ((fault = fault_of(k, &st, false)) != NULL)
+		note(k, path, fault);
+	if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+		walk(k, dir, name, path, depth + 1);
+}
+
+/* Look at a directory and all below it. */
 static void
 walk(struct looking *k, int parent, const char *name, const char *path, unsigned depth)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
 	char inner[PATH_MAX];
-	struct dirent *entry;
-	const char *fault;
-	struct stat st;
+	const struct dirent *entry;
 
 	if (folder == NULL) {
+		if (errno != ENOENT)
+			note(k, path, "cannot be read");
 		if (fd != -1)
 			close(fd);
 		return;
 	}
-	while ((entry = readdir(folder)) != NULL) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		    fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
-			continue;
-		if (snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name) >= (int)sizeof(inner))
-			continue;
-		if ((fault = fault_of(k, &st, false)) != NULL && k->wrong++ == 0) {
-			k->fault = fault;
-			memcpy(k->first, inner, sizeof(inner));
-		}
-		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
-			walk(k, fd, entry->d_name, inner, depth + 1);
-	}
+	while ((errno = 0, entry = readdir(folder)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name) < (int)sizeof(inner))
+			look_at_entry(k, fd, entry->d_name, inner, depth);
+	if (errno)
+		note(k, path, "cannot be read");
 	closedir(folder);
 }
 
@@ -95,17 +117,16 @@ check_files(struct looking *k, int top)
 		const char *name;
 		bool has_links;
 	} folders[] = { { "installations", false }, { "journal", false }, { "queue", false },
-		{ "refused", false }, { "shops", true }, { "companies", true } };
+		{ "runs", false }, { "refused", false }, { "shops", true }, { "companies", true } };
 	const char *fault;
 	struct stat st;
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		/* One that is missing was named before. */
 		if (fstatat(top, folders[i].name, &st, AT_SYMLINK_NOFOLLOW))
 			continue;
-		if ((fault = fault_of(k, &st, true)) != NULL && k->wrong++ == 0) {
-			k->fault = fault;
-			snprintf(k->first, sizeof(k->first), "%s", folders[i].name);
-		}
+		if ((fault = fault_of(k, &st, true)) != NULL)
+			note(k, folders[i].name, fault);
 		if (!folders[i].has_links)
 			walk(k, top, folders[i].name, folders[i].name, 1);
 	}
@@ -142,39 +163,6 @@ check_room(struct looking *k, int top)
 		checklist_good(k->list, "disk", "%.0f MiB free", free_bytes / mib);
 }
 
-/* Try it, without leaving anything behind where the file system can do that. */
-static int
-can_write(int top, const char *name)
-{
-	int dir = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), fd, result;
-
-	if (dir == -1)
-		return (errno == ENOENT ? faccessat(top, ".", W_OK | X_OK, AT_EACCESS) : -1);
-	if ((result = faccessat(dir, ".", W_OK | X_OK, AT_EACCESS)) == 0) {
-		fd = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-		if (fd != -1)
-			close(fd);
-		else if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-			result = -1;
-	}
-	close(dir);
-	return (result);
-}
-
-static void
-check_write(struct looking *k, int top)
-{
-	static const char *const names[] = { "journal", "installations", "shops", "companies", "queue" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (can_write(top, names[i])) {
-			checklist_bad(k->list, "write", "The receiver answers 503 while it cannot write.",
-			    "%s/%s: %s", k->conf->state_dir, names[i], strerror(errno));
-			return;
-		}
-	checklist_good(k->list, "write", "%s can make files in it", k->owner);
-}
-
 static int
 look_at(void *user, const char *file, struct installation *i)
 {
@@ -199,10 +187,6 @@ check_records(struct looking *k, int top)
 	unsigned all = 0;
 	int result;
 
-	if (dir == -1 && errno == ENOENT) {
-		checklist_good(k->list, "records", "none yet");
-		return;
-	}
 	result = dir == -1 ? -1 : installations_each(dir, look_at, k);
 	if (result)
 		checklist_bad(k->list, "records", "Nothing is known about the installations.",
@@ -242,7 +226,7 @@ static int
 begin(struct looking *k)
 {
 	const char *path = k->conf->state_dir;
-	char us[OWNER_SIZE], way_out[OWNER_SIZE + 32];
+	char us[OWNER_SIZE], way_out[OWNER_SIZE + 32], why[STATE_WHY_SIZE];
 
 	if (stat(path, &k->top)) {
 		checklist_bad(k->list, "state", errno == ENOENT ? "\"fluidhook init\" makes it." :
@@ -265,7 +249,14 @@ begin(struct looking *k)
 		    k->owner, us);
 		return (-1);
 	}
-	return (cli_become_owner(k->conf));
+	if (cli_become_owner(k->conf))
+		return (-1);
+	if (state_is_complete(path, why)) {
+		checklist_bad(k->list, "state", "Deliveries get 503 until then.", "%s", why);
+		/* What is there can still be looked at, but it is no use where nothing is. */
+		return (state_is_marked(path, why));
+	}
+	return (0);
 }
 
 int
@@ -283,7 +274,7 @@ check_state(struct checklist *l, const struct conf *conf)
 	}
 	check_files(&k, top);
 	check_room(&k, top);
-	check_write(&k, top);
+	check_write(l, conf->state_dir, top, k.owner);
 	check_records(&k, top);
 	check_worker(&k, top);
 	close(top);

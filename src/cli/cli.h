@@ -78,6 +78,9 @@ struct conf *cli_conf(const struct cli *c);
  */
 int cli_become_owner(const struct conf *conf);
 
+/** The same for the state directory at a path. */
+int cli_become_owner_of(const char *state_dir);
+
 /**
  * Become the owner and open a folder of the state directory, "installations" or "journal". Makes
  * nothing. Returns a descriptor, or -1 after saying what is wrong.

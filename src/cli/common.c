@@ -203,11 +203,17 @@ cli_conf(const struct cli *c)
 int
 cli_become_owner(const struct conf *conf)
 {
+	return (cli_become_owner_of(conf->state_dir));
+}
+
+int
+cli_become_owner_of(const char *path)
+{
 	const struct passwd *pw;
 	struct stat st;
 
-	if (stat(conf->state_dir, &st)) {
-		cli_fail("%s: %s%s", conf->state_dir, strerror(errno), errno == ENOENT ?
+	if (stat(path, &st)) {
+		cli_fail("%s: %s%s", path, strerror(errno), errno == ENOENT ?
 		    "; \"fluidhook init\" makes the state directory" : "");
 		return (-1);
 	}
@@ -216,7 +222,7 @@ cli_become_owner(const struct conf *conf)
 	pw = getpwuid(st.st_uid);
 	if ((pw ? initgroups(pw->pw_name, st.st_gid) : setgroups(0, NULL)) || setgid(st.st_gid) ||
 	    setuid(st.st_uid)) {
-		cli_fail("cannot become the owner of %s: %s", conf->state_dir, strerror(errno));
+		cli_fail("cannot become the owner of %s: %s", path, strerror(errno));
 		return (-1);
 	}
 	return (0);
@@ -230,7 +236,10 @@ say_cannot_open(const struct conf *conf, const char *name)
 	const struct passwd *pw;
 	struct stat st;
 
-	if (saved == EACCES && stat(conf->state_dir, &st) == 0 && st.st_uid != geteuid() &&
+	if (saved == ENOENT && name)
+		cli_fail("%s/%s is missing; put it back, or run \"fluidhook repair\"", conf->state_dir,
+		    name);
+	else if (saved == EACCES && stat(conf->state_dir, &st) == 0 && st.st_uid != geteuid() &&
 	    (pw = getpwuid(st.st_uid)) != NULL)
 		cli_fail("%s%s%s: %s; it belongs to %s: try \"sudo -u %s fluidhook ...\"",
 		    conf->state_dir, name ? "/" : "", name ? name : "", strerror(saved), pw->pw_name,
@@ -243,10 +252,15 @@ say_cannot_open(const struct conf *conf, const char *name)
 int
 cli_folder(const struct conf *conf, const char *name)
 {
+	char why[STATE_WHY_SIZE];
 	int top, fd;
 
 	if (cli_become_owner(conf))
 		return (-1);
+	if (state_is_marked(conf->state_dir, why) && errno != EACCES) {
+		cli_fail("%s", why);
+		return (-1);
+	}
 	if ((top = open(conf->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
 		say_cannot_open(conf, NULL);
 		return (-1);
@@ -260,14 +274,19 @@ cli_folder(const struct conf *conf, const char *name)
 struct state *
 cli_state(const struct conf *conf)
 {
+	char why[STATE_WHY_SIZE];
 	struct state *s;
 
 	umask(077);
 	if (cli_become_owner(conf))
 		return (NULL);
-	if ((s = state_open(conf->state_dir)) == NULL)
+	if ((s = state_open(conf->state_dir, why)) != NULL)
+		return (s);
+	if (errno == EACCES)
 		say_cannot_open(conf, NULL);
-	return (s);
+	else
+		cli_fail("%s", why);
+	return (NULL);
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "cli/secret_file.h"
 #include "config.h"
 #include "store/durable.h"
+#include "store/state.h"
 
 /* The first set-up: state directory, configuration, secrets. Nothing that is there is changed. */
 
@@ -52,6 +53,7 @@ static const char template[] =
 
 struct setup {
 	char conf[PATH_MAX], folder[PATH_MAX], state[PATH_MAX];
+	struct conf *existing;		/* the configuration, if there is one already */
 	uid_t uid;
 	gid_t gid;
 };
@@ -121,6 +123,23 @@ find_places(struct setup *s, const struct cli *c, const char *state_dir, const c
 	return (CLI_DONE);
 }
 
+/* What an existing configuration names is what the programs use: so it is made, and nothing else. */
+static int
+read_existing(struct setup *s, const char *state_dir)
+{
+	const struct cli at = { .conf_file = s->conf };
+
+	if (access(s->conf, F_OK))
+		return (errno == ENOENT ? CLI_DONE : cli_fail("%s: %s", s->conf, strerror(errno)));
+	if ((s->existing = cli_conf(&at)) == NULL)
+		return (CLI_USAGE);
+	if (state_dir && strcmp(state_dir, s->existing->state_dir) != 0)
+		return (cli_fail("--state-dir: %s says state_dir = %s; change it there", s->conf,
+		    s->existing->state_dir));
+	snprintf(s->state, sizeof(s->state), "%s", s->existing->state_dir);
+	return (CLI_DONE);
+}
+
 /* Make a folder, unless it is there. Its owner is the receiver's user where `owned`. */
 static int
 make_dir(const struct setup *s, const char *path, mode_t mode, bool owned)
@@ -186,6 +205,10 @@ make_conf(const struct setup *s)
 	char *text;
 	int status;
 
+	if (s->existing) {
+		printf("kept  %s\n", s->conf);
+		return (CLI_DONE);
+	}
 	if (snprintf(hooks, sizeof(hooks), "%s/hooks", s->folder) >= (int)sizeof(hooks) ||
 	    asprintf(&text, template, s->state, "droplet.secrets", "company.token", "hooks") == -1)
 		return (cli_fail("out of memory"));
@@ -196,29 +219,49 @@ make_conf(const struct setup *s)
 	return (status);
 }
 
-/* What the receiver would make with its first delivery, so that every command works before that. */
-static int
-make_state_folders(const struct setup *s)
+static void
+print_made(void *user, const char *name)
 {
-	static const char *const names[] = { "installations", "shops", "companies", "journal", "queue" };
-	char path[PATH_MAX + 32];
+	const struct setup *s = user;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", s->state, names[i]);
-		if (make_dir(s, path, 0700, true))
-			return (CLI_FAILED);
+	printf("made  %s/%s\n", s->state, name);
+}
+
+/* Make it a state directory, as its owner: what root makes, the receiver could not use. */
+static int
+make_state(struct setup *s)
+{
+	char why[STATE_WHY_SIZE];
+
+	/* What was printed until now must not be printed by somebody else once more. */
+	fflush(stdout);
+	if (cli_become_owner_of(s->state))
+		return (CLI_FAILED);
+	umask(077);
+	return (state_init(s->state, print_made, s, why) ? cli_fail("%s", why) : CLI_DONE);
+}
+
+/* The secrets: where an existing configuration wants them, else beside the new one. */
+static int
+make_all_secrets(const struct setup *s)
+{
+	char secrets[PATH_MAX + 32];
+
+	if (s->existing == NULL) {
+		snprintf(secrets, sizeof(secrets), "%s/droplet.secrets", s->folder);
+		return (make_secrets(s, secrets));
 	}
+	for (size_t i = 0; i < s->existing->n_droplets; i++)
+		if (s->existing->droplets[i].secrets && make_secrets(s, s->existing->droplets[i].secrets))
+			return (CLI_FAILED);
 	return (CLI_DONE);
 }
 
 static int
-init(const struct setup *s)
+init(struct setup *s)
 {
-	char secrets[PATH_MAX + 32];
-
-	snprintf(secrets, sizeof(secrets), "%s/droplet.secrets", s->folder);
 	if (make_dir(s, s->folder, 0755, false) || make_dir(s, s->state, 0700, true) ||
-	    make_state_folders(s) || make_secrets(s, secrets) || make_conf(s))
+	    make_all_secrets(s) || make_conf(s) || make_state(s))
 		return (CLI_FAILED);
 	printf("\nNext:\n"
 	    "  give the web server its part: README, \"Behind your nginx\" and \"Behind your Apache\"\n"
@@ -239,15 +282,18 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 		{ "user", '\0', NULL, &user },
 		{ NULL, '\0', NULL, NULL },
 	};
-	struct setup s;
+	struct setup s = { .existing = NULL };
 	int status;
 
 	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
 		return (status);
 	umask(022);
-	if ((status = find_places(&s, c, state_dir, user)) != CLI_DONE)
-		return (status);
-	return (init(&s));
+	if ((status = find_places(&s, c, state_dir, user)) == CLI_DONE &&
+	    (status = read_existing(&s, state_dir)) == CLI_DONE)
+		status = init(&s);
+	if (s.existing)
+		conf_free(s.existing);
+	return (status);
 }
 
 const struct command init_command = {
@@ -257,6 +303,8 @@ const struct command init_command = {
 	.help = "Never changes what is there: each file is made or kept. As root the configuration goes to\n"
 	    SYSCONFDIR "/fluidhook and the state to " DEFAULT_STATE_DIR "; else both go below\n"
 	    "~/fluidhook. -c FILE in front of the command puts the configuration elsewhere.\n"
+	    "Where there is a configuration already, the state directory and the files of secrets that it\n"
+	    "names are made. A directory that is missing in a state directory is not: see repair.\n"
 	    "\n"
 	    "      --state-dir DIR  an absolute path\n"
 	    "      --user NAME      who the receiver runs as and the state belongs to (as root;\n"

@@ -70,8 +70,11 @@ refuse(struct handling *h, int status, const char *error, const char *reason)
 static void
 note_trouble(struct handling *h, const char *what)
 {
+	/* Where there is no store, receiver_store() has logged why. */
+	if (h->store == NULL)
+		return;
 	log_errno(LOG_LEVEL_ERROR, what, "state_dir", receiver_conf(h->receiver)->state_dir, NULL);
-	if (h->store && (errno == ENOENT || errno == ESTALE))
+	if (errno == ENOENT || errno == ESTALE)
 		receiver_store_lost(h->receiver, h->store);
 }
 
@@ -276,9 +279,7 @@ handle_request(struct handling *h)
 			return;
 	}
 	clock_gettime(CLOCK_REALTIME, &h->now);
-	if ((h->store = receiver_store(h->receiver)) == NULL)
-		log_errno(LOG_LEVEL_ERROR, "state directory cannot be opened", "state_dir",
-		    receiver_conf(h->receiver)->state_dir, NULL);
+	h->store = receiver_store(h->receiver);
 	if (method->delivers)
 		handle_delivery(h);
 	else

@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "base/log.h"
 
 struct receiver {
 	struct conf *conf;
@@ -38,24 +41,35 @@ store_free(struct store *s)
 	free(s);
 }
 
+/* Open it, or log what is wrong. */
 static struct store *
 store_open(const char *path)
 {
 	struct store *s = calloc(1, sizeof(*s));
+	char why[STATE_WHY_SIZE], journal[STATE_WHY_SIZE];
 	int saved;
 
 	if (s == NULL)
 		return (NULL);
-	if ((s->state = state_open(path)) == NULL ||
-	    (s->records = records_new(s->state->installations)) == NULL ||
-	    (s->journal = journal_open(s->state->journal)) == NULL) {
+	snprintf(journal, sizeof(journal), "%s/%s", path, layout_path(LAYOUT_JOURNAL));
+	if ((s->state = state_open(path, why)) == NULL) {
 		saved = errno;
-		store_free(s);
-		errno = saved;
-		return (NULL);
+		log_line(LOG_LEVEL_ERROR, "state directory cannot be used", "error", why, NULL);
+		goto err;
+	}
+	if ((s->records = records_new(s->state->installations)) == NULL ||
+	    (s->journal = journal_open(s->state->journal, journal)) == NULL) {
+		saved = errno;
+		log_errno(LOG_LEVEL_ERROR, "state directory cannot be used", NULL);
+		goto err;
 	}
 	s->users = 1;
 	return (s);
+
+err:
+	store_free(s);
+	errno = saved;
+	return (NULL);
 }
 
 struct receiver *
@@ -110,6 +124,8 @@ receiver_store(struct receiver *r)
 
 	pthread_mutex_lock(&r->mutex);
 	if (r->store && !state_in_place(r->store->state)) {
+		log_line(LOG_LEVEL_WARN, "state directory, or something in it, was moved or replaced",
+		    "state_dir", r->conf->state_dir, NULL);
 		store_unref(r->store);
 		r->store = NULL;
 	}

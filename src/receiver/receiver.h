@@ -29,7 +29,7 @@ void receiver_release(struct receiver *r);
 const struct conf *receiver_conf(const struct receiver *r);
 struct secrets *receiver_secrets(struct receiver *r);
 
-/** The state directory. To be given back. NULL with errno set where it cannot be opened. */
+/** The state directory. To be given back. NULL with errno set where it cannot be opened, which is logged. */
 struct store *receiver_store(struct receiver *r);
 void receiver_store_release(struct receiver *r, struct store *s);
 

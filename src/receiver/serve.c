@@ -372,12 +372,7 @@ serve(const struct serving *how, struct conf *conf)
 		return (1);
 	}
 	/* A state directory that cannot be opened may come back: until then requests get 503. */
-	struct store *store = receiver_store(s.receiver);
-
-	if (store == NULL)
-		log_errno(LOG_LEVEL_ERROR, "state directory cannot be opened", "state_dir",
-		    conf->state_dir, NULL);
-	receiver_store_release(s.receiver, store);
+	receiver_store_release(s.receiver, receiver_store(s.receiver));
 	if ((n = start_threads(&s, threads, how->threads)) == 0)
 		return (1);
 	log_line(LOG_LEVEL_INFO, "serving", "state_dir", conf->state_dir, NULL);

@@ -6,6 +6,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "store/fstype.h"
+
 /* ext4 counts in hundredths of a second or finer, others in whole seconds, FAT in two. */
 enum { SETTLED_SECONDS = 2 };
 
@@ -25,6 +28,22 @@ write_all(int fd, const void *data, size_t len)
 		len -= (size_t)n;
 	}
 	return (0);
+}
+
+int
+sync_directory(int dir)
+{
+	char type[FSTYPE_SIZE];
+	int saved;
+
+	if (fsync(dir) == 0)
+		return (0);
+	saved = errno;
+	if (saved == EINVAL || saved == ENOSYS || saved == EOPNOTSUPP)
+		log_errno(LOG_LEVEL_ERROR, "this file system cannot sync a directory: nothing can be stored here",
+		    "call", "fsync", "file_system", fstype_of(dir, type), NULL);
+	errno = saved;
+	return (-1);
 }
 
 int
@@ -48,7 +67,7 @@ durable_folder(int parent, const char *name)
 	bool made;
 	int fd = make_folder(parent, name, &made);
 
-	if (fd != -1 && made && (fsync(fd) || fsync(parent))) {
+	if (fd != -1 && made && (sync_directory(fd) || sync_directory(parent))) {
 		close(fd);
 		return (-1);
 	}
@@ -75,7 +94,7 @@ durable_replace(int dir, const char *name, const void *data, size_t len, mode_t 
 		goto err1;
 	if (renameat(dir, tmp, dir, name))
 		goto err1;
-	return (fsync(dir));
+	return (sync_directory(dir));
 
 err2:
 	saved = errno;

@@ -19,7 +19,13 @@ int write_all(int fd, const void *data, size_t len);
  */
 int durable_folder(int parent, const char *name);
 
-/** The same without syncing anything: for callers that go on to sync both folders. */
+/**
+ * Have the entries of a directory on stable storage. Returns 0, or -1 with errno set. A file system that
+ * cannot do this (EINVAL) is named in the log: nothing can be stored there for certain.
+ */
+int sync_directory(int dir);
+
+/** durable_folder() without syncing anything: for callers that go on to sync both folders. */
 int make_folder(int parent, const char *name, bool *made);
 
 /**

@@ -5,40 +5,58 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/durable.h"
 #include "store/name.h"
 
-int
-index_add(int folder, const char *key, const char *record)
+static const char mark_name[] = "+complete", mark_target[] = "../VERSION";
+
+/* Make the link of a record in the open directory of a key, if it is not there. 0, or -1 with errno. */
+static int
+link_in(int dir, const char *record)
 {
 	char target[NAME_SIZE + 32], there[NAME_SIZE + 32];
-	bool made;
 	ssize_t n;
-	int dir, saved;
 
 	snprintf(target, sizeof(target), "../../installations/%s.json", record);
-	if ((dir = make_folder(folder, key, &made)) == -1)
-		return (-1);
 	n = readlinkat(dir, record, there, sizeof(there));
-	if (n != (ssize_t)strlen(target) || memcmp(there, target, strlen(target)) != 0) {
-		if (unlinkat(dir, record, 0) && errno != ENOENT)
-			goto err;
-		if (symlinkat(target, dir, record))
-			goto err;
-	}
-	/* Also where the link was there before: whoever made it may have died before this. */
-	if (fsync(dir) || fsync(folder))
-		goto err;
-	close(dir);
-	return (0);
+	if (n == (ssize_t)strlen(target) && memcmp(there, target, strlen(target)) == 0)
+		return (0);
+	if (unlinkat(dir, record, 0) && errno != ENOENT)
+		return (-1);
+	return (symlinkat(target, dir, record));
+}
 
-err:
+static int
+add(int folder, const char *key, const char *record, bool durable)
+{
+	bool made;
+	int dir = make_folder(folder, key, &made), result, saved;
+
+	if (dir == -1)
+		return (-1);
+	result = link_in(dir, record);
+	/* Also where the link was there before: whoever made it may have died before this. */
+	if (result == 0 && durable && (sync_directory(dir) || sync_directory(folder)))
+		result = -1;
 	saved = errno;
 	close(dir);
 	errno = saved;
-	return (-1);
+	return (result);
+}
+
+int
+index_add(int folder, const char *key, const char *record)
+{
+	return (add(folder, key, record, true));
+}
+
+int
+index_link(int folder, const char *key, const char *record)
+{
+	return (add(folder, key, record, false));
 }
 
 int
@@ -59,7 +77,8 @@ index_remove(int folder, const char *key, const char *record)
 
 /* One run of directory entries. Returns non-zero when the caller has had enough. */
 static int
-walk(const char *entries, size_t len, unsigned *left, int (*each)(void *, const char *), void *user)
+walk(const char *entries, size_t len, unsigned *left, int (*each)(void *, const char *), void *user,
+    int *result)
 {
 	const struct dirent64 *entry;
 
@@ -67,31 +86,101 @@ walk(const char *entries, size_t len, unsigned *left, int (*each)(void *, const 
 		entry = (const void *)(entries + at);
 		if (!name_is_safe(entry->d_name, strlen(entry->d_name)))
 			continue;
-		if (each(user, entry->d_name) || --*left == 0)
+		if ((*result = each(user, entry->d_name)) != 0 || --*left == 0)
 			return (1);
 	}
 	return (0);
 }
 
-int
-index_each(int folder, const char *key, unsigned most, int (*each)(void *user, const char *record),
-    void *user)
+/* *result: what each() returned last. Returns 0, or -1 with errno set. */
+static int
+each_entry(int folder, const char *key, unsigned most, int (*each)(void *user, const char *record),
+    void *user, int *result)
 {
 	_Alignas(struct dirent64) char entries[4096];
 	unsigned left = most;	/* 0 wraps around: as good as no limit */
 	ssize_t n;
 	int dir, saved;
 
+	*result = 0;
 	if (!name_is_safe(key, strlen(key)))
 		return (0);
 	dir = openat(folder, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir == -1)
 		return (errno == ENOENT ? 0 : -1);
 	while ((n = getdents64(dir, entries, sizeof(entries))) > 0)
-		if (walk(entries, (size_t)n, &left, each, user))
+		if (walk(entries, (size_t)n, &left, each, user, result))
 			break;
 	saved = errno;
 	close(dir);
 	errno = saved;
 	return (n == -1 ? -1 : 0);
+}
+
+int
+index_each(int folder, const char *key, unsigned most, int (*each)(void *user, const char *record),
+    void *user)
+{
+	int result;
+
+	return (each_entry(folder, key, most, each, user, &result));
+}
+
+int
+index_each_until(int folder, const char *key, int (*each)(void *user, const char *record), void *user)
+{
+	int result;
+
+	return (each_entry(folder, key, 0, each, user, &result) ? -1 : result);
+}
+
+/* Whether one index has its mark. Returns 1, 0, or -1 with errno set. */
+static int
+has_mark(int folder)
+{
+	struct stat st;
+
+	if (fstatat(folder, mark_name, &st, AT_SYMLINK_NOFOLLOW))
+		return (errno == ENOENT ? 0 : -1);
+	return (S_ISLNK(st.st_mode));
+}
+
+bool
+index_is_complete(const struct state *s)
+{
+	return (has_mark(s->shops) == 1 && has_mark(s->companies) == 1);
+}
+
+static int
+mark(int folder)
+{
+	int has = has_mark(folder);
+
+	if (has == -1 || (has == 0 && symlinkat(mark_target, folder, mark_name) && errno != EEXIST))
+		return (-1);
+	return (sync_directory(folder));
+}
+
+static int
+unmark(int folder)
+{
+	int has = has_mark(folder);
+
+	if (has != 1)
+		return (has);
+	if (unlinkat(folder, mark_name, 0) && errno != ENOENT)
+		return (-1);
+	return (sync_directory(folder));
+}
+
+int
+index_mark(const struct state *s)
+{
+	return (mark(s->shops) || mark(s->companies) ? -1 : 0);
+}
+
+int
+index_unmark(const struct state *s)
+{
+	return (unmark(s->shops) || unmark(s->companies) ? -1 : 0);
 }

@@ -1,14 +1,25 @@
 #ifndef STORE_INDEX_H
 #define STORE_INDEX_H
 
+#include <stdbool.h>
+
+#include "store/state.h"
+
 /*
  * The indexes shops/ and companies/: a folder for each key, in it a symbolic link for each
  * installation, to ../../installations/<record>.json. The links are for people and scripts;
  * fluidhook reads their names and never follows them.
+ *
+ * An index that is complete has a mark: a symbolic link called "+complete", which no key can be called, so
+ * that it is lost together with the other links. While one of the marks is missing, a key that is not
+ * found may have had records: store/reindex.h.
  */
 
 /** Note on stable storage that `record` belongs to `key`. Both names are safe. 0, or -1 with errno. */
 int index_add(int folder, const char *key, const char *record);
+
+/** The same without syncing anything. */
+int index_link(int folder, const char *key, const char *record);
 
 /** Take that back. Nothing there is fine. Returns 0, or -1 with errno set. */
 int index_remove(int folder, const char *key, const char *record);
@@ -20,5 +31,16 @@ int index_remove(int folder, const char *key, const char *record);
  */
 int index_each(int folder, const char *key, unsigned most,
     int (*each)(void *user, const char *record), void *user);
+
+/** Without a limit; returns what each() returned where that is not 0. */
+int index_each_until(int folder, const char *key, int (*each)(void *user, const char *record),
+    void *user);
+
+/** Whether both indexes have their marks. False where that cannot be seen. */
+bool index_is_complete(const struct state *s);
+
+/** Mark both as complete, on stable storage; or take the marks back. Returns 0, or -1 with errno set. */
+int index_mark(const struct state *s);
+int index_unmark(const struct state *s);
 
 #endif

@@ -15,7 +15,9 @@
 
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "store/durable.h"
 #include "store/journal_files.h"
+#include "store/lock.h"
 
 enum { MAX_FILES_A_DAY = 1000 };
 
@@ -32,7 +34,7 @@ struct file {
 	uint64_t synced;	/* of these, on stable storage */
 	off_t end;		/* behind our last line, which ended with a newline */
 	bool syncing;
-	bool failed;		/* a commit failed: nothing more is written here, or synced */
+	int failed;		/* not 0: nothing more is written here, or synced; the errno for who waits */
 	/*
 	 * Commits are counted. Who waits for an even one waits apart from who waits for an odd one, so
 	 * that the end of a commit wakes those it was for, and one more, who begins the next.
@@ -43,19 +45,23 @@ struct file {
 
 struct journal {
 	int dir;
+	char *path;
 	pthread_mutex_t mutex;
 	struct file *current;
 	unsigned first_free;	/* number of today's first file that is not known to be bad */
 	char bad_day[TIMEFMT_DAY_SIZE];
+	bool blocked;		/* a thread has waited for another program's lock in vain */
 };
 
 struct journal *
-journal_open(int dir)
+journal_open(int dir, const char *path)
 {
 	struct journal *j = calloc(1, sizeof(*j));
 
-	if (j == NULL)
+	if (j == NULL || (j->path = strdup(path)) == NULL) {
+		free(j);
 		return (NULL);
+	}
 	j->dir = dir;
 	pthread_mutex_init(&j->mutex, NULL);
 	return (j);
@@ -79,21 +85,27 @@ journal_close(struct journal *j)
 		return;
 	file_release(j->current);
 	pthread_mutex_destroy(&j->mutex);
+	free(j->path);
 	free(j);
 }
 
-/* The number of the file that the day is written to: the last there is, and none known to be bad. */
-static unsigned
-file_number(const struct journal *j, const char *day)
+/*
+ * The number of the file that the day is written to: the last one, and none that is known to be bad.
+ * Returns 0, or -1 with errno set where a file cannot be seen: it may exist.
+ */
+static int
+file_number(const struct journal *j, const char *day, unsigned *number)
 {
-	unsigned number = strcmp(j->bad_day, day) == 0 ? j->first_free : 0;
 	char name[JOURNAL_NAME_SIZE];
+	struct stat st;
 
-	for (;; number++) {
-		journal_file_name(name, day, number + 1);
-		if (number == MAX_FILES_A_DAY || faccessat(j->dir, name, F_OK, AT_SYMLINK_NOFOLLOW))
-			return (number);
+	for (*number = strcmp(j->bad_day, day) == 0 ? j->first_free : 0; *number < MAX_FILES_A_DAY;
+	    ++*number) {
+		journal_file_name(name, day, *number + 1);
+		if (fstatat(j->dir, name, &st, AT_SYMLINK_NOFOLLOW))
+			return (errno == ENOENT ? 0 : -1);
 	}
+	return (0);
 }
 
 /* Open the day's file. Its entry is on stable storage when this returns. NULL with errno set. */
@@ -102,12 +114,15 @@ file_open(struct journal *j, const char *day)
 {
 	struct file *f = calloc(1, sizeof(*f));
 	struct stat st;
+	unsigned number;
 	int saved;
 
 	if (f == NULL)
 		return (NULL);
+	if (file_number(j, day, &number))
+		goto err0;
 	memcpy(f->day, day, sizeof(f->day));
-	journal_file_name(f->name, day, file_number(j, day));
+	journal_file_name(f->name, day, number);
 	f->fd = openat(j->dir, f->name,
 	    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (f->fd == -1)
@@ -119,7 +134,7 @@ file_open(struct journal *j, const char *day)
 		goto err1;
 	}
 	/* Also where the file was there before: whoever made it may have died before this. */
-	if (fsync(j->dir))
+	if (sync_directory(j->dir))
 		goto err1;
 	pthread_cond_init(&f->ended[0], NULL);
 	pthread_cond_init(&f->ended[1], NULL);
@@ -131,11 +146,22 @@ err1:
 	close(f->fd);
 	errno = saved;
 err0:
+	saved = errno;
 	free(f);
+	errno = saved;
 	return (NULL);
 }
 
-/* Never write to this file again, nor sync it: what the kernel could not write, it has forgotten. */
+/* Never write to this file again, nor sync it. Who waits for its lines gets this error. */
+static void
+file_leave(struct file *f, int error)
+{
+	f->failed = error;
+	pthread_cond_broadcast(&f->ended[0]);
+	pthread_cond_broadcast(&f->ended[1]);
+}
+
+/* The same, and begin another file for the day: what the kernel could not write, it has forgotten. */
 static void
 file_fail(struct journal *j, struct file *f)
 {
@@ -144,9 +170,13 @@ file_fail(struct journal *j, struct file *f)
 		j->first_free = (unsigned)journal_file_number(f->name) + 1;
 		memcpy(j->bad_day, f->day, sizeof(j->bad_day));
 	}
-	f->failed = true;
-	pthread_cond_broadcast(&f->ended[0]);
-	pthread_cond_broadcast(&f->ended[1]);
+	file_leave(f, EIO);
+}
+
+static bool
+same_file(const struct stat *a, const struct stat *b)
+{
+	return (a->st_ino == b->st_ino && a->st_dev == b->st_dev);
 }
 
 /* Whether the file is still the one its name stands for: it may have been removed or moved away. */
@@ -158,7 +188,18 @@ file_in_place(const struct journal *j, const struct file *f, off_t *size)
 	if (fstat(f->fd, &here) || fstatat(j->dir, f->name, &named, AT_SYMLINK_NOFOLLOW))
 		return (false);
 	*size = here.st_size;
-	return (here.st_ino == named.st_ino && here.st_dev == named.st_dev);
+	return (same_file(&here, &named));
+}
+
+/* Whether that holds from the path on: also the directory can have been moved away or replaced. */
+static bool
+path_in_place(const struct journal *j, const struct file *f)
+{
+	struct stat here, named;
+	off_t size;
+
+	return (file_in_place(j, f, &size) && fstat(j->dir, &here) == 0 && lstat(j->path, &named) == 0 &&
+	    same_file(&here, &named));
 }
 
 /*
@@ -199,13 +240,48 @@ file_write(struct journal *j, struct file *f, off_t size, const char *line, size
 	return (-1);
 }
 
+/*
+ * Lock the current file against other processes. Other threads go on while this one waits for another
+ * program. Returns 1, 0 if the current file is another one by then, or -1 with errno set.
+ */
+static int
+file_lock(struct journal *j, struct file *f, struct lock_wait *w)
+{
+	bool again = true;
+	int result;
+
+	while ((result = lock_try(f->fd)) && errno == EWOULDBLOCK && again) {
+		f->users++;
+		pthread_mutex_unlock(&j->mutex);
+		again = lock_wait_pause(w);
+		pthread_mutex_lock(&j->mutex);
+		file_release(f);
+		if (f != j->current || f->failed)
+			return (0);
+	}
+	if (result == 0) {
+		j->blocked = false;
+		return (1);
+	}
+	if (errno == EWOULDBLOCK) {
+		errno = ETIMEDOUT;
+		j->blocked = true;
+	}
+	log_errno(LOG_LEVEL_ERROR, errno == ETIMEDOUT ? "another program holds the lock" :
+	    "cannot be locked", "directory", j->path, "file", f->name, NULL);
+	return (-1);
+}
+
 /* The file to append to for this day, locked against other processes, and its size. */
 static struct file *
 file_acquire(struct journal *j, const char *day, off_t *size)
 {
+	struct lock_wait w;
 	struct file *f;
+	int locked;
 
-	for (int tries = 0; tries < 3; tries++) {
+	lock_wait_begin(&w, LOCK_WAIT_MS);
+	for (int tries = 0; tries < 3;) {
 		f = j->current;
 		if (f == NULL || f->failed || strcmp(f->day, day) != 0) {
 			if ((f = file_open(j, day)) == NULL)
@@ -213,14 +289,16 @@ file_acquire(struct journal *j, const char *day, off_t *size)
 			file_release(j->current);
 			j->current = f;
 		}
-		while (flock(f->fd, LOCK_EX))
-			if (errno != EINTR)
-				return (NULL);
+		if ((locked = file_lock(j, f, &w)) == -1)
+			return (NULL);
+		if (locked == 0)
+			continue;
 		if (file_in_place(j, f, size))
 			return (f);
 		flock(f->fd, LOCK_UN);
 		file_release(f);
 		j->current = NULL;
+		tries++;
 	}
 	errno = ESTALE;
 	return (NULL);
@@ -232,6 +310,7 @@ file_sync(struct journal *j, struct file *f)
 {
 	uint64_t target = f->written;
 	unsigned commit = f->commit++;
+	bool in_place;
 	int result;
 
 	f->syncing = true;
@@ -239,10 +318,17 @@ file_sync(struct journal *j, struct file *f)
 	result = fdatasync(f->fd);
 	if (result)
 		log_errno(LOG_LEVEL_ERROR, "journal commit failed", "file", f->name, NULL);
+	in_place = path_in_place(j, f);
 	pthread_mutex_lock(&j->mutex);
 	f->syncing = false;
 	if (result) {
 		file_fail(j, f);
+		return;
+	}
+	if (!in_place) {
+		log_line(LOG_LEVEL_ERROR, "journal file is no longer the one under its name", "directory",
+		    j->path, "file", f->name, NULL);
+		file_leave(f, ESTALE);
 		return;
 	}
 	f->synced = target;
@@ -258,7 +344,7 @@ file_commit(struct journal *j, struct file *f, uint64_t mine)
 
 	while (f->synced < mine) {
 		if (f->failed) {
-			errno = EIO;
+			errno = f->failed;
 			return (-1);
 		}
 		if (f->syncing)
@@ -292,16 +378,36 @@ out:
 	return (result);
 }
 
+/* Where a thread has waited for the lock in vain: whether it is still held by another program. */
+static bool
+still_blocked(struct journal *j)
+{
+	if (j->blocked && j->current && lock_try(j->current->fd) == 0) {
+		flock(j->current->fd, LOCK_UN);
+		j->blocked = false;
+	}
+	return (j->blocked);
+}
+
 int
 journal_ready(struct journal *j, const struct timespec *received)
 {
 	char day[TIMEFMT_DAY_SIZE], name[JOURNAL_NAME_SIZE];
 	struct stat st;
+	unsigned number;
+	bool blocked;
+	int result;
 
 	timefmt_day(day, received->tv_sec);
 	pthread_mutex_lock(&j->mutex);
-	journal_file_name(name, day, file_number(j, day));
+	result = file_number(j, day, &number);
+	blocked = result == 0 && still_blocked(j);
 	pthread_mutex_unlock(&j->mutex);
+	if (blocked)
+		errno = ETIMEDOUT;
+	if (blocked || result)
+		return (-1);
+	journal_file_name(name, day, number);
 	if (fstatat(j->dir, name, &st, AT_SYMLINK_NOFOLLOW))
 		return (errno == ENOENT ? 0 : -1);
 	if (!S_ISREG(st.st_mode)) {

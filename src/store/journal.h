@@ -11,8 +11,11 @@
 
 struct journal;
 
-/** dir: the journal folder's descriptor, which must stay open as long as the journal. NULL: ENOMEM. */
-struct journal *journal_open(int dir);
+/**
+ * dir: the journal directory's descriptor, which must stay open as long as the journal. path: where the
+ * directory is; copied. NULL: ENOMEM.
+ */
+struct journal *journal_open(int dir, const char *path);
 
 void journal_close(struct journal *j);
 
@@ -21,12 +24,17 @@ void journal_close(struct journal *j);
  * All threads that wait at once share one commit.
  *
  * line: len bytes without a newline; not modified, not kept.
- * Returns 0, or -1 with errno set; a line that could not be committed may still be found later.
+ * Waits at most LOCK_WAIT_MS while another program has the day's file locked (ETIMEDOUT, logged).
+ * Returns 0, or -1 with errno set; a line that could not be committed may still be found later. ESTALE:
+ * the file, or the journal directory, is no longer the one under its name.
  * Safe from several threads, and beside other processes that append.
  */
 int journal_append(struct journal *j, const char *line, size_t len, const struct timespec *received);
 
-/** Whether the day's file can be written, as far as can be told without writing. Returns 0, or -1. */
+/**
+ * Whether the day's file can be written, as far as can be told without writing. Never waits for a lock.
+ * Returns 0, or -1 with errno set.
+ */
 int journal_ready(struct journal *j, const struct timespec *received);
 
 #endif

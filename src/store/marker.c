@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "store/durable.h"
 
 int
 marker_set(int folder, const char *record)
@@ -16,7 +17,7 @@ marker_set(int folder, const char *record)
 		return (-1);
 	close(fd);
 	/* Also where it was there before: whoever made it may have died before this. */
-	return (fsync(folder));
+	return (sync_directory(folder));
 }
 
 void

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -9,72 +11,341 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "store/durable.h"
+#include "store/lock.h"
 
 enum { MIN_FREE_INODES = 16 };
 
+static const char lock_name[] = "installations/.lock";
+
+/* The descriptor that is kept open for a directory, or NULL if none is. */
+static int *
+descriptor(struct state *s, enum layout_dir dir)
+{
+	switch (dir) {
+	case LAYOUT_INSTALLATIONS:
+		return (&s->installations);
+	case LAYOUT_SHOPS:
+		return (&s->shops);
+	case LAYOUT_COMPANIES:
+		return (&s->companies);
+	case LAYOUT_JOURNAL:
+		return (&s->journal);
+	case LAYOUT_QUEUE:
+		return (&s->queue);
+	case LAYOUT_PENDING:
+		return (&s->pending);
+	case LAYOUT_UNCONFIRMED:
+		return (&s->unconfirmed);
+	default:
+		return (NULL);
+	}
+}
+
+static void say(char why[STATE_WHY_SIZE], const char *path, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* "state_dir PATH: ...". Keeps errno. */
+static void
+say(char why[STATE_WHY_SIZE], const char *path, const char *fmt, ...)
+{
+	int n = snprintf(why, STATE_WHY_SIZE, "state_dir %s: ", path), saved = errno;
+	va_list ap;
+
+	if (n < 0 || n >= STATE_WHY_SIZE)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(why + n, (size_t)(STATE_WHY_SIZE - n), fmt, ap);
+	va_end(ap);
+	errno = saved;
+}
+
+static void
+say_dir(char why[STATE_WHY_SIZE], const char *path, enum layout_dir dir)
+{
+	const char *name = layout_path(dir);
+
+	if (errno == ENOENT)
+		say(why, path, "%s/ is missing; put it back, or run \"fluidhook repair\" to make it again "
+		    "empty", name);
+	else if (errno == ELOOP || errno == ENOTDIR)
+		say(why, path, "%s is not a directory; put the directory back", name);
+	else
+		say(why, path, "%s/: %s", name, strerror(errno));
+}
+
 /* The state directory itself may be a symbolic link: its name comes from the configuration. */
 static int
-open_top(const char *path)
+open_top(const char *path, char why[STATE_WHY_SIZE])
 {
-	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	int fd = open(path, flags);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd != -1 || errno != ENOENT)
-		return (fd);
-	if (mkdir(path, 0700) && errno != EEXIST)
+	if (fd == -1)
+		say(why, path, "%s%s", strerror(errno),
+		    errno == ENOENT ? "; run \"fluidhook init\" or mount it" : "");
+	return (fd);
+}
+
+/* Whether it is a state directory. Returns 1, 0 for one from before 0.2, or -1 with errno set. */
+static int
+look(int top, const char *path, char why[STATE_WHY_SIZE])
+{
+	char number[LAYOUT_NUMBER_SIZE];
+
+	switch (layout_version(top, number)) {
+	case LAYOUT_OURS:
+		return (1);
+	case LAYOUT_OLD:
+		return (0);
+	case LAYOUT_NONE:
+		errno = ENOENT;
+		say(why, path, "no VERSION file; run \"fluidhook init\" or mount it");
 		return (-1);
-	return (open(path, flags));
+	case LAYOUT_OTHER:
+		errno = EPROTONOSUPPORT;
+		say(why, path, "VERSION is \"%s\", and this fluidhook knows only \"1\"; use the fluidhook "
+		    "that made it", number);
+		return (-1);
+	case LAYOUT_UNREADABLE:
+		say(why, path, "VERSION cannot be read: %s", strerror(errno));
+		return (-1);
+	}
+	return (-1);
+}
+
+static int
+make_directories(int top, const char *path, void (*made)(void *user, const char *name), void *user,
+    char why[STATE_WHY_SIZE])
+{
+	enum layout_dir failed;
+
+	if (layout_make(top, made, user, &failed) == 0)
+		return (0);
+	say(why, path, "%s cannot be made: %s", layout_path(failed), strerror(errno));
+	return (-1);
+}
+
+/* Write VERSION, unless another process was quicker. */
+static int
+mark(struct state *s, char why[STATE_WHY_SIZE])
+{
+	char number[LAYOUT_NUMBER_SIZE];
+	int result = state_lock(s);
+
+	if (result == 0) {
+		if (layout_version(s->dir, number) != LAYOUT_OURS)
+			result = layout_mark(s->dir);
+		state_unlock(s);
+	}
+	if (result)
+		say(why, s->path, "VERSION cannot be made: %s", strerror(errno));
+	return (result);
+}
+
+static struct state_place
+place_of(const struct stat *st)
+{
+	return ((struct state_place){ st->st_dev, st->st_ino });
+}
+
+static bool
+same_place(const struct state_place *a, const struct stat *b)
+{
+	return (a->ino == b->st_ino && a->dev == b->st_dev);
+}
+
+static int
+open_directories(struct state *s, char why[STATE_WHY_SIZE])
+{
+	struct stat st;
+	int fd, *kept;
+
+	for (int d = 0; d < LAYOUT_N; d++) {
+		if ((fd = layout_open(s->dir, (enum layout_dir)d)) == -1 || fstat(fd, &st)) {
+			say_dir(why, s->path, (enum layout_dir)d);
+			return (-1);
+		}
+		s->places[d] = place_of(&st);
+		if ((kept = descriptor(s, (enum layout_dir)d)) != NULL)
+			*kept = fd;
+		else
+			close(fd);
+	}
+	if ((s->lock_fd = openat(s->installations, ".lock",
+	    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) == -1) {
+		say(why, s->path, "%s: %s", lock_name, strerror(errno));
+		return (-1);
+	}
+	return (0);
+}
+
+static int
+open_all(struct state *s, char why[STATE_WHY_SIZE])
+{
+	struct stat st;
+	int version;
+
+	if ((s->dir = open_top(s->path, why)) == -1 || (version = look(s->dir, s->path, why)) == -1)
+		return (-1);
+	if (version == 0 && make_directories(s->dir, s->path, NULL, NULL, why))
+		return (-1);
+	if (open_directories(s, why))
+		return (-1);
+	if (version == 0) {
+		if (mark(s, why))
+			return (-1);
+		log_line(LOG_LEVEL_INFO, "state directory adopted: it is from before 0.2", "state_dir",
+		    s->path, NULL);
+	}
+	if (fstat(s->dir, &st))
+		goto fail;
+	s->top = place_of(&st);
+	if (fstatat(s->dir, layout_version_file, &s->version, AT_SYMLINK_NOFOLLOW))
+		goto fail;
+	return (0);
+
+fail:
+	say(why, s->path, "%s", strerror(errno));
+	return (-1);
 }
 
 struct state *
-state_open(const char *path)
+state_open(const char *path, char why[STATE_WHY_SIZE])
 {
 	struct state *s = calloc(1, sizeof(*s));
-	struct stat st;
 	int saved;
 
-	if (s == NULL)
+	if (s == NULL || (s->path = strdup(path)) == NULL) {
+		say(why, path, "%s", strerror(errno));
+		free(s);
 		return (NULL);
-	s->dir = s->installations = s->shops = s->companies = s->journal = s->queue = -1;
-	s->pending = s->unconfirmed = s->lock_fd = -1;
+	}
+	s->dir = s->lock_fd = -1;
+	for (int d = 0; d < LAYOUT_N; d++)
+		if (descriptor(s, (enum layout_dir)d))
+			*descriptor(s, (enum layout_dir)d) = -1;
 	pthread_mutex_init(&s->mutex, NULL);
-	if ((s->path = strdup(path)) == NULL ||
-	    (s->dir = open_top(path)) == -1 || fstat(s->dir, &st) ||
-	    (s->installations = durable_folder(s->dir, "installations")) == -1 ||
-	    (s->shops = durable_folder(s->dir, "shops")) == -1 ||
-	    (s->companies = durable_folder(s->dir, "companies")) == -1 ||
-	    (s->journal = durable_folder(s->dir, "journal")) == -1 ||
-	    (s->queue = durable_folder(s->dir, "queue")) == -1 ||
-	    (s->pending = durable_folder(s->queue, "pending")) == -1 ||
-	    (s->unconfirmed = durable_folder(s->queue, "unconfirmed")) == -1 ||
-	    (s->lock_fd = openat(s->installations, ".lock",
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) == -1) {
+	pthread_cond_init(&s->freed, NULL);
+	if (open_all(s, why)) {
 		saved = errno;
 		state_close(s);
 		errno = saved;
 		return (NULL);
 	}
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
 	return (s);
 }
 
 void
 state_close(struct state *s)
 {
-	const int *fds;
+	const int *fd;
 
 	if (s == NULL)
 		return;
-	fds = (const int[]){ s->dir, s->installations, s->shops, s->companies, s->journal, s->queue,
-	    s->pending, s->unconfirmed, s->lock_fd };
-	for (size_t i = 0; i < 9; i++)
-		if (fds[i] != -1)
-			close(fds[i]);
+	for (int d = 0; d < LAYOUT_N; d++)
+		if ((fd = descriptor(s, (enum layout_dir)d)) != NULL && *fd != -1)
+			close(*fd);
+	if (s->dir != -1)
+		close(s->dir);
+	if (s->lock_fd != -1)
+		close(s->lock_fd);
+	pthread_cond_destroy(&s->freed);
 	pthread_mutex_destroy(&s->mutex);
 	free(s->path);
 	free(s);
+}
+
+/* Look at each directory of a state directory. Returns 0, or -1 with errno set and *why filled. */
+static int
+look_inside(int top, const char *path, char why[STATE_WHY_SIZE])
+{
+	int fd;
+
+	for (int d = 0; d < LAYOUT_N; d++) {
+		if ((fd = layout_open(top, (enum layout_dir)d)) == -1) {
+			say_dir(why, path, (enum layout_dir)d);
+			return (-1);
+		}
+		close(fd);
+	}
+	return (0);
+}
+
+/* Look from outside, and perhaps inside. Returns 0, or -1 with errno set and *why filled. */
+static int
+look_at(const char *path, bool inside, char why[STATE_WHY_SIZE])
+{
+	int top = open_top(path, why), result, saved;
+
+	if (top == -1)
+		return (-1);
+	/* One from before 0.2 gets what is missing when it is opened. */
+	if ((result = look(top, path, why)) == 1 && inside)
+		result = look_inside(top, path, why);
+	saved = errno;
+	close(top);
+	errno = saved;
+	return (result == -1 ? -1 : 0);
+}
+
+int
+state_is_marked(const char *path, char why[STATE_WHY_SIZE])
+{
+	return (look_at(path, false, why));
+}
+
+int
+state_is_complete(const char *path, char why[STATE_WHY_SIZE])
+{
+	return (look_at(path, true, why));
+}
+
+int
+state_init(const char *path, void (*made)(void *user, const char *name), void *user,
+    char why[STATE_WHY_SIZE])
+{
+	char number[LAYOUT_NUMBER_SIZE];
+	int top = open_top(path, why), result = -1, saved;
+	enum layout_version version;
+
+	if (top == -1)
+		return (-1);
+	version = layout_version(top, number);
+	if (version == LAYOUT_OLD || version == LAYOUT_NONE) {
+		if (make_directories(top, path, made, user, why))
+			goto out;
+		if (layout_mark(top)) {
+			say(why, path, "VERSION cannot be made: %s", strerror(errno));
+			goto out;
+		}
+		if (made)
+			made(user, layout_version_file);
+		result = 0;
+	} else if (look(top, path, why) != -1) {
+		result = look_inside(top, path, why);
+	}
+out:
+	saved = errno;
+	close(top);
+	errno = saved;
+	return (result);
+}
+
+int
+state_restore(const char *path, void (*made)(void *user, const char *name), void *user,
+    char why[STATE_WHY_SIZE])
+{
+	int top = open_top(path, why), result = -1, saved;
+
+	if (top == -1)
+		return (-1);
+	if (look(top, path, why) != -1)
+		result = make_directories(top, path, made, user, why);
+	saved = errno;
+	close(top);
+	errno = saved;
+	return (result);
 }
 
 bool
@@ -82,25 +353,65 @@ state_in_place(const struct state *s)
 {
 	struct stat named;
 
-	return (stat(s->path, &named) == 0 && named.st_ino == s->ino && named.st_dev == s->dev);
+	if (stat(s->path, &named) || !same_place(&s->top, &named) ||
+	    fstatat(s->dir, layout_version_file, &named, AT_SYMLINK_NOFOLLOW) ||
+	    !stat_same(&s->version, &named))
+		return (false);
+	for (int d = 0; d < LAYOUT_N; d++)
+		if (fstatat(s->dir, layout_path((enum layout_dir)d), &named, AT_SYMLINK_NOFOLLOW) ||
+		    !same_place(&s->places[d], &named))
+			return (false);
+	return (true);
+}
+
+/*
+ * Another program has the lock. Let other threads of this process try, too, and look at the lock again
+ * after a pause. Returns whether there was time left.
+ */
+static bool
+pause_for_other(struct state *s, struct lock_wait *w)
+{
+	bool again;
+
+	pthread_mutex_unlock(&s->mutex);
+	again = lock_wait_pause(w);
+	pthread_mutex_lock(&s->mutex);
+	return (again);
 }
 
 int
 state_lock(struct state *s)
 {
+	struct lock_wait w;
+	int result = -1;
+
+	lock_wait_begin(&w, LOCK_WAIT_MS);
 	pthread_mutex_lock(&s->mutex);
-	while (flock(s->lock_fd, LOCK_EX))
-		if (errno != EINTR) {
-			pthread_mutex_unlock(&s->mutex);
-			return (-1);
+	for (;;) {
+		while (s->held)
+			pthread_cond_wait(&s->freed, &s->mutex);
+		if ((result = lock_try(s->lock_fd)) == 0 || errno != EWOULDBLOCK)
+			break;
+		if (!pause_for_other(s, &w) && !s->held) {
+			errno = ETIMEDOUT;
+			break;
 		}
-	return (0);
+	}
+	s->held = result == 0;
+	pthread_mutex_unlock(&s->mutex);
+	if (result)
+		log_errno(LOG_LEVEL_ERROR, errno == ETIMEDOUT ? "another program holds the lock" :
+		    "cannot be locked", "state_dir", s->path, "file", lock_name, NULL);
+	return (result);
 }
 
 void
 state_unlock(struct state *s)
 {
+	pthread_mutex_lock(&s->mutex);
 	flock(s->lock_fd, LOCK_UN);
+	s->held = false;
+	pthread_cond_signal(&s->freed);
 	pthread_mutex_unlock(&s->mutex);
 }
 
@@ -119,30 +430,16 @@ state_has_room(const struct state *s, uint64_t min_free)
 	return (0);
 }
 
-/* Whether files can be made in this open folder, which has not been removed meanwhile. */
-static int
-folder_ready(int dir)
-{
-	struct stat st;
-
-	if (fstat(dir, &st))
-		return (-1);
-	if (st.st_nlink == 0) {
-		errno = ESTALE;
-		return (-1);
-	}
-	return (faccessat(dir, ".", W_OK | X_OK, AT_EACCESS));
-}
-
 int
 state_ready(const struct state *s, uint64_t min_free)
 {
-	const int folders[] = { s->installations, s->shops, s->companies, s->journal };
+	const int dirs[] = { s->installations, s->shops, s->companies, s->journal, s->queue, s->pending,
+	    s->unconfirmed };
 
 	if (state_has_room(s, min_free))
 		return (-1);
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
-		if (folder_ready(folders[i]))
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (faccessat(dirs[i], ".", W_OK | X_OK, AT_EACCESS))
 			return (-1);
 	return (0);
 }

@@ -61,6 +61,13 @@ lock(struct queue *q)
 	return (-1);
 }
 
+/* None is made here: one that is missing held what has to be delivered (store/layout.h). */
+static int
+open_directory(int dir, const char *name)
+{
+	return (openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
 struct queue *
 queue_open(int dir, bool exclusive)
 {
@@ -70,9 +77,9 @@ queue_open(int dir, bool exclusive)
 	if (q == NULL)
 		return (NULL);
 	*q = (struct queue){ .dir = dir, .waiting = -1, .dead = -1, .ran_dir = -1, .lock_fd = -1 };
-	if ((q->waiting = durable_folder(dir, "waiting")) == -1 ||
-	    (q->dead = durable_folder(dir, "dead")) == -1 ||
-	    (q->ran_dir = durable_folder(dir, "ran")) == -1 ||
+	if ((q->waiting = open_directory(dir, "waiting")) == -1 ||
+	    (q->dead = open_directory(dir, "dead")) == -1 ||
+	    (q->ran_dir = open_directory(dir, "ran")) == -1 ||
 	    (exclusive && (lock(q) || (q->ran = ran_open(q->ran_dir)) == NULL))) {
 		saved = errno;
 		queue_close(q);

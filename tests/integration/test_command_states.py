@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import shutil
 import stat
 import subprocess
 
@@ -95,7 +96,7 @@ def tree(folder):
 def missing():
     """No state directory: each command says where it should be, and makes none."""
     site = new_site()
-    site.state.rmdir()
+    shutil.rmtree(site.state)
     for words in STATE:
         done = site.run(*words).fails(
             f'fluidhook: {site.state}: No such file or directory; "fluidhook init" makes the state '

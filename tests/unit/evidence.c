@@ -60,7 +60,7 @@ evidence_setup(void **state)
 	file_text(k->folder, "shipping", "dws_s", 0640);
 	file_text(k->folder, "any", "dws_any\n", 0600);
 	k->conf = conf_make(k->folder, configuration);
-	k->state = state_open(k->conf->state_dir);
+	k->state = state_make(k->conf->state_dir);
 	if (k->state == NULL)
 		return (-1);
 	k->authority = (struct authority){ .conf = k->conf,

@@ -7,7 +7,7 @@ static void
 world_open(struct world *w)
 {
 	w->folder = folder_make();
-	w->state = state_open(path_in(w->folder, "state"));
+	w->state = state_make(path_in(w->folder, "state"));
 	assert_non_null(w->state);
 	w->records = records_new(w->state->installations);
 	assert_non_null(w->records);

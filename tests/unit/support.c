@@ -139,6 +139,19 @@ conf_make(const char *folder, const char *text)
 	return (c);
 }
 
+struct state *
+state_make(const char *path)
+{
+	char why[STATE_WHY_SIZE] = "";
+	struct state *s;
+
+	CHECK(mkdir(path, 0700) == 0, "%s cannot be made", path);
+	CHECK(state_init(path, NULL, NULL, why) == 0, "%s", why);
+	s = state_open(path, why);
+	CHECK(s != NULL, "%s", why);
+	return (s);
+}
+
 struct delivery *
 delivery_of(const void *body, size_t len)
 {

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/conf.h"
 #include "delivery/delivery.h"
+#include "store/state.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -63,6 +64,9 @@ size_t folder_count(const char *path);
  * wrong.
  */
 struct conf *conf_make(const char *folder, const char *text);
+
+/** Make a state directory there, as `fluidhook init` does, and open it. Fails the test if that fails. */
+struct state *state_make(const char *path);
 
 /** Parse a body in one piece. The caller frees it; whether it is well-formed it tells itself. */
 struct delivery *delivery_of(const void *body, size_t len);

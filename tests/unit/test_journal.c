@@ -1,6 +1,6 @@
 /*
  * The journal: lines that are whole, in order, and on stable storage when the call returns.
- * Link with: -Wl,--wrap=fdatasync,--wrap=fsync
+ * Link with: -Wl,--wrap=fdatasync,--wrap=fsync,--wrap=fstatat
  */
 #include "support.h"
 
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "store/journal.h"
+#include "store/lock.h"
 
 enum { THREADS = 8, PROCESSES = 4, LINES = 60, DEADLINE_MS = 5000 };
 
@@ -27,6 +28,8 @@ int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
+int __real_fstatat(int dir, const char *name, struct stat *st, int flags);
+int __wrap_fstatat(int dir, const char *name, struct stat *st, int flags);
 
 /* What the commits did, and shall do. */
 static atomic_long commits;	   /* begun */
@@ -34,6 +37,9 @@ static atomic_long committed_size; /* the file's size when the last finished one
 static atomic_long folder_syncs;
 static atomic_long failures_left; /* so many commits fail from now on */
 static atomic_long wait_for_size; /* a commit waits until the file is this large */
+static int fsync_error;		   /* of folders; 0: none */
+static const char *unseen;	   /* the name of a file that cannot be looked at */
+static const char *move_from, *move_to;	/* what is renamed while a commit is under way */
 
 int
 __wrap_fdatasync(int fd)
@@ -54,6 +60,8 @@ __wrap_fdatasync(int fd)
 	}
 	if (__real_fdatasync(fd))
 		return (-1);
+	if (move_from)
+		rename(move_from, move_to);
 	atomic_store(&committed_size, (long)st.st_size);
 	return (0);
 }
@@ -62,7 +70,21 @@ int
 __wrap_fsync(int fd)
 {
 	atomic_fetch_add(&folder_syncs, 1);
+	if (fsync_error) {
+		errno = fsync_error;
+		return (-1);
+	}
 	return (__real_fsync(fd));
+}
+
+int
+__wrap_fstatat(int dir, const char *name, struct stat *st, int flags)
+{
+	if (unseen && strcmp(name, unseen) == 0) {
+		errno = EIO;
+		return (-1);
+	}
+	return (__real_fstatat(dir, name, st, flags));
 }
 
 struct place {
@@ -78,9 +100,11 @@ setup(void **state)
 	struct place *p = calloc(1, sizeof(*p));
 
 	commits = committed_size = folder_syncs = failures_left = wait_for_size = 0;
+	fsync_error = 0;
+	unseen = move_from = move_to = NULL;
 	p->path = folder_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	p->journal = journal_open(p->dir);
+	p->journal = journal_open(p->dir, p->path);
 	getrlimit(RLIMIT_FSIZE, &p->limit);
 	stderr_capture(p->path, ".log");
 	*state = p;
@@ -268,7 +292,7 @@ test_commit_fails(void **state)
 	assert_int_equal(append(p, "four"), -1);
 	assert_int_equal(append(p, "five"), 0);
 	expect_file(p, "2026-11-23.2.jsonl", "five\n");
-	assert_non_null(next = journal_open(p->dir));
+	assert_non_null(next = journal_open(p->dir, p->path));
 	assert_int_equal(journal_append(next, "six", 3, &today), 0);
 	journal_close(next);
 	expect_file(p, "2026-11-23.2.jsonl", "five\nsix\n");
@@ -277,6 +301,139 @@ test_commit_fails(void **state)
 			     &(struct timespec){ .tv_sec = 1795500000 }),
 	    0);
 	assert_true(file_exists(p->path, "2026-11-24.jsonl"));
+}
+
+/* Goal: a file that is moved away while its lines are committed does not hold them for certain. */
+static void
+test_moved_in_commit(void **state)
+{
+	struct place *p = *state;
+	char from[4096], to[4096];
+
+	snprintf(from, sizeof(from), "%s/2026-11-23.jsonl", p->path);
+	snprintf(to, sizeof(to), "%s/moved", p->path);
+	assert_int_equal(append(p, "one"), 0);
+	move_from = from;
+	move_to = to;
+	assert_int_equal(append(p, "two"), -1);
+	assert_int_equal(errno, ESTALE);
+	move_from = NULL;
+	assert_int_equal(append(p, "three"), 0);
+	expect_file(p, "2026-11-23.jsonl", "three\n");
+}
+
+/* Goal: the same for the whole directory, whose file still has its name. */
+static void
+test_directory_moved_in_commit(void **state)
+{
+	struct place *p = *state;
+	char to[4096];
+
+	snprintf(to, sizeof(to), "%s.moved", p->path);
+	assert_int_equal(append(p, "one"), 0);
+	move_from = p->path;
+	move_to = to;
+	assert_int_equal(append(p, "two"), -1);
+	assert_int_equal(errno, ESTALE);
+	move_from = NULL;
+	assert_int_equal(append(p, "three"), -1);
+	assert_int_equal(errno, ESTALE);
+	assert_int_equal(mkdir(p->path, 0700), 0);
+	assert_int_equal(append(p, "four"), -1);
+	assert_int_equal(errno, ESTALE);
+	assert_int_equal(rmdir(p->path), 0);
+	assert_int_equal(rename(to, p->path), 0);
+	assert_int_equal(append(p, "five"), 0);
+}
+
+/* Goal: a directory that cannot be synced keeps nothing for certain; the log says which call that is. */
+static void
+test_directory_not_synced(void **state)
+{
+	struct place *p = *state;
+	struct buf log = { 0 };
+
+	fsync_error = EINVAL;
+	assert_int_equal(append(p, "one"), -1);
+	assert_int_equal(errno, EINVAL);
+	file_read(p->path, ".log", &log);
+	assert_non_null(strstr(log.data, "call=fsync"));
+	assert_non_null(strstr(log.data, "file_system="));
+	buf_free(&log);
+	fsync_error = 0;
+	assert_int_equal(append(p, "two"), 0);
+	expect_file(p, "2026-11-23.jsonl", "two\n");
+}
+
+/* Goal: a file of the day that cannot be looked at is not taken for one that does not exist. */
+static void
+test_unseen(void **state)
+{
+	struct place *p = *state;
+
+	file_text(p->path, "2026-11-23.jsonl", "", 0600);
+	file_text(p->path, "2026-11-23.1.jsonl", "", 0600);
+	unseen = "2026-11-23.1.jsonl";
+	assert_int_equal(append(p, "one"), -1);
+	assert_int_equal(errno, EIO);
+	assert_int_equal(journal_ready(p->journal, &today), -1);
+	unseen = NULL;
+	assert_int_equal(journal_ready(p->journal, &today), 0);
+	assert_int_equal(append(p, "two"), 0);
+	expect_file(p, "2026-11-23.jsonl", "");
+	expect_file(p, "2026-11-23.1.jsonl", "two\n");
+}
+
+static double
+seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((double)t.tv_sec + (double)t.tv_nsec / 1e9);
+}
+
+static void *
+append_locked_out(void *arg)
+{
+	return (append(arg, "never") == -1 && errno == ETIMEDOUT ? arg : NULL);
+}
+
+/* Goal: another program's lock delays all threads for 2 s together, and health not at all. */
+static void
+test_locked_out(void **state)
+{
+	struct place *p = *state;
+	pthread_t threads[THREADS];
+	struct buf log = { 0 };
+	double began, asked;
+	void *result;
+	int other;
+
+	assert_int_equal(append(p, "one"), 0);
+	other = open(path_in(p->path, "2026-11-23.jsonl"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(other, LOCK_EX), 0);
+	began = seconds();
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, append_locked_out, p), 0);
+	asked = seconds();
+	journal_ready(p->journal, &today);
+	CHECK(seconds() - asked < 1, "health waited %f s", seconds() - asked);
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], &result);
+		assert_ptr_equal(result, p);
+	}
+	CHECK(seconds() - began < 2 * LOCK_WAIT_MS / 1000.0, "waited %f s", seconds() - began);
+	file_read(p->path, ".log", &log);
+	assert_non_null(strstr(log.data, "2026-11-23.jsonl"));
+	buf_free(&log);
+	/* A delivery would get 503 now. */
+	assert_int_equal(journal_ready(p->journal, &today), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	close(other);
+	assert_int_equal(journal_ready(p->journal, &today), 0);
+	assert_int_equal(append(p, "two"), 0);
+	expect_file(p, "2026-11-23.jsonl", "one\ntwo\n");
 }
 
 static void *
@@ -364,7 +521,7 @@ append_as_process(struct place *p, int process)
 	void *result;
 
 	/* a journal of its own, which ends with the process */
-	if ((p->journal = journal_open(p->dir)) == NULL)
+	if ((p->journal = journal_open(p->dir, p->path)) == NULL)
 		return (1);
 	for (int i = 0; i < 4; i++) {
 		writers[i] = (struct writer){ p, process * 4 + i };
@@ -450,6 +607,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_not_a_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_commit_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moved_in_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_directory_moved_in_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_directory_not_synced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unseen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_locked_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_group_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_writers, setup, teardown),

@@ -42,7 +42,7 @@ setup(void **state)
 
 	ahead = 0;
 	w->folder = folder_make();
-	w->state = state_open(path_in(w->folder, "state"));
+	w->state = state_make(path_in(w->folder, "state"));
 	assert_non_null(w->state);
 	w->records = records_new(w->state->installations);
 	*state = w;
@@ -229,54 +229,6 @@ test_threads(void **state)
 	installation_free(i);
 }
 
-/* Goal: the state folder is made with its parts, for its owner only, and opened again as it is. */
-static void
-test_state_folder(void **state)
-{
-	static const char *const parts[] = { "", "installations", "shops", "companies", "journal",
-		"queue", "queue/pending", "queue/unconfirmed" };
-	struct world *w = *state;
-	struct state *again;
-	struct stat st;
-	char name[64];
-
-	for (size_t i = 0; i < LENGTH(parts); i++) {
-		snprintf(name, sizeof(name), "state/%s", parts[i]);
-		CHECK(stat(path_in(w->folder, name), &st) == 0, "%s", name);
-		CHECK((st.st_mode & 07777) == 0700, "%s: mode %o", name, st.st_mode & 07777);
-	}
-	assert_non_null(again = state_open(path_in(w->folder, "state")));
-	state_close(again);
-	assert_null(state_open(path_in(w->folder, "no/such/parent")));
-	assert_int_equal(errno, ENOENT);
-	file_text(w->folder, "file", "", 0600);
-	assert_null(state_open(path_in(w->folder, "file")));
-	assert_int_equal(errno, ENOTDIR);
-	assert_int_equal(mkdir(path_in(w->folder, "linked"), 0700), 0);
-	assert_int_equal(symlink("../state/journal", path_in(w->folder, "linked/journal")), 0);
-	assert_null(state_open(path_in(w->folder, "linked")));
-}
-
-/* Goal: too little room, or folders that cannot be written, are noticed before a delivery comes. */
-static void
-test_room(void **state)
-{
-	struct world *w = *state;
-
-	assert_int_equal(state_has_room(w->state, 0), 0);
-	assert_int_equal(state_ready(w->state, 0), 0);
-	assert_int_equal(state_has_room(w->state, UINT64_MAX), -1);
-	assert_int_equal(errno, ENOSPC);
-	assert_int_equal(state_ready(w->state, UINT64_MAX), -1);
-	if (geteuid() == 0)
-		return;
-	assert_int_equal(fchmod(w->state->journal, 0500), 0);
-	assert_int_equal(state_ready(w->state, 0), -1);
-	assert_int_equal(fchmod(w->state->journal, 0700), 0);
-	assert_int_equal(fchmod(w->state->installations, 0500), 0);
-	assert_int_equal(state_ready(w->state, 0), -1);
-}
-
 int
 main(void)
 {
@@ -287,8 +239,6 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_state_folder, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

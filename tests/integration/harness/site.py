@@ -25,6 +25,21 @@ RECORD_MEMBERS = {"droplet_installation_uuid", "status", "droplet_uuid", "fluid_
                   "installed_at", "uninstalled_at", "updated_at", "delivery"}
 
 
+# The directories of a state directory (contract, section 4), and those of the queue.
+STATE = ("installations", "shops", "companies", "journal", "runs", "refused", "queue")
+QUEUE = ("pending", "unconfirmed", "subscribe", "waiting", "dead", "ran")
+
+
+def make_state(path):
+    """Make a state directory, as `fluidhook init` does."""
+    for folder in (path, *(path / name for name in STATE), *(path / "queue" / name for name in QUEUE)):
+        folder.mkdir(mode=0o700)
+        process.give(folder)
+    (path / "VERSION").write_text("1\n")
+    (path / "VERSION").chmod(0o600)
+    process.give(path / "VERSION")
+
+
 class Site:
     """A directory with all that a receiver needs. settings: lines for the head of the
     configuration, by key; None leaves a key out."""
@@ -37,9 +52,9 @@ class Site:
         self.state = self.dir / "state"
         self.logs = self.dir / "logs"
         self.receiver = self.dir / "fluidhook.fcgi"
-        for folder in (self.state, self.logs):
-            folder.mkdir(mode=0o700)
-            process.give(folder)
+        self.logs.mkdir(mode=0o700)
+        process.give(self.logs)
+        make_state(self.state)
         # A copy: the build folder need not be readable for the user everything runs as.
         shutil.copy(RECEIVER, self.receiver)
         self.receiver.chmod(0o755)

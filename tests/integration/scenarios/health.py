@@ -3,7 +3,7 @@
 import json
 import os
 
-from harness import fluid, process
+from harness import fluid, process, site
 
 from .trial import equal, scenario
 
@@ -43,9 +43,14 @@ def no_state_directory(t):
     folder = t.site.dir / "gone"
     folder.mkdir(mode=0o700)
     process.give(folder)
-    process.wait_until(lambda: t.send(method="GET").status == 200,
-                       "health once the directory can be made")
     t.site.state = folder / "state"
+    t.site.state.mkdir(mode=0o700)
+    process.give(t.site.state)
+    unavailable(t)
+    equal(list(t.site.state.iterdir()), [], "made in an empty directory")
+    t.site.state.rmdir()
+    site.make_state(t.site.state)
+    t.says(t.send(method="GET"), 200, status="ok")
     t.taken(t.deliver(body, t.droplet.secret), body)
 
 

@@ -34,7 +34,7 @@ def full():
 
 
 def absent():
-    """The state directory is not there, nor could it be made."""
+    """The state directory is not there."""
     return Site([Droplet()], state_dir="gone/state")
 
 

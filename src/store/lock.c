@@ -1,0 +1,61 @@
+#include "store/lock.h"
+
+#include <errno.h>
+#include <sys/file.h>
+#include <time.h>
+
+enum { PAUSE_LEAST = 100000, PAUSE_MOST = 10000000 };	/* nanoseconds */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
+}
+
+void
+lock_wait_begin(struct lock_wait *w, int ms)
+{
+	w->until = now_ms() + ms;
+	w->pause = PAUSE_LEAST;
+}
+
+bool
+lock_wait_pause(struct lock_wait *w)
+{
+	if (now_ms() >= w->until)
+		return (false);
+	nanosleep(&(struct timespec){ .tv_nsec = w->pause }, NULL);
+	w->pause = w->pause < PAUSE_MOST / 2 ? 2 * w->pause : PAUSE_MOST;
+	return (true);
+}
+
+int
+lock_try(int fd)
+{
+	int result;
+
+	do {
+		result = flock(fd, LOCK_EX | LOCK_NB);
+	} while (result && errno == EINTR);
+	return (result);
+}
+
+int
+lock_file(int fd, int ms)
+{
+	struct lock_wait w;
+
+	lock_wait_begin(&w, ms);
+	while (lock_try(fd)) {
+		if (errno != EWOULDBLOCK)
+			return (-1);
+		if (!lock_wait_pause(&w)) {
+			errno = ETIMEDOUT;
+			return (-1);
+		}
+	}
+	return (0);
+}
