@@ -21,7 +21,20 @@ enum { DISCARD_MAX = 16 << 20, DISCARD_MS = 2000 };
 
 struct input {
 	uint64_t announced;	/* bytes still to come by Content-Length; or LENGTH_UNKNOWN */
+	int64_t deadline_ms;
 };
+
+/* Returns 0 when there is something to read, or -1 at the deadline. */
+static int
+wait_for_input(struct pollfd *fds, int64_t deadline_ms)
+{
+	int64_t left;
+
+	do {
+		left = deadline_ms - request_now_ms();
+	} while (left > 0 && poll(fds, 1, (int)left) == -1 && errno == EINTR);
+	return (left > 0 && fds->revents ? 0 : -1);
+}
 
 /*
  * Standard input need not end behind the body (RFC 3875, 4.2). Where a length is announced, what is
@@ -38,8 +51,13 @@ read_input(void *source, char *out, size_t size)
 		if (poll(&fds, 1, 0) <= 0)
 			return (0);
 		size = 1;
-	} else if (size > in->announced) {
-		size = in->announced;
+	} else {
+		if (size > in->announced)
+			size = in->announced;
+		if (wait_for_input(&fds, in->deadline_ms)) {
+			errno = ETIMEDOUT;
+			return (-1);
+		}
 	}
 	while ((n = read(STDIN_FILENO, out, size)) == -1 && errno == EINTR)
 		;
@@ -96,7 +114,7 @@ cgi(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	request_from_params(&q, environ);
-	in.announced = q.length;
+	in = (struct input){ .announced = q.length, .deadline_ms = request_now_ms() + REQUEST_MS };
 	q.read = read_input;
 	q.source = &in;
 	if (receiver) {

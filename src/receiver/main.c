@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +12,17 @@
 #include "base/log.h"
 #include "config.h"
 #include "receiver/cgi.h"
+#include "receiver/descriptors.h"
 #include "receiver/listen.h"
 #include "receiver/serve.h"
 #include "receiver/supervisor.h"
 
-enum { THREADS_DEFAULT = 32, THREADS_MAX = 1024, SD_LISTEN_FDS_START = 3, EXIT_USAGE = 2 };
+enum {
+	THREADS_MAX = 1024,
+	THREADS_PER_CPU = 16, THREADS_LEAST = 16, THREADS_MOST = 128,	/* the default */
+	SD_LISTEN_FDS_START = 3,
+	EXIT_USAGE = 2,
+};
 
 struct options {
 	const char *conf;
@@ -44,8 +51,8 @@ print_usage(FILE *fp)
 	    "      --listen HOST:PORT    listen on TCP; the web server alone may reach it\n"
 	    "      --socket-mode MODE    permissions of the unix socket, octal (default 0660)\n"
 	    "      --socket-group NAME   group of the unix socket\n"
-	    "      --threads N           requests served at once, 1 to 1024 (default 32;\n"
-	    "                            also $FLUIDHOOK_THREADS)\n"
+	    "      --threads N           requests handled at once, 1 to 1024 (default 16 for each\n"
+	    "                            processor, 16 to 128; also $FLUIDHOOK_THREADS)\n"
 	    "      --version             print the version\n"
 	    "      --help                print this\n"
 	    "\n"
@@ -135,16 +142,39 @@ systemd_socket(void)
 	return (SD_LISTEN_FDS_START);
 }
 
-/* Serve on the socket that was given (-1: on one to be made) with this configuration. */
+/* What the command line says about serving. */
+struct service {
+	int listener;		/* -1: make the socket that `listen` tells of */
+	struct listen listen;
+	const char *conf_file;
+	unsigned threads;
+};
+
 static int
-run_configured(const struct options *o, int listener, const char *file, unsigned threads, mode_t mode)
+run_service(const struct service *v, struct conf *conf)
 {
-	const struct serving serving = { .listener = listener, .conf_file = file,
-		.threads = threads, .ready_fd = -1 };
-	const struct supervision supervision = { .listen = { o->address, mode, o->socket_group },
-		.conf_file = file, .threads = threads };
+	struct descriptors fit = { .threads = v->threads };
+	struct buf error = { 0 };
+
+	if (descriptors_fit(&fit, &error)) {
+		fprintf(stderr, "fluidhook.fcgi: %s", error.data ? error.data : "out of memory\n");
+		buf_free(&error);
+		conf_free(conf);
+		return (1);
+	}
+	if (v->listener == -1)
+		return (supervise(&(struct supervision){ .listen = v->listen, .conf_file = v->conf_file,
+		    .descriptors = fit }, conf));
+	return (serve(&(struct serving){ .listener = v->listener, .conf_file = v->conf_file,
+	    .descriptors = fit, .ready_fd = -1 }, conf));
+}
+
+/* Serve with this configuration. */
+static int
+run_configured(const struct service *v)
+{
 	struct buf errors = { 0 };
-	struct conf *conf = serve_conf(file, &errors);
+	struct conf *conf = serve_conf(v->conf_file, &errors);
 
 	if (conf == NULL) {
 		fputs(errors.data ? errors.data : "fluidhook.fcgi: out of memory\n", stderr);
@@ -156,7 +186,22 @@ run_configured(const struct options *o, int listener, const char *file, unsigned
 		conf_free(conf);
 		return (EXIT_USAGE);
 	}
-	return (listener == -1 ? supervise(&supervision, conf) : serve(&serving, conf));
+	return (run_service(v, conf));
+}
+
+/*
+ * As many threads as can wait for the disk at the same time without getting in each other's way: what
+ * they wait for is shared, but a processor is not.
+ */
+static unsigned long
+default_threads(void)
+{
+	unsigned long threads = THREADS_LEAST;
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		threads = (unsigned long)CPU_COUNT(&cpus) * THREADS_PER_CPU;
+	return (threads < THREADS_LEAST ? THREADS_LEAST : threads > THREADS_MOST ? THREADS_MOST : threads);
 }
 
 /* Serve as a process that stays. */
@@ -165,7 +210,7 @@ run_server(const struct options *o, int listener)
 {
 	const char *env = getenv("FLUIDHOOK_THREADS");
 	const char *threads_text = o->threads ? o->threads : env && *env ? env : NULL;
-	unsigned long threads = THREADS_DEFAULT, mode = 0660;
+	unsigned long threads = default_threads(), mode = 0660;
 	char *file;
 	int status;
 
@@ -178,7 +223,8 @@ run_server(const struct options *o, int listener)
 		    "or a firewall", NULL));
 	if ((file = conf_find(o->conf)) == NULL)
 		return (usage_error(strerror(errno), NULL));
-	status = run_configured(o, listener, file, (unsigned)threads, (mode_t)mode);
+	status = run_configured(&(struct service){ .listener = listener, .conf_file = file,
+	    .listen = { o->address, (mode_t)mode, o->socket_group }, .threads = (unsigned)threads });
 	free(file);
 	return (status);
 }

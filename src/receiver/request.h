@@ -12,6 +12,9 @@
 #define LENGTH_INVALID (UINT64_MAX - 1)	/* something that is no number */
 #define LENGTH_MAX (UINT64_MAX - 2)	/* this, or more than fits */
 
+/* Within this time a request must be complete (contract, section 1). */
+enum { REQUEST_MS = 30 * 1000 };
+
 /* One request, whether it came by CGI or FastCGI. */
 struct request {
 	const char *method;
@@ -38,5 +41,8 @@ void request_from_params(struct request *q, char *const *params);
  * A number that does not fit is LENGTH_MAX: too large, and never "unknown".
  */
 uint64_t request_length(const char *text);
+
+/** Milliseconds of a clock that does not jump. */
+int64_t request_now_ms(void);
 
 #endif

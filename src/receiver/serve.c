@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -15,23 +14,34 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "receiver/handle.h"
+#include "receiver/answer.h"
+#include "receiver/exchange.h"
+#include "receiver/receiver.h"
+#include "receiver/request.h"
+#include "receiver/room.h"
 
 enum {
-	DRAIN_SECONDS = 10,
-	IO_SECONDS = 60,		/* a web server that neither sends nor takes anything */
+	DRAIN_MS = 10 * 1000,
 	STACK_SIZE = 256 * 1024,
 	BACKOFF_MS = 100,		/* when there are no descriptors left */
+	STOP_MS = 100,			/* how often a stopping server looks for what is overdue */
 };
 
 struct server {
 	int listener;
-	int stop_fd;			/* readable for ever once the server stops */
-	atomic_bool stopping;
+	int epoll;
+	int timer;			/* the room's */
+	int quit_fd;			/* readable for ever once the threads shall end */
+	atomic_bool stopping;		/* accept no more */
+	atomic_bool quit;
+	atomic_uint silent;		/* connections closed without a request, not yet logged */
+	atomic_ullong max_body;
+	struct room *room;
 	pthread_mutex_t mutex;		/* of receiver */
 	struct receiver *receiver;
 };
@@ -74,164 +84,226 @@ warn_of(const struct conf *conf)
 		    "file", conf->file, NULL);
 }
 
-/* Wait until `fd` (-1: nothing) is readable or the server stops. Returns whether it is. */
-static bool
-wait_for(struct server *s, int fd, int ms)
-{
-	struct pollfd fds[] = {
-		{ .fd = fd, .events = POLLIN },
-		{ .fd = s->stop_fd, .events = POLLIN },
-	};
+/* How events that are of no connection are known; room_take() knows the others by larger keys. */
+enum { KEY_LISTENER, KEY_TIMER, KEY_QUIT, N_KEYS };
 
-	return (poll(fds, 2, ms) > 0 && fds[1].revents == 0);
+static struct receiver *
+hold_receiver(struct server *s)
+{
+	struct receiver *receiver;
+
+	pthread_mutex_lock(&s->mutex);
+	receiver = receiver_hold(s->receiver);
+	pthread_mutex_unlock(&s->mutex);
+	return (receiver);
+}
+
+/* Answer 503 to a request that will not be complete, and close its connection. */
+static void
+give_up(struct server *s, struct connection *c, const char *reason)
+{
+	struct answer answer = { .reason = reason };
+	struct buf text = { 0 };
+
+	if (c->arrival.id) {
+		answer_error(&answer, 503, "unavailable");
+		answer_format(&answer, false, &text);
+		connection_answer(c, &text);
+		answer_log(&answer, NULL, (double)(request_now_ms() - c->accepted_ms));
+		connection_discard(c);
+		buf_free(&text);
+		answer_free(&answer);
+	} else if (c->state == CONNECTION_WAITING) {
+		atomic_fetch_add(&s->silent, 1);
+	}
+	room_leave(s->room, c);
+}
+
+/* Returns whether the connection is kept for another request. */
+static bool
+serve_request(struct server *s, struct connection *c, enum look look)
+{
+	struct receiver *receiver = hold_receiver(s);
+	enum exchanged exchanged = look == LOOK_IN_SOCKET ? exchange_in_socket(receiver, c) :
+	    exchange_in_spool(receiver, c, look == LOOK_IN_SPOOL);
+
+	receiver_release(receiver);
+	if (exchanged == EXCHANGE_LEAVE) {
+		buf_wipe(&c->spool);
+		c->state = CONNECTION_LEAVING;
+		return (shutdown(c->fd, SHUT_WR) == 0 && connection_discard(c));
+	}
+	if (exchanged != EXCHANGE_KEEP || atomic_load(&s->stopping))
+		return (false);
+	connection_next(c, request_now_ms());
+	return (true);
 }
 
 /*
- * Where a thread waits for connections: a set of its own, in which the kernel wakes one thread for a
- * connection and not all. Returns a descriptor, or -1 with errno set.
+ * Do what can be done now for a connection that this thread holds. Returns true when it has to wait, or
+ * false when it has been left.
  */
-static int
-open_waiting(const struct server *s)
+static bool
+advance(struct server *s, struct connection *c, char *peek)
 {
-	struct epoll_event listener = { .events = EPOLLIN | EPOLLEXCLUSIVE };
-	struct epoll_event stop = { .events = EPOLLIN };
-	int fd = epoll_create1(EPOLL_CLOEXEC);
+	enum look look;
 
-	if (fd == -1)
-		return (-1);
-	if (epoll_ctl(fd, EPOLL_CTL_ADD, s->listener, &listener) ||
-	    epoll_ctl(fd, EPOLL_CTL_ADD, s->stop_fd, &stop)) {
-		close(fd);
-		return (-1);
+	do {
+		if (c->state == CONNECTION_LEAVING) {
+			if (connection_discard(c))
+				return (true);
+			break;
+		}
+		look = connection_look(c, peek, atomic_load(&s->max_body));
+		if (c->state == CONNECTION_KEPT && c->spool.len) {
+			c->state = CONNECTION_WAITING;
+			c->accepted_ms = request_now_ms();
+		}
+		switch (look) {
+		case LOOK_PART:
+			return (true);
+		case LOOK_NO_MEMORY:
+			give_up(s, c, "no_memory");
+			return (false);
+		case LOOK_ENDED:
+			give_up(s, c, "truncated");
+			return (false);
+		case LOOK_BROKEN:
+			log_line(LOG_LEVEL_INFO, "no FastCGI request, or one that was aborted", NULL);
+			room_leave(s->room, c);
+			return (false);
+		default:
+			break;
+		}
+	} while (serve_request(s, c, look));
+	room_leave(s->room, c);
+	return (false);
+}
+
+/* Work on a connection until it has to wait for the web server. */
+static void
+work_on(struct server *s, struct connection *c, char *peek)
+{
+	struct connection *other;
+	enum waiting waiting;
+
+	do {
+		if (!advance(s, c, peek))
+			return;
+		waiting = room_wait(s->room, c, request_now_ms());
+	} while (waiting == ROOM_LOOK_AGAIN);
+	if (waiting == ROOM_FAILED) {
+		log_errno(LOG_LEVEL_ERROR, "cannot wait for a request", NULL);
+		give_up(s, c, "crowded");
 	}
-	return (fd);
+	while ((other = room_over_memory(s->room)) != NULL)
+		give_up(s, other, "no_memory");
+}
+
+/* Close what has waited too long. */
+static void
+close_overdue(struct server *s)
+{
+	struct connection *c;
+	unsigned silent;
+	char count[16];
+
+	while ((c = room_overdue(s->room, request_now_ms(), atomic_load(&s->stopping))) != NULL)
+		if (c->state == CONNECTION_WAITING)
+			give_up(s, c, "late");
+		else
+			room_leave(s->room, c);
+	if ((silent = atomic_exchange(&s->silent, 0)) != 0) {
+		snprintf(count, sizeof(count), "%u", silent);
+		log_line(LOG_LEVEL_INFO, "connections closed on which no request began", "count", count,
+		    NULL);
+	}
 }
 
 /* What to do about an accept() that failed. */
 static void
 on_accept_error(struct server *s)
 {
+	struct connection *c;
+
 	switch (errno) {
 	case EMFILE:
 	case ENFILE:
 	case ENOBUFS:
 	case ENOMEM:
 		log_errno(LOG_LEVEL_ERROR, "cannot accept", NULL);
-		wait_for(s, -1, BACKOFF_MS);
+		if ((c = room_oldest(s->room)) != NULL)
+			give_up(s, c, "crowded");
+		else
+			poll(NULL, 0, BACKOFF_MS);
 		return;
 	case EBADF:
 	case EINVAL:
 	case ENOTSOCK:
 		log_errno(LOG_LEVEL_ERROR, "listening socket lost", NULL);
 		kill(getpid(), SIGTERM);
-		wait_for(s, -1, -1);
 		return;
 	default:
-		/* Another thread was quicker, or the connection has gone again. */
+		/* Another process was quicker, or the connection has gone again. */
 		return;
 	}
 }
 
-/* The next connection, or -1 when the server stops. */
+/* Watch the listener for one more connection: an event wakes one thread, which accepts one. */
 static int
-next_connection(struct server *s, int waiting)
+watch_listener(struct server *s, int operation)
 {
-	struct epoll_event event;
+	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = KEY_LISTENER };
+
+	return (epoll_ctl(s->epoll, operation, s->listener, &event));
+}
+
+static void
+accept_one(struct server *s, char *peek)
+{
+	struct connection *c, *oldest;
 	int fd;
 
-	while (!atomic_load(&s->stopping)) {
-		if (epoll_wait(waiting, &event, 1, -1) != 1 || atomic_load(&s->stopping))
-			continue;
-		if ((fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC)) != -1)
-			return (fd);
-		on_accept_error(s);
-	}
-	return (-1);
-}
-
-static ssize_t
-read_stream(void *source, char *out, size_t size)
-{
-	FCGX_Stream *in = source;
-	int n = FCGX_GetStr(out, size > INT_MAX ? INT_MAX : (int)size, in);
-
-	if (n > 0)
-		return (n);
-	/* The end of the stream and a broken connection look alike but for this. */
-	if (FCGX_GetError(in) == 0)
-		return (0);
-	errno = EPIPE;
-	return (-1);
-}
-
-static void
-serve_request(struct server *s, FCGX_Request *fcgi)
-{
-	struct receiver *receiver;
-	struct buf answer = { 0 };
-	struct request q;
-
-	pthread_mutex_lock(&s->mutex);
-	receiver = receiver_hold(s->receiver);
-	pthread_mutex_unlock(&s->mutex);
-	request_from_params(&q, fcgi->envp);
-	q.read = read_stream;
-	q.source = fcgi->in;
-	handle(receiver, &q, &answer);
-	if (!answer.failed)
-		FCGX_PutStr(answer.data, (int)answer.len, fcgi->out);
-	buf_free(&answer);
-	receiver_release(receiver);
-}
-
-/*
- * Serve the requests of one connection. libfcgi gets a connection that is accepted already, by the
- * fields its header calls internal: only so can it have timeouts. Its own accept is left a descriptor
- * that is none, where it gives up at once.
- */
-static void
-serve_connection(struct server *s, int fd)
-{
-	const struct timeval timeout = { .tv_sec = IO_SECONDS };
-	FCGX_Request fcgi;
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	if (FCGX_InitRequest(&fcgi, -1, 0)) {
-		close(fd);
+	if (atomic_load(&s->stopping))
 		return;
+	if ((fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) == -1)
+		on_accept_error(s);
+	watch_listener(s, EPOLL_CTL_MOD);
+	if (fd == -1)
+		return;
+	while ((c = room_enter(s->room, fd, request_now_ms())) == NULL) {
+		if ((oldest = room_oldest(s->room)) == NULL) {
+			close(fd);
+			return;
+		}
+		give_up(s, oldest, "crowded");
 	}
-	fcgi.ipcFd = fd;
-	fcgi.keepConnection = 1;
-	while (FCGX_Accept_r(&fcgi) == 0) {
-		serve_request(s, &fcgi);
-		FCGX_Finish_r(&fcgi);
-		/* Kept open for more, as the web server wants it: but not when this one stops. */
-		if (fcgi.ipcFd != -1 && !wait_for(s, fcgi.ipcFd, IO_SECONDS * 1000))
-			break;
-	}
-	FCGX_Free(&fcgi, 1);
+	work_on(s, c, peek);
 }
 
 static void *
 serve_thread(void *arg)
 {
 	struct server *s = arg;
-	int fd, waiting = open_waiting(s);
+	struct epoll_event event;
+	struct connection *c;
+	char *peek = malloc(PEEK_SIZE);
+	uint64_t ticks;
 
-	if (waiting == -1) {
-		log_errno(LOG_LEVEL_ERROR, "thread cannot serve", NULL);
-		return (NULL);
+	while (peek && !atomic_load(&s->quit)) {
+		if (epoll_wait(s->epoll, &event, 1, -1) != 1)
+			continue;
+		if (event.data.u64 == KEY_LISTENER) {
+			accept_one(s, peek);
+		} else if (event.data.u64 == KEY_TIMER) {
+			if (read(s->timer, &ticks, sizeof(ticks)) > 0)
+				close_overdue(s);
+		} else if (event.data.u64 >= N_KEYS &&
+		    (c = room_take(s->room, event.data.u64)) != NULL) {
+			work_on(s, c, peek);
+		}
 	}
-	while ((fd = next_connection(s, waiting)) != -1)
-		serve_connection(s, fd);
-	close(waiting);
-	/*
-	 * The kernel may have woken this thread for a connection, and no thread of the process that goes
-	 * on in our place: then it is for us to take.
-	 */
-	if ((fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC)) != -1)
-		serve_connection(s, fd);
+	free(peek);
 	return (NULL);
 }
 
@@ -260,6 +332,7 @@ reload(struct server *s, const char *file)
 	pthread_mutex_lock(&s->mutex);
 	old = s->receiver;
 	s->receiver = new;
+	atomic_store(&s->max_body, conf->max_body);
 	pthread_mutex_unlock(&s->mutex);
 	receiver_release(old);
 }
@@ -287,15 +360,24 @@ start_threads(struct server *s, pthread_t *threads, unsigned n)
 static bool
 stop_threads(struct server *s, pthread_t *threads, unsigned n)
 {
-	struct timespec deadline;
+	const int64_t deadline = request_now_ms() + DRAIN_MS;
+	struct connection *c;
+	struct timespec until;
 
 	atomic_store(&s->stopping, true);
-	if (eventfd_write(s->stop_fd, 1))
+	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->listener, NULL);
+	do {
+		close_overdue(s);
+	} while (!room_wait_empty(s->room, STOP_MS) && request_now_ms() < deadline);
+	while ((c = room_oldest(s->room)) != NULL)
+		give_up(s, c, "stopping");
+	atomic_store(&s->quit, true);
+	if (eventfd_write(s->quit_fd, 1))
 		log_errno(LOG_LEVEL_ERROR, "cannot stop", NULL);
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += DRAIN_SECONDS;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += request_now_ms() < deadline;
 	for (unsigned i = 0; i < n; i++)
-		if (pthread_timedjoin_np(threads[i], NULL, &deadline)) {
+		if (pthread_clockjoin_np(threads[i], NULL, CLOCK_MONOTONIC, &until)) {
 			log_line(LOG_LEVEL_WARN, "stopped with requests in flight", NULL);
 			return (false);
 		}
@@ -318,13 +400,27 @@ wait_for_signals(struct server *s, const sigset_t *signals, const char *conf_fil
 }
 
 static int
+watch(struct server *s, int fd, unsigned key, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.u64 = key };
+
+	return (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event));
+}
+
+static int
 open_server(struct server *s, const struct serving *how, struct conf *conf)
 {
 	int flags = fcntl(how->listener, F_GETFL);
 
-	*s = (struct server){ .listener = how->listener, .stop_fd = -1 };
+	*s = (struct server){ .listener = how->listener };
+	atomic_store(&s->max_body, conf->max_body);
 	if (flags == -1 || fcntl(how->listener, F_SETFL, flags | O_NONBLOCK) ||
-	    (s->stop_fd = eventfd(0, EFD_CLOEXEC)) == -1 ||
+	    (s->epoll = epoll_create1(EPOLL_CLOEXEC)) == -1 ||
+	    (s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) == -1 ||
+	    (s->quit_fd = eventfd(0, EFD_CLOEXEC)) == -1 ||
+	    watch(s, s->timer, KEY_TIMER, EPOLLIN | EPOLLET) ||
+	    watch(s, s->quit_fd, KEY_QUIT, EPOLLIN) ||
+	    (s->room = room_new(how->descriptors.connections, s->epoll, s->timer)) == NULL ||
 	    (s->receiver = receiver_new(conf)) == NULL)
 		return (-1);
 	pthread_mutex_init(&s->mutex, NULL);
@@ -359,7 +455,7 @@ limit_memory(void)
 int
 serve(const struct serving *how, struct conf *conf)
 {
-	pthread_t *threads = calloc(how->threads, sizeof(*threads));
+	pthread_t *threads = calloc(how->descriptors.threads, sizeof(*threads));
 	struct server s;
 	sigset_t signals;
 	unsigned n;
@@ -373,8 +469,11 @@ serve(const struct serving *how, struct conf *conf)
 	}
 	/* A state directory that cannot be opened may come back: until then requests get 503. */
 	receiver_store_release(s.receiver, receiver_store(s.receiver));
-	if ((n = start_threads(&s, threads, how->threads)) == 0)
+	n = start_threads(&s, threads, how->descriptors.threads);
+	if (n == 0 || watch_listener(&s, EPOLL_CTL_ADD)) {
+		log_errno(LOG_LEVEL_ERROR, "cannot serve", NULL);
 		return (1);
+	}
 	log_line(LOG_LEVEL_INFO, "serving", "state_dir", conf->state_dir, NULL);
 	if (how->ready_fd != -1 && write(how->ready_fd, "", 1) != 1)
 		log_errno(LOG_LEVEL_ERROR, "supervisor is gone", NULL);
@@ -385,7 +484,10 @@ serve(const struct serving *how, struct conf *conf)
 	}
 	log_line(LOG_LEVEL_INFO, "stopped", NULL);
 	receiver_release(s.receiver);
-	close(s.stop_fd);
+	room_free(s.room);
+	close(s.quit_fd);
+	close(s.timer);
+	close(s.epoll);
 	free(threads);
 	return (0);
 }

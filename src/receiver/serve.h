@@ -2,13 +2,14 @@
 #define RECEIVER_SERVE_H
 
 #include "base/conf.h"
+#include "receiver/descriptors.h"
 
 /* Serving FastCGI on a listening socket, with threads. */
 
 struct serving {
 	int listener;
 	const char *conf_file;	/* read again on SIGHUP */
-	unsigned threads;
+	struct descriptors descriptors;
 	int ready_fd;		/* one byte is written here when requests are accepted; or -1 */
 };
 

@@ -67,7 +67,7 @@ be_child(struct supervisor *s, int ready_fd)
 	const struct serving serving = {
 		.listener = s->listener,
 		.conf_file = s->how->conf_file,
-		.threads = s->how->threads,
+		.descriptors = s->how->descriptors,
 		.ready_fd = ready_fd,
 	};
 

@@ -2,6 +2,7 @@
 #define RECEIVER_SUPERVISOR_H
 
 #include "base/conf.h"
+#include "receiver/descriptors.h"
 #include "receiver/listen.h"
 
 /*
@@ -12,7 +13,7 @@
 struct supervision {
 	struct listen listen;
 	const char *conf_file;
-	unsigned threads;
+	struct descriptors descriptors;
 };
 
 /**

@@ -3,12 +3,14 @@
 
 import os
 import re
+import resource
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import fcgi, fluid, process, tap
 from harness.fluid import Droplet
-from harness.fronts import Cgi, FastCgi
+from harness.fronts import Cgi, FastCgi, Listen
 from harness.site import RECEIVER, Site
 from harness.web import Request
 
@@ -201,13 +203,52 @@ def socket_on_stdin_wins():
 
 def threads():
     """--threads and FLUIDHOOK_THREADS say how many serve, beside the main one; the option wins."""
-    for number, arguments, env in ((1, ["--threads", "1"], {}), (32, [], {}),
+    default = min(max(16 * len(os.sched_getaffinity(0)), 16), 128)
+    for number, arguments, env in ((1, ["--threads", "1"], {}), (default, [], {}),
                                    (5, ["--threads", "5"], {}), (7, [], {"FLUIDHOOK_THREADS": "7"}),
                                    (5, ["--threads=5"], {"FLUIDHOOK_THREADS": "7"})):
         front = on_stdin(Site(), arguments, **env)
         process.wait_until(lambda: len(os.listdir(f"/proc/{front.proc.pid}/task")) == number + 1,
                            f"not {number} threads with {arguments} {env}", 5)
         front.stop()
+
+
+def on_descriptors(limit, *arguments):
+    """A receiver that may open so many files; the hard limit, the soft one is 16."""
+    front = Listen()
+    front.arguments = list(arguments)
+    front.prepare = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, limit))
+    return front
+
+
+def few_descriptors():
+    """More threads than descriptors: as many as fit serve, and say so; or it says why it cannot"""
+    for limit in (64, 100, 1024):
+        site = Site()
+        front = on_descriptors(limit, "--threads", "1024")
+        front.start(site)
+        company = fluid.Company(site.droplets[0])
+        body = company.install()
+        request = Request(headers=fluid.signed(site.droplets[0].secret, body), body=body)
+        silent = [fcgi.connect(front.address) for _ in range(2 * limit)]
+        with ThreadPoolExecutor(8) as pool:
+            answers = {response.status for response in pool.map(front.send, [request] * 64)}
+        assert answers == {200}, answers
+        threads = len(os.listdir(f"/proc/{front.serving()}/task")) - 1
+        assert f'limit={limit} wanted=1024 threads={threads}' in site.log_text(), site.log_tail()
+        assert 1 <= threads < limit / 8, threads
+        for sock in silent:
+            sock.close()
+        assert front.stop() == 0
+    site = Site()
+    front = on_descriptors(20)
+    try:
+        front.start(site)
+        raise RuntimeError("it serves with 20 descriptors")
+    except AssertionError:
+        assert front.proc.returncode == 1, front.proc.returncode
+    assert "ulimit -n" in site.log_text(), site.log_tail()
+    front.stop()
 
 
 def not_linked():
@@ -233,5 +274,6 @@ tap.run([
     tap.Test("LISTEN_FDS for another process is not ours", listen_fds_of_another),
     tap.Test("a socket on standard input decides the mode", socket_on_stdin_wins),
     tap.Test("--threads and FLUIDHOOK_THREADS", threads),
+    tap.Test("more threads than descriptors", few_descriptors),
     tap.Test("not linked with libcurl", not_linked),
 ])

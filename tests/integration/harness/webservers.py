@@ -237,7 +237,7 @@ class ApacheProxy(Apache):
     """apache/proxy_fcgi.conf: the receiver listens by itself."""
     name = "Apache mod_proxy_fcgi"
     file = "apache/proxy_fcgi.conf"
-    modules = ["proxy", "proxy_fcgi"]
+    modules = ["proxy", "proxy_fcgi", "buffer"]
 
     def __init__(self):
         super().__init__()
