@@ -32,7 +32,8 @@ static const struct {
 	    "Encrypt." },
 	{ "self signed", "Use a certificate of an authority that everybody trusts, such as Let's "
 	    "Encrypt." },
-	{ "error setting certificate", "It is `ca_file` under [fluid]: \"fluidhook check\" says more." },
+	{ "error setting certificate", "Set `ca_file` under [fluid] right (\"fluidhook check\" says more), or, "
+	    "without it, install your system's certificate authorities (Debian: ca-certificates)." },
 	{ "issuer", "Serve the whole chain (nginx: ssl_certificate fullchain.pem)." },
 	{ "", "Look at it: openssl s_client -connect HOST:443 -servername HOST" },
 };

@@ -197,6 +197,9 @@ static int
 network_error(struct transport *t, struct attempt *at, CURLcode code, struct fluid_error *e)
 {
 	const char *text = network_reason(code);
+	/* Without ca_file, a bad file is the system's: curl looks for it where it was built to. */
+	bool no_authorities = code == CURLE_SSL_CACERT_BADFILE && !t->ca_file;
+	bool untrusted = code == CURLE_PEER_FAILED_VERIFICATION || no_authorities;
 	long sent = 0, proxy = 0;
 
 	/* The bytes of requests that were handed to the connection: exact, unlike the code. */
@@ -206,19 +209,21 @@ network_error(struct transport *t, struct attempt *at, CURLcode code, struct flu
 		return (fluid_error_set(e, FLUID_NOT_SENT, "%s: the proxy answered %ld", at->origin,
 		    proxy));
 	e->failure = sent ? FLUID_NO_ANSWER : FLUID_NOT_SENT;
-	at->final = at->too_large || code == CURLE_OPERATION_TIMEDOUT ||
-	    code == CURLE_PEER_FAILED_VERIFICATION;
+	at->final = at->too_large || code == CURLE_OPERATION_TIMEDOUT || untrusted;
 	if (at->too_large)
 		return (fluid_error_set(e, e->failure, "%s: the answer is larger than %d MiB",
 		    at->origin, TRANSPORT_ANSWER_MAX >> 20));
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return (fluid_error_set(e, e->failure, "%s: %s within %g s", at->origin,
 		    sent ? "no answer" : "could not connect", (double)t->timeout_ms / 1000));
-	if (code == CURLE_PEER_FAILED_VERIFICATION) {
+	if (untrusted) {
 		fluid_error_set(e, e->failure, "%s: the certificate is not trusted: %s", at->origin,
 		    at->error[0] ? at->error : curl_easy_strerror(code));
 		if (t->ca_file)
 			fluid_error_hint(e, "only what is in %s is trusted", t->ca_file);
+		else if (no_authorities)
+			fluid_error_hint(e, "install your system's certificate authorities (Debian: "
+			    "ca-certificates), or `ca_file` under [fluid] can name others to trust");
 		else
 			fluid_error_hint(e, "`ca_file` under [fluid] can name others to trust");
 		return (-1);

@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 import pathlib
+import re
 import socket
 import ssl
 import threading
@@ -340,7 +341,7 @@ def without_configuration():
                 site.conf.chmod(mode)
             argv = [site.command, "send", server.url, "--secret-file", file]
             done = process.subprocess.run(argv, env=site.environment(FLUIDHOOK_CONF=str(site.conf)),
-                                          capture_output=True, check=False, timeout=60,
+                                          capture_output=True, check=False, timeout=600,
                                           **process.identity())
             equal((mode, done.returncode, done.stderr), (mode, 0, b""))
             check_signed(*server.only()[1:], key)
@@ -388,18 +389,22 @@ def no_answers():
     """No answer, half of one, none of HTTP, too large a one: one line, and status 1."""
     site = new_site()
     with Recorder() as server:
+        # What curl says differs from version to version.
         for answer, why in ((b"", "the connection was closed without an answer"),
-                            (b"SSH-2.0-OpenSSH\r\n", "Received HTTP/0.9 when not allowed"),
+                            (b"SSH-2.0-OpenSSH\r\n", "HTTP/0.9"),
                             (answer_of(200, b"x" * 9).replace(b": 9", b": 99"),
-                             "transfer closed with 90 bytes remaining to read"),
+                             "\\b90 bytes\\b"),
                             (answer_of(200, b"x" * 300000), "the answer is larger than 256 KiB")):
             server.answer = answer
             done = site.run("send", server.url)
-            equal((answer[:20], done.status, done.out, done.lines()),
-                  (answer[:20], 1, b"", [f"fluidhook: {server.url}: {why}"]))
+            equal((answer[:20], done.status, done.out), (answer[:20], 1, b""))
+            (line,) = done.lines()
+            head, said = line[:len(server.url) + 13], line[len(server.url) + 13:]
+            equal(head, f"fluidhook: {server.url}: ")
+            assert re.search(why, said), said
             done = site.run("send", server.url, "--json")
             equal(json.loads(done.out), {"status": None, "ms": JustNumber(), "answer": None,
-                                         "error": why})
+                                         "error": said})
     done = site.run("send", server.url)
     assert done.status == 1 and len(done.lines()) == 1 and "onnect" in done.lines()[0], done
 

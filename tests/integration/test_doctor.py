@@ -201,7 +201,10 @@ def certificates():
         url = f"https://localhost:{front.port}/webhook"
         steps = doctor(url)
         assert wrong(steps) == ["tls"] and list(steps) == ["name", "tls"], steps
-        assert "authority that everybody trusts" in steps["tls"]["way_out"], steps
+        # Without the system's authorities it cannot tell.
+        assert ("authority that everybody trusts" in steps["tls"]["way_out"] or
+                "error setting certificate" in steps["tls"]["text"] and
+                "ca-certificates" in steps["tls"]["way_out"]), steps
         site.write_conf(site.conf_text() + f"[fluid]\nca_file = {front.prefix}/certificate.pem\n")
         steps = doctor(url)
         assert wrong(steps) == [] and list(steps) == STEPS, steps
