@@ -266,7 +266,7 @@ def as_root(world):
     os.chown(file, 0, 0)
     file.chmod(0o600)
     done = subprocess.run([world.command.program, "-c", world.site.conf, "check", "--json"], text=True,
-                          env=process.environment(), capture_output=True, check=False, timeout=60)
+                          env=process.environment(), capture_output=True, check=False, timeout=600)
     bad = [s for s in map(json.loads, done.stdout.splitlines()) if not s["ok"]]
     assert done.returncode == 1 and [s["check"] for s in bad] == ["secrets"], done
     assert "Permission denied" in bad[0]["text"]

@@ -38,7 +38,7 @@ class Place:
 
     def run(self, *words, **more):
         env = process.environment(HOME=str(self.folder), **more)
-        return subprocess.run([COMMAND, "-c", self.conf, *words], env=env, text=True, timeout=60,
+        return subprocess.run([COMMAND, "-c", self.conf, *words], env=env, text=True, timeout=600,
                               capture_output=True, check=False, cwd="/", stdin=subprocess.DEVNULL)
 
     def ok(self, *words, **more):
@@ -49,14 +49,14 @@ class Place:
     def deliver(self, file):
         """Sign and deliver a body through the CGI, with the secret that init made."""
         sign = subprocess.run([SOURCE / "script/sign", self.folder / "conf/droplet.secrets", file],
-                              capture_output=True, text=True, check=True, timeout=30)
+                              capture_output=True, text=True, check=True, timeout=600)
         headers = dict(line.split(": ", 1) for line in sign.stdout.splitlines() if ": " in line)
         env = process.environment(
             FLUIDHOOK_CONF=str(self.conf), GATEWAY_INTERFACE="CGI/1.1", REQUEST_METHOD="POST",
             CONTENT_LENGTH=str(file.stat().st_size), CONTENT_TYPE="application/json",
             **{"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()
                if name.lower().startswith("x-fluid")})
-        done = subprocess.run([RECEIVER], env=env, input=file.read_bytes(), timeout=30,
+        done = subprocess.run([RECEIVER], env=env, input=file.read_bytes(), timeout=600,
                               capture_output=True, check=True)
         assert b"Status: 200" in done.stdout, (done.stdout, done.stderr)
         return json.loads(done.stdout.split(b"\r\n\r\n", 1)[1])
@@ -87,7 +87,7 @@ def init_elsewhere(place):
     open_to_all.chmod(0o777)
 
     def init(*words, **more):
-        return subprocess.run([program, *words], env=process.environment(), text=True, timeout=30, cwd="/",
+        return subprocess.run([program, *words], env=process.environment(), text=True, timeout=600, cwd="/",
                               capture_output=True, check=False, **more)
 
     if os.geteuid() == 0:
@@ -170,14 +170,14 @@ def add_from_stdin(place):
     given = place.conf.parent / "given"
     given.write_text("first line\nsecond-line\n")
     subprocess.run(["sh", "-c", 'read -r line; exec "$0" -c "$1" secret add -', COMMAND, place.conf],
-                   stdin=given.open(), check=True, capture_output=True, timeout=30)
+                   stdin=given.open(), check=True, capture_output=True, timeout=600)
     assert file.read_text().startswith("second-line\n"), "the shell has read the first line"
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(b"from-a-socket\n")
         ours.shutdown(socket.SHUT_WR)
         subprocess.run([COMMAND, "-c", place.conf, "secret", "add", "-"], stdin=theirs, check=True,
-                       capture_output=True, timeout=30)
+                       capture_output=True, timeout=600)
     assert file.read_text().startswith("from-a-socket\n")
 
 
@@ -256,7 +256,7 @@ def usage(place):
     assert place.run("no-such-command").returncode == 2
     (place.conf.parent / "bad.conf").write_text("nonsense = 1\n")
     bad = subprocess.run([COMMAND, "-c", place.conf.parent / "bad.conf", "list"], text=True,
-                         capture_output=True, check=False, timeout=30)
+                         capture_output=True, check=False, timeout=600)
     assert bad.returncode == 2 and "bad.conf:1:" in bad.stderr
 
 

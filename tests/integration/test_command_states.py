@@ -270,7 +270,7 @@ def disk_error():
     done = subprocess.run(
         [strace, "-f", "-qq", "-o", "/dev/null", "-P", today.resolve(), "-e", "trace=pread64", "-e",
          "inject=pread64:error=EIO", *site.argv("deliveries", "--json")],
-        env=site.environment(ASAN_OPTIONS="detect_leaks=0"), cwd="/", check=False, timeout=60,
+        env=site.environment(ASAN_OPTIONS="detect_leaks=0"), cwd="/", check=False, timeout=600,
         capture_output=True, **process.identity())
     equal((done.returncode, done.stderr.decode(), done.stdout.count(b"\n")),
           (1, f"fluidhook: {site.state}/journal/{today.name}: Input/output error\n", 1))

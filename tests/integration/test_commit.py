@@ -28,7 +28,7 @@ def tracing_works():
     if not strace:
         return False
     done = subprocess.run([strace, "-e", "trace=fsync", "-e", "inject=fsync:error=EIO", "true"],
-                          capture_output=True, env=process.environment(), check=False, timeout=30,
+                          capture_output=True, env=process.environment(), check=False, timeout=600,
                           cwd="/", **process.identity())
     return done.returncode == 0
 

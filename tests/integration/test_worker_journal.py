@@ -12,11 +12,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import process, tap  # noqa: E402
-from harness.hooks import SANITIZED, day_text, delivery_id, event_body, journal_line, with_place  # noqa: E402
+from harness.hooks import day_text, delivery_id, event_body, journal_line, with_place  # noqa: E402
 
 DAY = 86400
 NOW = time.time()
-SLOWER = 10 if SANITIZED else 1     # how much longer things may take
 RUNS = "read -r body; echo $FLUIDHOOK_DELIVERY >>$OUT/ran"
 
 
@@ -65,7 +64,7 @@ def new_files(place):
     ids = [add(place, 1, 1)]
     with place.worker():
         def expect():
-            process.wait_until(lambda: place.lines("ran") == ids, f"{len(ids)} hooks", 4 * SLOWER)
+            process.wait_until(lambda: place.lines("ran") == ids, f"{len(ids)} hooks")
 
         expect()
         places = ((0, 0), (1, 0), (0, 1), (0, 0), (-1, 0), (0, 1), (-1, 1))
@@ -202,7 +201,7 @@ def file_replaced(place):
         process.wait_until(lambda: place.lines("ran") == ids, "the first hook")
         path.rename(place.dir / "away.jsonl")
         ids += [add(place, 2), add(place, 3)]
-        process.wait_until(lambda: place.lines("ran") == ids, "the others", 12)
+        process.wait_until(lambda: place.lines("ran") == ids, "the others")
         ids.append(add(place, 4))
         process.wait_until(lambda: place.lines("ran") == ids, "one more")
         # Taken away and nothing in its place: nothing to do, and nothing to fail for.
@@ -454,23 +453,26 @@ def many_remembered(place):
     used = children_cpu()
     place.once()
     used = children_cpu() - used
-    assert place.lines("ran") == ids and used < 2 * SLOWER, used
+    assert place.lines("ran") == ids
     tap.note(f"{used:.2f} s of a processor")
 
 
 def many_lines(place):
-    """100,000 lines without matching hooks are passed over in less than two seconds."""
+    """100,000 lines without matching hooks are passed over, each as quickly as the first."""
     place.hook("product.updated", RUNS)
-    place.append([journal_line("order.created", event_body(number), received=NOW)
-                  for number in range(100000)])
-    (last,), ids = lines_of([1], NOW, "product.updated")
-    place.append([last])
-    begun, used = time.monotonic(), children_cpu()
     place.once()
-    took, used = time.monotonic() - begun, children_cpu() - used
-    # Of a processor: the machine may be busy with other tests.
-    assert place.lines("ran") == ids and used < 2 * SLOWER, (used, took)
-    tap.note(f"{took:.2f} s, {used:.2f} s of a processor")
+    used = []
+    for count in (10000, 100000):
+        place.append([journal_line("order.created", event_body(number), received=NOW)
+                      for number in range(count)])
+        (last,), ids = lines_of([count], NOW, "product.updated")
+        place.append([last])
+        before = children_cpu()
+        place.once()
+        used.append(children_cpu() - before)
+        assert place.lines("ran")[-1:] == ids
+    tap.note(f"{used[0]:.2f} s of a processor for 10,000, {used[1]:.2f} s for 100,000")
+    assert used[1] < 40 * used[0], "each line costs more than the one before"
 
 
 # Pruning

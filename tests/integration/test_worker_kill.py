@@ -89,9 +89,9 @@ def kill_often(place, kills, events):
         if n % 3 == 0:
             place.hurry()
     flow.some(events)
-    place.once(timeout=200)
+    place.once(timeout=600)
     place.hurry()
-    place.once(timeout=200)
+    place.once(timeout=600)
     assert place.queue() == [] and place.dead() == []
     all_whole(place)
     assert place.record(company.dri)["status"] == "active"
@@ -175,7 +175,7 @@ def foreign_state(place):
         os.chown(path, owner, -1)
     os.chmod(place.dir, 0o755)
     done = subprocess.run([place.program, "-c", place.conf, "work", "--once"], capture_output=True, text=True,
-                          env=process.environment(), timeout=60, check=False)
+                          env=process.environment(), timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert place.lines("user") == [str(owner)], place.left("user")
 
@@ -215,10 +215,10 @@ def stops_after_the_timeout(place):
     worker = place.start()
     process.wait_until(lambda: len(place.lines("pids")) == 2, "the hook")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(process.DEADLINE) == 0
     place.stop()
     for pid in place.lines("pids"):
-        process.wait_until(lambda pid=pid: process.is_gone(pid), "all of the group is gone", 5)
+        process.wait_until(lambda pid=pid: process.is_gone(pid), "all of the group is gone")
     assert [(item["delivery"], item["why"]) for item in place.queue()] == [(one, "timeout")]
 
 
@@ -235,7 +235,7 @@ def stops_amid_lines(place):
         os.kill(os.getpid(), signal.SIGTERM)
 
     worker = place.start(prepare=already)
-    assert worker.wait(30) == 0
+    assert worker.wait(process.DEADLINE) == 0
     place.stop()
     (offset,) = place.position().values()
     assert offset < place.journal_file().stat().st_size / 2, "it read on"

@@ -26,7 +26,7 @@ class Command:
         """more: of the environment. Returns what subprocess.run() does, as text."""
         done = subprocess.run([self.program, "-c", self.site.conf, *map(str, words)], input=stdin,
                               env=process.environment(HOME=str(self.site.dir), **more), text=True,
-                              timeout=60, capture_output=True, check=False, cwd="/",
+                              timeout=600, capture_output=True, check=False, cwd="/",
                               **process.identity())
         self.said.append(done.stdout + done.stderr)
         return done

@@ -20,7 +20,7 @@ from .command import COMMAND
 from .fluid import CREDENTIALS, credential
 from .site import Site
 
-TIMEOUT = 120
+TIMEOUT = 600
 
 
 @dataclass

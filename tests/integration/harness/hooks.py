@@ -145,7 +145,7 @@ class Workplace(Site):
 
     # The command and the worker
 
-    def run(self, *words, status=0, timeout=60, **more):
+    def run(self, *words, status=0, timeout=600, **more):
         """Run a command to its end, which has to be with this status (None: any); its standard output.
         Its messages are in `said`."""
         done = subprocess.run([self.program, "-c", self.conf, *words], env=process.environment(),

@@ -6,7 +6,7 @@ import ssl
 import time
 from dataclasses import dataclass, field
 
-TIMEOUT = 30
+TIMEOUT = 300       # seconds after which an answer is taken to hang; no measure of speed
 
 
 class NoAnswer(Exception):

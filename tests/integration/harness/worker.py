@@ -118,7 +118,7 @@ class WorkerSite(Site):
     def _environment(self):
         return process.environment(HOME=str(self.dir))
 
-    def run(self, *words, timeout=60):
+    def run(self, *words, timeout=600):
         """Run the command. Returns what subprocess.run() does; all of it is looked through later."""
         done = subprocess.run([self.command, "-c", self.conf, *words], text=True, cwd="/",
                               env=self._environment(), timeout=timeout, capture_output=True,

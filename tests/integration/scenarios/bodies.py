@@ -2,7 +2,7 @@
 
 import json
 
-from harness import fluid
+from harness import fluid, process
 from harness.process import wait_until
 from harness.web import NoAnswer, Request
 
@@ -140,7 +140,7 @@ def proc_gone(t):
     proc.stdout.close()
     proc.stdin.write(body)
     proc.stdin.close()
-    equal(proc.wait(20), 0, "exit status")
+    equal(proc.wait(process.DEADLINE), 0, "exit status")
     t.has(company, status="active")
 
 
