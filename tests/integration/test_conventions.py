@@ -18,7 +18,7 @@ COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
 
 def run(*words):
     return subprocess.run([COMMAND, *words], env=process.environment(), text=True, check=False,
-                          capture_output=True, timeout=30, stdin=subprocess.DEVNULL)
+                          capture_output=True, timeout=600, stdin=subprocess.DEVNULL)
 
 
 def ok(*words):
@@ -107,7 +107,7 @@ def in_shell(shell, script):
     if not shutil.which(shell):
         raise tap.Skip(f"{shell} is missing")
     env = process.environment(PATH=f"{COMMAND.parent}:{os.environ['PATH']}")
-    done = subprocess.run([shell, "-c", script], env=env, text=True, check=False, timeout=30,
+    done = subprocess.run([shell, "-c", script], env=env, text=True, check=False, timeout=600,
                           capture_output=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done
     return done.stdout.split()
