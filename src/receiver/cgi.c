@@ -122,6 +122,7 @@ cgi(void)
 		if (conf_open_log(conf, "fluidhook.fcgi"))
 			log_errno(LOG_LEVEL_ERROR, "log file cannot be opened", "file", conf->log_file,
 			    NULL);
+		receiver_tend_once(receiver);
 		handle(receiver, &q, &answer);
 		receiver_release(receiver);
 	} else {

@@ -4,8 +4,14 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/log.h"
+#include "store/index.h"
+#include "store/reindex.h"
+
+/* Indexes that could not be completed are looked at again after this time. */
+enum { COMPARE_AGAIN_MS = 10000 };
 
 struct receiver {
 	struct conf *conf;
@@ -156,4 +162,40 @@ receiver_store_lost(struct receiver *r, struct store *s)
 		store_unref(s);
 	}
 	pthread_mutex_unlock(&r->mutex);
+}
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
+}
+
+void
+receiver_tend(struct receiver *r, bool (*stop)(void *user), void *user)
+{
+	struct store *s;
+
+	pthread_mutex_lock(&r->mutex);
+	if ((s = r->store) != NULL)
+		s->users++;
+	pthread_mutex_unlock(&r->mutex);
+	if (s == NULL)
+		return;
+	if (now_ms() >= s->compare_at && (s->compare_at == 0 || !index_is_complete(s->state)) &&
+	    state_in_place(s->state) && reindex_logged(s->state, stop, user) != 1)
+		s->compare_at = now_ms() + COMPARE_AGAIN_MS;
+	receiver_store_release(r, s);
+}
+
+void
+receiver_tend_once(struct receiver *r)
+{
+	struct store *s = receiver_store(r);
+
+	if (s && !index_is_complete(s->state))
+		reindex_logged(s->state, NULL, NULL);
+	receiver_store_release(r, s);
 }

@@ -15,6 +15,7 @@ struct store {
 	struct records *records;
 	struct journal *journal;
 	unsigned users;
+	int64_t compare_at;	/* when the indexes are next compared with the records; monotonic ms */
 };
 
 struct receiver;
@@ -35,5 +36,15 @@ void receiver_store_release(struct receiver *r, struct store *s);
 
 /** This store does not work any more: open the directory again for the next request. */
 void receiver_store_lost(struct receiver *r, struct store *s);
+
+/**
+ * Compare the indexes of the state directory with its records (store/reindex.h), if that was not done
+ * since it was opened, or if an index is no longer marked as complete. One thread calls this, again and
+ * again. stop(): whether to leave the rest for later.
+ */
+void receiver_tend(struct receiver *r, bool (*stop)(void *user), void *user);
+
+/** The same for a process that handles one request: only if an index is not marked as complete. */
+void receiver_tend_once(struct receiver *r);
 
 #endif

@@ -30,6 +30,7 @@ enum {
 	STACK_SIZE = 256 * 1024,
 	BACKOFF_MS = 100,		/* when there are no descriptors left */
 	STOP_MS = 100,			/* how often a stopping server looks for what is overdue */
+	TEND_SECONDS = 1,		/* how often the state directory is seen to */
 };
 
 struct server {
@@ -384,14 +385,27 @@ stop_threads(struct server *s, pthread_t *threads, unsigned n)
 	return (true);
 }
 
-/* Handle signals until one says to stop. */
-static void
-wait_for_signals(struct server *s, const sigset_t *signals, const char *conf_file)
+/* Whether one of these signals waits for us. */
+static bool
+is_signalled(void *signals)
 {
+	sigset_t pending, both;
+
+	return (sigpending(&pending) == 0 && sigandset(&both, &pending, signals) == 0 &&
+	    !sigisemptyset(&both));
+}
+
+/* Handle signals until one says to stop. Meanwhile see to the state directory. */
+static void
+wait_for_signals(struct server *s, sigset_t *signals, const char *conf_file)
+{
+	const struct timespec pause = { .tv_sec = TEND_SECONDS };
 	int signal;
 
 	for (;;) {
-		if (sigwait(signals, &signal))
+		/* Only this thread replaces the receiver. */
+		receiver_tend(s->receiver, is_signalled, signals);
+		if ((signal = sigtimedwait(signals, NULL, &pause)) == -1)
 			continue;
 		if (signal != SIGHUP)
 			return;

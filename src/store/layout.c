@@ -139,6 +139,12 @@ has_file(int top, enum layout_dir dir, bool (*wanted)(const char *name))
 	return (result);
 }
 
+int
+layout_has_records(int top)
+{
+	return (has_file(top, LAYOUT_INSTALLATIONS, is_record));
+}
+
 enum layout_version
 layout_version(int top, char number[LAYOUT_NUMBER_SIZE])
 {
@@ -160,7 +166,7 @@ layout_version(int top, char number[LAYOUT_NUMBER_SIZE])
 		return (LAYOUT_OTHER);
 	if (errno != ENOENT)
 		return (LAYOUT_UNREADABLE);
-	if ((records = has_file(top, LAYOUT_INSTALLATIONS, is_record)) == -1 ||
+	if ((records = layout_has_records(top)) == -1 ||
 	    (journal = has_file(top, LAYOUT_JOURNAL, is_journal)) == -1)
 		return (LAYOUT_UNREADABLE);
 	return (records && journal ? LAYOUT_OLD : LAYOUT_NONE);

@@ -56,6 +56,9 @@ enum { LAYOUT_NUMBER_SIZE = 16 };
 /** Which version this state directory is of. number: the text of VERSION, cut, or "". */
 enum layout_version layout_version(int top, char number[LAYOUT_NUMBER_SIZE]);
 
+/** Whether installations/ holds a record. Returns 1, 0, or -1 with errno set. */
+int layout_has_records(int top);
+
 /** Mark the directory as a state directory. Returns 0, or -1 with errno set. */
 int layout_mark(int top);
 

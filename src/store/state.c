@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "store/durable.h"
+#include "store/index.h"
 #include "store/lock.h"
 
 enum { MIN_FREE_INODES = 16 };
@@ -301,6 +302,25 @@ state_is_complete(const char *path, char why[STATE_WHY_SIZE])
 	return (look_at(path, true, why));
 }
 
+/* Indexes of no records are complete. Those of records that are there already are made by reindex(). */
+static int
+mark_indexes(int top)
+{
+	struct state s = { .shops = layout_open(top, LAYOUT_SHOPS),
+		.companies = layout_open(top, LAYOUT_COMPANIES) };
+	int records = layout_has_records(top), result = -1, saved;
+
+	if (s.shops != -1 && s.companies != -1 && records != -1)
+		result = records ? 0 : index_mark(&s);
+	saved = errno;
+	if (s.shops != -1)
+		close(s.shops);
+	if (s.companies != -1)
+		close(s.companies);
+	errno = saved;
+	return (result);
+}
+
 int
 state_init(const char *path, void (*made)(void *user, const char *name), void *user,
     char why[STATE_WHY_SIZE])
@@ -315,7 +335,7 @@ state_init(const char *path, void (*made)(void *user, const char *name), void *u
 	if (version == LAYOUT_OLD || version == LAYOUT_NONE) {
 		if (make_directories(top, path, made, user, why))
 			goto out;
-		if (layout_mark(top)) {
+		if (mark_indexes(top) || layout_mark(top)) {
 			say(why, path, "VERSION cannot be made: %s", strerror(errno));
 			goto out;
 		}

@@ -28,6 +28,7 @@ RECORD_MEMBERS = {"droplet_installation_uuid", "status", "droplet_uuid", "fluid_
 # The directories of a state directory (contract, section 4), and those of the queue.
 STATE = ("installations", "shops", "companies", "journal", "runs", "refused", "queue")
 QUEUE = ("pending", "unconfirmed", "subscribe", "waiting", "dead", "ran")
+MARK = "+complete"      # of an index
 
 
 def make_state(path):
@@ -35,6 +36,9 @@ def make_state(path):
     for folder in (path, *(path / name for name in STATE), *(path / "queue" / name for name in QUEUE)):
         folder.mkdir(mode=0o700)
         process.give(folder)
+    for index in ("shops", "companies"):
+        (path / index / MARK).symlink_to("../VERSION")
+        process.give(path / index / MARK)
     (path / "VERSION").write_text("1\n")
     (path / "VERSION").chmod(0o600)
     process.give(path / "VERSION")
@@ -164,6 +168,9 @@ class Site:
                 path = Path(folder, name)
                 mode = path.lstat().st_mode
                 below = path.relative_to(self.state).parts
+                if stat.S_ISLNK(mode) and name == MARK:
+                    assert below[0] in ("shops", "companies") and len(below) == 2, f"link {path}"
+                    continue
                 if stat.S_ISLNK(mode):
                     assert below[0] in ("shops", "companies") and len(below) == 3, f"link {path}"
                     assert os.readlink(path) == f"../../installations/{name}.json", path
