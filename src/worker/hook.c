@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -126,12 +127,16 @@ is_own_failure(int error)
 	    error == ESTALE);
 }
 
-/* In the new process: become the hook, or tell through `report` why not. */
+/*
+ * In the new process: become the hook once the other end of `link` says so, or tell it why not. If the worker is
+ * killed before it has noted this process, the link just ends.
+ */
 static void
-be_hook(const struct hook_call *call, char **env, int in, int out, int report)
+be_hook(const struct hook_call *call, char **env, int in, int out, int link)
 {
 	char *const argv[] = { (char *)(uintptr_t)call->path, NULL };
 	sigset_t none;
+	char go;
 	struct report failure = { .own = true };
 
 	setsid();
@@ -139,20 +144,22 @@ be_hook(const struct hook_call *call, char **env, int in, int out, int report)
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (read(link, &go, 1) != 1)
+		_exit(127);
 	/* Standard descriptors that were closed have made these numbers small. */
 	if ((in = fcntl(in, F_DUPFD_CLOEXEC, 10)) == -1 || (out = fcntl(out, F_DUPFD_CLOEXEC, 10)) == -1 ||
-	    (report = fcntl(report, F_DUPFD_CLOEXEC, 10)) == -1 || dup2(in, 0) == -1 ||
+	    (link = fcntl(link, F_DUPFD_CLOEXEC, 10)) == -1 || dup2(in, 0) == -1 ||
 	    dup2(out, 1) == -1 || dup2(out, 2) == -1 || chdir("/") == -1)
 		goto fail;
 	/* All else is close-on-exec; what libraries opened without that flag goes here. */
-	syscall(SYS_close_range, 3U, (unsigned)report - 1, 0U);
-	syscall(SYS_close_range, (unsigned)report + 1, ~0U, 0U);
+	syscall(SYS_close_range, 3U, (unsigned)link - 1, 0U);
+	syscall(SYS_close_range, (unsigned)link + 1, ~0U, 0U);
 	umask(077);
 	execve(call->path, argv, env);
 	failure.own = is_own_failure(errno);
 fail:
 	failure.error = errno;
-	if (write(report, &failure, sizeof(failure)) != (ssize_t)sizeof(failure))
+	if (write(link, &failure, sizeof(failure)) != (ssize_t)sizeof(failure))
 		_exit(126);
 	_exit(127);
 }
@@ -168,31 +175,57 @@ close_fd(int *fd)
 	errno = saved;
 }
 
+/* End a process that has not become a hook. errno stays. */
+static void
+end_process(pid_t pid)
+{
+	int saved = errno;
+
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	errno = saved;
+}
+
+/* Let the process become the hook. Returns 0 also if it cannot be executed, or -1 with errno set. */
+static int
+let_go(struct hook *h, const struct hook_call *call, int link)
+{
+	struct report failure;
+
+	if (running_note(call->running, call->slot, h->pid, call->delivery))
+		return (-1);
+	if (send(link, "", 1, MSG_NOSIGNAL) != 1)
+		return (-1);
+	/* Ends when the program runs, or says why it does not. */
+	if (read(link, &failure, sizeof(failure)) != (ssize_t)sizeof(failure))
+		return (0);
+	if (!failure.own)
+		h->exec_errno = failure.error;
+	errno = failure.error;
+	return (failure.own ? -1 : 0);
+}
+
 /* Make the process. Returns 0, or -1 with errno set. */
 static int
 spawn(struct hook *h, const struct hook_call *call)
 {
-	int in = make_input(call), out[2] = { -1, -1 }, report[2] = { -1, -1 };
+	int in = make_input(call), out[2] = { -1, -1 }, link[2] = { -1, -1 };
 	char *env[HOOK_ENV_MAX] = { NULL };
-	struct report failure;
 	int result = -1;
 
-	if (in == -1 || hook_env_make(env, call) || pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) ||
-	    fcntl(out[0], F_SETFL, O_NONBLOCK))
+	if (in == -1 || hook_env_make(env, call) || pipe2(out, O_CLOEXEC) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) || fcntl(out[0], F_SETFL, O_NONBLOCK))
 		goto done;
 	if ((h->pid = fork()) == -1)
 		goto done;
-	if (h->pid == 0)
-		be_hook(call, env, in, out[1], report[1]);
-	close_fd(&report[1]);
-	/* Ends when the program runs, or says why it does not. */
-	if (read(report[0], &failure, sizeof(failure)) == (ssize_t)sizeof(failure)) {
-		if (failure.own) {
-			waitpid(h->pid, NULL, 0);
-			errno = failure.error;
-			goto done;
-		}
-		h->exec_errno = failure.error;
+	if (h->pid == 0) {
+		close(link[0]);
+		be_hook(call, env, in, out[1], link[1]);
+	}
+	close_fd(&link[1]);
+	if (let_go(h, call, link[0])) {
+		end_process(h->pid);
+		goto done;
 	}
 	h->out = out[0];
 	out[0] = -1;
@@ -201,7 +234,7 @@ done:
 	close_fd(&in);
 	for (int i = 0; i < 2; i++) {
 		close_fd(&out[i]);
-		close_fd(&report[i]);
+		close_fd(&link[i]);
 	}
 	hook_env_free(env);
 	return (result);
@@ -322,6 +355,12 @@ hook_result(const struct hook *h, char *why, size_t size)
 	if (exited && WEXITSTATUS(h->status) == 0)
 		return (HOOK_DONE);
 	return (exited && WEXITSTATUS(h->status) == EXIT_PERMANENT ? HOOK_FAILED_FOR_GOOD : HOOK_FAILED);
+}
+
+pid_t
+hook_process(const struct hook *h)
+{
+	return (h->pid);
 }
 
 bool

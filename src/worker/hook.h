@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "worker/running.h"
+
 /* Running people's programs (contract section 6). */
 
 /* What a hook is told. The strings are the caller's; none is kept. */
@@ -20,6 +22,8 @@ struct hook_call {
 	const char *conf;		/* the configuration file, absolute */
 	const char *body;
 	size_t body_len;
+	struct running *running;	/* where its process is noted before it runs */
+	unsigned slot;			/* there */
 };
 
 /**
@@ -59,6 +63,9 @@ enum hook_outcome {
  * "cannot be executed: No such file or directory") in why.
  */
 enum hook_outcome hook_result(const struct hook *h, char *why, size_t size);
+
+/** Its process, which hook_step() waits for; 0 once it has ended. */
+pid_t hook_process(const struct hook *h);
 
 /** Whether its program could not be executed. */
 bool hook_did_not_run(const struct hook *h);

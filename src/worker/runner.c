@@ -41,6 +41,7 @@ struct runner {
 	const struct state *state;
 	struct queue *queue;
 	const struct credentials *credentials;
+	struct running *running;	/* which hooks run, on disk */
 	struct waiting *waiting;	/* what is in queue/waiting, and the keys of the dead */
 	struct slot slots[RUNNER_SLOTS_MAX];
 	uint64_t turns;
@@ -79,11 +80,22 @@ runner_new(const struct conf *conf, const char *conf_file, const struct state *s
 		return (NULL);
 	*r = (struct runner){ .conf = conf, .conf_file = conf_file, .state = state, .queue = queue,
 		.credentials = credentials };
-	if ((r->waiting = waiting_new(queue)) == NULL) {
+	if ((r->running = running_open(state->queue)) == NULL || (r->waiting = waiting_new(queue)) == NULL) {
+		running_close(r->running);
 		free(r);
 		return (NULL);
 	}
 	return (r);
+}
+
+/* Let go of a slot's hook, which is killed if it still runs. */
+static void
+free_hook(struct runner *r, struct slot *slot)
+{
+	hook_free(slot->hook);
+	slot->hook = NULL;
+	job_free(&slot->job);
+	running_clear(r->running, (unsigned)(slot - r->slots));
 }
 
 void
@@ -91,12 +103,11 @@ runner_free(struct runner *r)
 {
 	if (r == NULL)
 		return;
-	for (unsigned i = 0; i < r->conf->concurrency; i++)
-		if (r->slots[i].hook) {
-			hook_free(r->slots[i].hook);
-			job_free(&r->slots[i].job);
-		}
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
+		if (r->slots[i].hook)
+			free_hook(r, &r->slots[i]);
 	waiting_free(r->waiting);
+	running_close(r->running);
 	free(r);
 }
 
@@ -105,7 +116,7 @@ runner_running(const struct runner *r)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < r->conf->concurrency; i++)
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
 		n += r->slots[i].hook != NULL;
 	return (n);
 }
@@ -288,9 +299,7 @@ end_slot(struct runner *r, struct slot *slot)
 	} else {
 		on_failure(r, item, outcome == HOOK_FAILED_FOR_GOOD);
 	}
-	hook_free(slot->hook);
-	slot->hook = NULL;
-	job_free(&slot->job);
+	free_hook(r, slot);
 }
 
 /* A hook could not be started. That is no attempt of it. */
@@ -330,6 +339,8 @@ start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
 		.conf = r->conf_file,
 		.body = e->body,
 		.body_len = e->body_len,
+		.running = r->running,
+		.slot = (unsigned)(slot - r->slots),
 	}, r->conf->hook_timeout);
 	if (slot->hook == NULL) {
 		on_start_failure(r, &job->item);
@@ -357,7 +368,7 @@ is_known(struct runner *r, const struct job *job)
 	char old[RAN_KEY_SIZE];
 	enum ran_result result;
 
-	for (unsigned i = 0; i < r->conf->concurrency; i++)
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
 		if (r->slots[i].hook && (strcmp(r->slots[i].job.item.key, item->key) == 0 ||
 		    strcmp(r->slots[i].job.item.delivery, item->delivery) == 0))
 			return (1);
@@ -552,7 +563,7 @@ retry(struct runner *r, const struct queue_item *item)
 static bool
 is_running(const struct runner *r, const char *delivery)
 {
-	for (unsigned i = 0; i < r->conf->concurrency; i++)
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
 		if (r->slots[i].hook && strcmp(r->slots[i].job.item.delivery, delivery) == 0)
 			return (true);
 	return (false);
@@ -625,7 +636,7 @@ runner_poll(const struct runner *r, struct pollfd *fds, int *timeout)
 
 	if (runner_is_blocked(r) && *timeout > BLOCKED_MS)
 		*timeout = BLOCKED_MS;
-	for (unsigned i = 0; i < r->conf->concurrency; i++)
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
 		if (r->slots[i].hook) {
 			left = hook_poll(r->slots[i].hook, &fds[n]);
 			*timeout = left < *timeout ? left : *timeout;
@@ -640,7 +651,7 @@ runner_step(struct runner *r, const struct pollfd *fds)
 	bool ended = false;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < r->conf->concurrency; i++)
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
 		if (r->slots[i].hook) {
 			if (hook_step(r->slots[i].hook, &fds[n])) {
 				end_slot(r, &r->slots[i]);
@@ -652,11 +663,20 @@ runner_step(struct runner *r, const struct pollfd *fds)
 }
 
 bool
+runner_has_process(const struct runner *r, pid_t pid)
+{
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
+		if (r->slots[i].hook && hook_process(r->slots[i].hook) == pid)
+			return (true);
+	return (false);
+}
+
+bool
 runner_is_saved(const struct runner *r, const struct follow_file **files, unsigned *n)
 {
 	const struct slot *oldest = NULL;
 
-	for (unsigned i = 0; i < r->conf->concurrency; i++)
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
 		if (r->slots[i].hook && !r->slots[i].is_retry &&
 		    (oldest == NULL || r->slots[i].turn < oldest->turn))
 			oldest = &r->slots[i];

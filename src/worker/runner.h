@@ -16,11 +16,14 @@
  * `concurrency` slots, and what fails waits in the queue until it is tried again or given up.
  */
 
-enum { RUNNER_SLOTS_MAX = 64, RUNNER_POLL_FDS = RUNNER_SLOTS_MAX * HOOK_POLL_FDS };
+enum { RUNNER_SLOTS_MAX = RUNNING_SLOTS, RUNNER_POLL_FDS = RUNNER_SLOTS_MAX * HOOK_POLL_FDS };
 
 struct runner;
 
-/** All of these outlive it. conf_file: absolute, for the hooks. NULL with errno set. */
+/**
+ * All of these outlive it. Hooks that a worker before left running are ended first. conf_file: absolute, for
+ * the hooks. NULL with errno set.
+ */
 struct runner *runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
     struct queue *queue, const struct credentials *credentials);
 
@@ -67,6 +70,9 @@ void runner_refresh(struct runner *r);
 
 /** Installations have got their credentials, or never will: look at what waits for that. */
 void runner_wake(struct runner *r);
+
+/** Whether this process is a hook that runs. */
+bool runner_has_process(const struct runner *r, pid_t pid);
 
 /** What to wait for: up to RUNNER_POLL_FDS entries, whose number is returned. Shortens *timeout (ms). */
 unsigned runner_poll(const struct runner *r, struct pollfd *fds, int *timeout);

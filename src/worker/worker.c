@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -143,13 +144,41 @@ start_hooks(struct worker *w)
 	return (more);
 }
 
+static void
+read_signals(struct worker *w)
+{
+	struct signalfd_siginfo info;
+
+	while (read(w->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		if ((info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) && !w->stopping) {
+			w->stopping = true;
+			log_line(LOG_LEVEL_INFO, "stopping", NULL);
+		}
+}
+
+/*
+ * Processes that hooks have left behind become children of process 1 of a container, which is the worker itself
+ * there. The hooks' own results are for hook_step(): one that has ended is waited for there, and those behind it
+ * are seen to when SIGCHLD has come again or the loop goes round.
+ */
+static void
+reap_others(struct worker *w)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0 &&
+	    !runner_has_process(w->runner, info.si_pid)) {
+		waitpid(info.si_pid, NULL, WNOHANG);
+		info.si_pid = 0;
+	}
+}
+
 /* Wait for a hook, a line, a signal, the thread or the clock. */
 static void
 wait_for_something(struct worker *w, int64_t next, int timeout)
 {
 	struct pollfd fds[3 + RUNNER_POLL_FDS];
 	char events[4096];
-	struct signalfd_siginfo info;
 	int64_t now = time(NULL);
 	eventfd_t count;
 	unsigned n;
@@ -176,10 +205,9 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 		;
 	if (fds[2].revents && eventfd_read(fds[2].fd, &count) == 0)
 		runner_wake(w->runner);
-	if (fds[0].revents && read(w->signal_fd, &info, sizeof(info)) > 0 && !w->stopping) {
-		w->stopping = true;
-		log_line(LOG_LEVEL_INFO, "stopping", NULL);
-	}
+	if (fds[0].revents)
+		read_signals(w);
+	reap_others(w);
 }
 
 /*
@@ -257,6 +285,7 @@ take_signals(struct worker *w)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	return (w->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }

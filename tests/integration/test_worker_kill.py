@@ -4,6 +4,7 @@
 FLUIDHOOK_TEST_KILLS and FLUIDHOOK_TEST_EVENTS say how often the worker is killed (30) and how many
 events flow meanwhile (300).
 """
+import ctypes
 import json
 import os
 import pwd
@@ -134,7 +135,7 @@ def killed_with_several(place):
 
 
 def second_worker(place):
-    """A second worker notices the first and leaves it alone; one that was killed is nobody's first."""
+    """A second worker notices the first and leaves it alone."""
     place.hook("any", "echo $$ >>$OUT/begun; while ! [ -e $OUT/go ]; do sleep 0.01; done; "
                       "echo ran >>$OUT/ran")
     place.append([journal_line("order.created", event_body(1))])
@@ -147,16 +148,70 @@ def second_worker(place):
         assert re.search(r"worker +runs", said := place.run("check", status=None)), said
         place.touch("go")
         process.wait_until(lambda: place.lines("ran") == ["ran"], "the hook's end")
-    # The hook of a worker that was killed does not stand in for it.
-    (place.out / "go").unlink()
-    place.append([journal_line("order.created", event_body(2))])
-    place.start(log="killed.log")
-    process.wait_until(lambda: len(place.lines("begun")) == 2, "the second hook")
-    place.stop(signal.SIGKILL)
-    place.touch("go")
-    place.once()
-    process.wait_until(lambda: place.lines("ran") == ["ran"] * 3, "the hook that was left, and again")
     assert place.queue() == []
+
+
+def left_running(place):
+    """What a killed worker leaves running is ended, with its group, before the next one runs anything."""
+    place.hook("any", f"""for pid in $(cat $OUT/killed 2>/dev/null); do
+    grep -q '^State:.[^ZX]' /proc/$pid/status 2>/dev/null && echo $pid >>$OUT/beside
+done
+echo $$ >>$OUT/pids
+[ -e $OUT/go ] || {{ trap '' TERM HUP; sleep 600 & echo $! >>$OUT/pids; wait; sleep 600; }}
+echo $FLUIDHOOK_DELIVERY $FLUIDHOOK_ATTEMPT >>$OUT/ran""")
+    ids = [delivery_id() for _ in range(3)]
+    place.append([journal_line("order.created", event_body(n), delivery=one) for n, one in enumerate(ids)])
+    place.configure(concurrency=2)
+    place.start(log="killed.log")
+    process.wait_until(lambda: len(place.lines("pids")) == 4, "two hooks, and what they have started")
+    pids = [int(pid) for pid in place.lines("pids")]
+    place.stop(signal.SIGKILL)
+    assert not any(process.is_gone(pid) for pid in pids), "they have not outlived their worker"
+    place.write(place.out / "killed", place.left("pids"))
+    place.touch("go")
+    log = place.once()
+    assert all(process.is_gone(pid) for pid in pids) and log.count("left a hook running") == 2, log
+    assert place.left("beside") == "", "a hook ran beside the one that was left"
+    assert sorted(place.lines("ran")) == sorted(f"{one} 1" for one in ids), place.left("ran")
+    assert "left a hook" not in place.once()
+
+
+def not_anothers(place):
+    """A process that got the id of a hook that was left running is not killed, nor after another boot."""
+    sleeper = process.start(["sleep", "600"])
+    fields = Path(f"/proc/{sleeper.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    start = int(fields[19])
+    place.once()
+    running = place.state / "queue/running"
+
+    def note(*slots):
+        place.write(running, "".join(f"{' '.join(map(str, slot)):127}\n" for slot in slots))
+
+    note((sleeper.pid, start + 1, boot, delivery_id()), (sleeper.pid, 0, boot, delivery_id()),
+         (sleeper.pid, start, "f2" + boot[2:], delivery_id()), ("no", "line"), (1, 0, boot, delivery_id()),
+         (-1, start, boot, delivery_id()), (sleeper.pid, start), ())
+    assert "left a hook" not in place.once() and sleeper.poll() is None
+    note((), (), (sleeper.pid, start, boot, delivery_id()))
+    assert "left a hook" in place.once()
+    process.wait_until(lambda: sleeper.poll() is not None, "the one that is meant")
+    process.stop(sleeper)
+
+
+def reaps_all(place):
+    """Whatever becomes the worker's child is reaped, as process 1 of a container has to, and hooks are not."""
+    place.hook("any", "sh -c 'sleep 0.1 & echo $! >>$0/left' $OUT; exit $((FLUIDHOOK_ATTEMPT + 2))")
+
+    def adopt():
+        # Survives exec: orphans below the worker become its children.
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+    place.configure(concurrency=4)
+    with place.worker(prepare=adopt) as worker:
+        place.append([journal_line("order.created", event_body(n)) for n in range(20)])
+        process.wait_until(lambda: len(place.lines("left")) == 20 and len(place.queue()) == 20, "all hooks")
+        process.wait_until(lambda: not process.children(worker.pid), "every child is reaped")
+    assert {item["why"] for item in place.queue()} == {"exit 3"}, place.queue()
 
 
 def foreign_state(place):
@@ -281,7 +336,7 @@ def idle(place):
 
 
 TESTS = [
-    (killed, {}), (killed_with_several, {"concurrency": 4}), (second_worker, {}), (foreign_state, {}), (stops_after_its_hook, {}),
+    (killed, {}), (killed_with_several, {"concurrency": 4}), (second_worker, {}), (left_running, {}), (not_anothers, {}), (reaps_all, {}), (foreign_state, {}), (stops_after_its_hook, {}),
     (stops_after_the_timeout, {"hook_timeout": 1}), (stops_amid_lines, {}), (once_until_nothing_is_left, {}),
     (idle, {}),
 ]
