@@ -67,7 +67,7 @@ struct reading {
 
 /* The droplet that a section "droplet" or "droplet NAME" means, made when new. */
 static struct conf_droplet *
-droplet_of(struct conf *c, const char *section)
+droplet_of(struct conf *c, const char *section, int line)
 {
 	const char *name = section + strlen("droplet");
 	struct conf_droplet *more;
@@ -80,7 +80,7 @@ droplet_of(struct conf *c, const char *section)
 		return (NULL);
 	c->droplets = more;
 	more += c->n_droplets;
-	*more = (struct conf_droplet){ .name = strdup(name) };
+	*more = (struct conf_droplet){ .name = strdup(name), .line = line };
 	if (more->name == NULL)
 		return (NULL);
 	c->n_droplets++;
@@ -129,6 +129,20 @@ check_uuid(struct reading *r, const struct conf_droplet *droplet)
 			    *c->droplets[i].name ? " " : "", c->droplets[i].name);
 }
 
+/* With several droplets, a record's droplet decides whose secret counts: each must be told apart. */
+static void
+check_uuids_given(struct reading *r)
+{
+	const struct conf *c = r->in.conf;
+
+	for (size_t i = 0; c->n_droplets > 1 && i < c->n_droplets; i++)
+		if (c->droplets[i].uuid == NULL) {
+			r->in.line = c->droplets[i].line;
+			conf_mistake(&r->in, "[droplet%s%s] has no uuid: with several droplets, each needs "
+			    "one", *c->droplets[i].name ? " " : "", c->droplets[i].name);
+		}
+}
+
 /* inih's handler: one "name = value" line. */
 static int
 on_pair(void *user, const char *section, const char *name, const char *value)
@@ -146,7 +160,7 @@ on_pair(void *user, const char *section, const char *name, const char *value)
 		if (strcmp(keys[i].section, kind) != 0 || strcmp(keys[i].name, name) != 0)
 			continue;
 		if (strcmp(kind, "droplet") == 0) {
-			if ((droplet = droplet_of(r->in.conf, section)) == NULL) {
+			if ((droplet = droplet_of(r->in.conf, section, r->in.line)) == NULL) {
 				conf_mistake(&r->in, "out of memory");
 				return (1);
 			}
@@ -329,6 +343,7 @@ conf_load(const char *file, struct buf *errors)
 		conf_mistake(&r.in, "cannot be read");
 	if (ferror(r.fp))
 		conf_mistake(&r.in, "cannot be read: %s", strerror(errno));
+	check_uuids_given(&r);
 err1:
 	fclose(r.fp);
 err0:

@@ -14,7 +14,8 @@ enum unsigned_installs { UNSIGNED_REFUSE, UNSIGNED_CONFIRM };
 
 struct conf_droplet {
 	char *name;		/* "" for [droplet], "reports" for [droplet reports] */
-	char *uuid;		/* NULL where none is configured */
+	char *uuid;		/* NULL where none is configured; only a single droplet can have none */
+	int line;		/* the first line about it, for messages */
 	char *secrets;		/* absolute path, NULL where none is configured */
 	int secrets_line;	/* where it was said, for messages */
 };

@@ -6,22 +6,9 @@
 
 #include "base/conf.h"
 #include "delivery/delivery.h"
-#include "delivery/secrets.h"
-#include "store/records.h"
-#include "store/state.h"
+#include "delivery/search.h"
 
 /* Who sent a delivery, and what that allows: the table "Evidence" of contract section 3. */
-
-/* A request header: its value, NULL where it is absent, and how often it was there. */
-struct header {
-	const char *value;
-	unsigned count;
-};
-
-/* The headers that count. AUTH_TOKEN and Auth-Token are one: they reach a CGI under one name. */
-struct fluid_headers {
-	struct header shop, timestamp, signature, token, auth_token;
-};
 
 enum verified_by { VERIFIED_SIGNATURE, VERIFIED_TOKEN, VERIFIED_BODY_TOKEN, VERIFIED_NONE };
 enum key_kind { KEY_DROPLET, KEY_INSTALLATION, KEY_NONE };
@@ -34,30 +21,30 @@ struct evidence {
 	enum verified_by by;
 	enum key_kind key;
 	const struct conf_droplet *droplet;	/* of KEY_DROPLET; the configuration's */
-	const struct record *record;		/* of KEY_INSTALLATION; evidence_release() gives it back */
+	/*
+	 * KEY_INSTALLATION: the installation whose key it is. KEY_DROPLET: the verified record that the body
+	 * names, or NULL. evidence_release() gives it back.
+	 */
+	const struct record *record;
+	bool foreign;		/* about a droplet, or an installation, beyond this droplet's authority: 403 */
+	bool applied;		/* an installation's own install, which was applied before */
+	bool waiting;		/* no key, but a verified record that the delivery selects has none yet */
 	char fingerprint[FINGERPRINT_SIZE];	/* of the key that matched; "" for KEY_NONE */
 	bool has_timestamp;			/* a well-formed X-Fluid-Timestamp was there */
 	int64_t timestamp;			/* unix seconds */
-};
-
-/* What to look in. records and state are NULL where the state directory cannot be opened. */
-struct authority {
-	const struct conf *conf;
-	struct secrets *secrets;
-	struct records *records;
-	const struct state *state;
 };
 
 enum verdict {
 	VERDICT_GENUINE,	/* the evidence says by what */
 	VERDICT_NOT_GENUINE,	/* 401 */
 	VERDICT_NO_EVIDENCE,	/* the same, but nothing wrong was shown: no signature, no token */
-	VERDICT_UNAVAILABLE,	/* a key could not be read: it might have been the one */
+	VERDICT_UNAVAILABLE,	/* a key or record could not be read, or there were too many keys to try */
 	VERDICT_STALE,		/* a right signature of another time: our clock may be wrong */
 };
 
 /**
- * Judge a delivery whose body (len bytes) has been read and parsed. now: unix seconds.
+ * Judge a delivery whose body (len bytes) has been read and parsed. now: unix seconds. What a genuine one
+ * may do is in the evidence: foreign and applied.
  * *reason is a static word for the log where the verdict is not VERDICT_GENUINE.
  * The caller ends *evidence with evidence_release() in every case.
  */
@@ -67,10 +54,7 @@ enum verdict authenticate(const struct authority *a, const struct fluid_headers 
 
 void evidence_release(const struct authority *a, struct evidence *e);
 
-/**
- * Whether a signature and a timestamp are there once each and well-formed, so that only a whole body
- * could show whether they are right.
- */
+/** Whether a signature and a timestamp are there once each, and well-formed. */
 bool signature_is_plausible(const struct fluid_headers *h);
 
 #endif

@@ -64,14 +64,19 @@ digest(unsigned char out[SIGNATURE_LEN], const void *data, size_t len)
 	explicit_bzero(&ctx, sizeof(ctx));
 }
 
+void
+secret_digest(unsigned char out[SIGNATURE_LEN], const char *secret)
+{
+	digest(out, secret, strlen(secret));
+}
+
 bool
 secret_equal(const char *a, const char *b)
 {
 	unsigned char da[SIGNATURE_LEN], db[SIGNATURE_LEN];
 
-	/* Digests have one length whatever the secrets have. */
-	digest(da, a, strlen(a));
-	digest(db, b, strlen(b));
+	secret_digest(da, a);
+	secret_digest(db, b);
 	return (memeql_sec(da, db, SIGNATURE_LEN));
 }
 

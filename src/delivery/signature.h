@@ -23,6 +23,9 @@ bool signature_equal(const unsigned char a[SIGNATURE_LEN], const unsigned char b
 /** Whether two secrets are equal, in a time that tells nothing of where or whether they differ. */
 bool secret_equal(const char *a, const char *b);
 
+/** What to compare instead of a secret: digests have one length, whatever the secrets have. */
+void secret_digest(unsigned char out[SIGNATURE_LEN], const char *secret);
+
 /** SHA-256 of some bytes, hexadecimal. */
 void sha256_hex(char out[SIGNATURE_HEX_SIZE], const void *data, size_t len);
 

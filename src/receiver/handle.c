@@ -10,6 +10,9 @@
 #include "receiver/body.h"
 #include "receiver/take.h"
 
+/* An unsigned install has no larger body (contract section 3). */
+enum { UNSIGNED_BODY_MAX = 64 * 1024 };
+
 /* One request on its way through. */
 struct handling {
 	struct receiver *receiver;
@@ -126,13 +129,16 @@ answer_to_taken(struct handling *h, enum taken taken)
 	case TAKEN_REFUSED:
 		refuse(h, 401, "unauthorized", "no_signature");
 		return;
+	case TAKEN_FOREIGN:
+		refuse(h, 403, "unknown_droplet", "unknown_droplet");
+		return;
 	case TAKEN_BUSY:
 		refuse(h, 503, "unavailable", "too_many_unconfirmed");
 		return;
 	}
 }
 
-/* An install that nothing vouches for: to be confirmed with Fluid, where the configuration wants that. */
+/* An unsigned install that the worker may confirm with Fluid, if the configuration wants that. */
 static bool
 may_be_confirmed(const struct handling *h)
 {
@@ -140,7 +146,8 @@ may_be_confirmed(const struct handling *h)
 	const struct delivery *d = h->body.delivery;
 	const char *event = delivery_event(d);
 
-	return (conf->unsigned_installs == UNSIGNED_CONFIRM && delivery_is_well_formed(d) &&
+	return (conf->unsigned_installs == UNSIGNED_CONFIRM &&
+	    h->body.bytes.len <= UNSIGNED_BODY_MAX && delivery_is_well_formed(d) &&
 	    event && strcmp(event, "droplet.installed") == 0 &&
 	    delivery_incomplete(d) == NULL &&
 	    conf_droplet_by_uuid(conf, delivery_text(d, COMPANY_DROPLET_UUID)));
@@ -159,16 +166,6 @@ handle_unsigned(struct handling *h, const char *reason)
 		answer_to_taken(h, take_unsigned(&t, h->answer));
 }
 
-/* Whether a droplet's secret speaks for a droplet that is not configured. */
-static bool
-is_unknown_droplet(const struct handling *h)
-{
-	const struct conf_droplet *droplet = h->evidence.droplet;
-	const char *named = delivery_text(h->body.delivery, COMPANY_DROPLET_UUID);
-
-	return (droplet && droplet->uuid && named && strcmp(droplet->uuid, named) != 0);
-}
-
 /* A delivery whose sender is known: is it one that can be stored? */
 static void
 handle_genuine(struct handling *h)
@@ -183,13 +180,15 @@ handle_genuine(struct handling *h)
 		refuse(h, 400, "no_event", "no_event");
 	} else if (event_is_reserved(event) && strcmp(event, "fluidhook.probe") != 0) {
 		refuse(h, 400, "reserved", "reserved");
-	} else if (is_unknown_droplet(h)) {
+	} else if (h->evidence.foreign) {
 		refuse(h, 403, "unknown_droplet", "unknown_droplet");
 	} else if (delivery_is_lifecycle(d) && (missing = delivery_incomplete(d)) != NULL) {
 		h->answer->reason = "incomplete";
 		answer_incomplete(h->answer, missing);
 	} else if (strcmp(event, "fluidhook.probe") == 0) {
 		answer_probe(h->answer, h->request->params);
+	} else if (h->evidence.applied) {
+		answer_to_taken(h, take_applied(&t, h->answer));
 	} else if (h->store == NULL || state_has_room(h->store->state, t.conf->min_free)) {
 		fail(h, "no room");
 	} else {

@@ -6,25 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/timefmt.h"
 #include "delivery/signature.h"
 #include "store/entry.h"
 #include "store/index.h"
 #include "store/lifecycle.h"
 
-/* Whether this installation is one of the droplet's. */
-static bool
-is_of_droplet(const struct conf *c, const struct conf_droplet *droplet, const struct installation *i)
-{
-	if (droplet->uuid)
-		return (i->droplet_uuid && strcmp(i->droplet_uuid, droplet->uuid) == 0);
-	return (c->n_droplets == 1);
-}
-
 struct counting {
 	const struct taking *t;
 	unsigned n;
-	char name[NAME_SIZE];
+	const struct record *only;
+	int error;
 };
 
 static int
@@ -33,41 +26,42 @@ count_active(void *user, const char *name)
 	struct counting *c = user;
 	const struct record *r = records_get(c->t->store->records, name);
 
-	if (r && r->installation->status == INSTALLATION_ACTIVE &&
-	    is_of_droplet(c->t->conf, c->t->evidence->droplet, r->installation)) {
-		c->n++;
-		snprintf(c->name, sizeof(c->name), "%s", name);
+	if (r == NULL && errno != ENOENT) {
+		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", name, NULL);
+		c->error = EIO;
+		return (1);
 	}
-	records_release(c->t->store->records, r);
+	if (r && r->installation->status == INSTALLATION_ACTIVE &&
+	    search_droplet_owns(c->t->conf, c->t->evidence->droplet, r->installation) && ++c->n == 1)
+		c->only = r;
+	else
+		records_release(c->t->store->records, r);
 	return (c->n > 1);
 }
 
 /*
- * Which installation a droplet-signed business event belongs to: the one that the signed body names,
- * else the only active one of the company it names. `out` stays empty where that leaves a doubt.
+ * The installation of a business event under a droplet's secret that names none: the only active one of the
+ * company that it names. *out is NULL if there is none, or several; the caller releases it. Returns 0, or -1
+ * with errno set if that could not be found out.
  */
-static void
-attribute(const struct taking *t, char out[NAME_SIZE])
+static int
+attribute(const struct taking *t, const struct record **out)
 {
-	const struct delivery *d = t->body->delivery;
-	const char *dri = delivery_text(d, COMPANY_DRI);
-	const char *company = delivery_text(d, COMPANY_FLUID_COMPANY_ID);
+	const char *company = delivery_text(t->body->delivery, COMPANY_FLUID_COMPANY_ID);
 	struct counting c = { .t = t };
-	const struct record *r;
 
-	out[0] = '\0';
-	if (dri) {
-		if (!name_is_safe(dri, strlen(dri)) ||
-		    (r = records_get(t->store->records, dri)) == NULL)
-			return;
-		if (r->installation->status != INSTALLATION_UNCONFIRMED &&
-		    is_of_droplet(t->conf, t->evidence->droplet, r->installation))
-			snprintf(out, NAME_SIZE, "%s", dri);
-		records_release(t->store->records, r);
-	} else if (company && name_is_safe(company, strlen(company)) &&
-	    index_each(t->store->state->companies, company, 0, count_active, &c) == 0 && c.n == 1) {
-		snprintf(out, NAME_SIZE, "%s", c.name);
+	*out = NULL;
+	if (company == NULL)
+		return (0);
+	if (index_each(t->store->state->companies, company, 0, count_active, &c))
+		c.error = errno;
+	if (c.error == 0 && c.n == 1) {
+		*out = c.only;
+		return (0);
 	}
+	records_release(t->store->records, c.only);
+	errno = c.error;
+	return (c.error ? -1 : 0);
 }
 
 static const char *
@@ -76,63 +70,60 @@ or_null(const char *s)
 	return (s && *s ? s : NULL);
 }
 
-/* The shop that the journal notes: the record's, whose installation this is; else what the body says. */
-static char *
-shop_of(const struct taking *t, const char *installation)
+/*
+ * The shop for the journal: the record's. A body may say it only in an install or uninstall under a
+ * droplet's secret, since a tenant signs with its own key whatever it likes.
+ */
+static const char *
+shop_of(const struct taking *t, const struct installation *known)
 {
-	const struct record *r = NULL;
-	const char *shop = delivery_text(t->body->delivery, COMPANY_SHOP);
-	char *copy;
+	const struct delivery *d = t->body->delivery;
+	const char *said = delivery_text(d, COMPANY_SHOP);
 
-	if (installation && !delivery_is_lifecycle(t->body->delivery) &&
-	    (r = records_get(t->store->records, installation)) != NULL &&
-	    r->installation->fluid_shop)
-		shop = r->installation->fluid_shop;
-	copy = shop ? strdup(shop) : NULL;
-	records_release(t->store->records, r);
-	return (copy);
+	if (t->evidence->key == KEY_DROPLET && delivery_is_lifecycle(d) && said)
+		return (said);
+	return (known ? known->fluid_shop : NULL);
 }
 
 /*
  * The droplet under whose authority the delivery is taken: the configured one's uuid, the record's, or
- * (for the one droplet that is configured without a uuid) what its install says. NULL where none is known.
+ * (for the one droplet that is configured without a uuid) what its install says. NULL if none is known.
  */
-static char *
-droplet_of(const struct taking *t, const char *installation)
+static const char *
+droplet_of(const struct taking *t, const struct installation *known)
 {
 	const struct evidence *e = t->evidence;
-	const struct record *r = NULL;
-	const char *uuid = e->droplet ? e->droplet->uuid : NULL;
-	char *copy;
 
-	if (uuid == NULL && e->key != KEY_NONE && installation &&
-	    (r = records_get(t->store->records, installation)) != NULL)
-		uuid = r->installation->droplet_uuid;
-	if (uuid == NULL && e->key == KEY_DROPLET && delivery_is_lifecycle(t->body->delivery))
-		uuid = delivery_text(t->body->delivery, COMPANY_DROPLET_UUID);
-	copy = uuid ? strdup(uuid) : NULL;
-	records_release(t->store->records, r);
-	return (copy);
+	if (e->key == KEY_NONE)
+		return (NULL);
+	if (e->droplet && e->droplet->uuid)
+		return (e->droplet->uuid);
+	if (known && known->droplet_uuid)
+		return (known->droplet_uuid);
+	if (e->key == KEY_DROPLET && delivery_is_lifecycle(t->body->delivery))
+		return (delivery_text(t->body->delivery, COMPANY_DROPLET_UUID));
+	return (t->conf->n_droplets ? t->conf->droplets[0].uuid : NULL);
 }
 
-/* Append the delivery to the journal. Returns 0 when it is on stable storage, or -1 with errno set. */
+/*
+ * Append the delivery to the journal. known: the installation's record as it is before, or NULL.
+ * Returns 0 when it is on stable storage, or -1 with errno set.
+ */
 static int
-append(const struct taking *t, const struct answer *a)
+append(const struct taking *t, const struct answer *a, const struct installation *known)
 {
 	const struct delivery *d = t->body->delivery;
 	const struct evidence *e = t->evidence;
 	char received_at[TIMEFMT_MICROS_SIZE], signature[SIGNATURE_HEX_SIZE];
 	char sha256[SIGNATURE_HEX_SIZE];
 	unsigned char digest[SIGNATURE_LEN];
-	char *shop = shop_of(t, or_null(a->installation));
-	char *droplet = droplet_of(t, or_null(a->installation));
 	struct buf line = { 0 };
 	struct entry entry = {
 		.delivery = a->delivery,
 		.received_at = received_at,
 		.event = delivery_event(d),
 		.installation = or_null(a->installation),
-		.fluid_shop = shop,
+		.fluid_shop = shop_of(t, known),
 		.id = delivery_text(d, FIELD_ID),
 		.id_is_number = delivery_value(d, FIELD_ID).kind == JSON_NUMBER,
 		.identifier = delivery_text(d, FIELD_IDENTIFIER),
@@ -140,7 +131,7 @@ append(const struct taking *t, const struct answer *a)
 		.key = key_name(e->key),
 		.timestamp = e->has_timestamp ? t->headers->timestamp.value : NULL,
 		.fingerprint = or_null(e->fingerprint),
-		.droplet = droplet,
+		.droplet = droplet_of(t, known),
 		.sha256 = sha256,
 		.body = t->body->bytes.data,
 		.body_len = t->body->bytes.len,
@@ -156,8 +147,6 @@ append(const struct taking *t, const struct answer *a)
 	if (entry_write(&entry, &line) == 0)
 		result = journal_append(t->store->journal, line.data, line.len, &t->now);
 	saved = errno;
-	free(shop);
-	free(droplet);
 	buf_wipe(&line);
 	errno = saved;
 	return (result);
@@ -192,6 +181,8 @@ read_lifecycle(const struct taking *t, const struct answer *a, char sha256[SIGNA
 		.installed = strcmp(delivery_event(d), "droplet.installed") == 0,
 		.trust = t->evidence->key == KEY_DROPLET ? TRUST_DROPLET :
 		    t->evidence->key == KEY_INSTALLATION ? TRUST_INSTALLATION : TRUST_NONE,
+		.authority = droplet ? droplet->uuid : NULL,
+		.owns_unnamed = droplet == t->conf->droplets,
 		.record = a->installation,
 		.droplet_installation_uuid = delivery_text(d, COMPANY_DRI),
 		.droplet_uuid = delivery_text(d, COMPANY_DROPLET_UUID),
@@ -228,50 +219,129 @@ apply_locked(const struct taking *t, const struct lifecycle *life)
 {
 	enum installation_status status;
 
-	if (lifecycle_apply(t->store->state, t->store->records, life, &status))
+	switch (lifecycle_apply(t->store->state, t->store->records, life, &status)) {
+	case 0:
+		return (taken_as(status));
+	case LIFECYCLE_FOREIGN:
+		return (TAKEN_FOREIGN);
+	default:
 		return (TAKEN_NOT);
-	return (taken_as(status));
+	}
 }
 
 static enum taken
-apply(const struct taking *t, const struct answer *a)
+apply(const struct taking *t, const struct lifecycle *life)
 {
-	char sha256[SIGNATURE_HEX_SIZE];
 	enum installation_status status;
-	struct lifecycle life;
 	enum taken taken;
 	int saved;
 
-	read_lifecycle(t, a, sha256, &life);
-	if (lifecycle_is_settled(t->store->records, &life, &status))
+	if (lifecycle_is_settled(t->store->records, life, &status))
 		return (taken_as(status));
 	if (state_lock(t->store->state))
 		return (TAKEN_NOT);
-	taken = apply_locked(t, &life);
+	taken = apply_locked(t, life);
 	saved = errno;
 	state_unlock(t->store->state);
 	errno = saved;
 	return (taken);
 }
 
+/*
+ * Whether another droplet's install could still claim the record between our look at it and our change of
+ * it. A record that names its droplet keeps it, and a single droplet has no rival.
+ */
+static bool
+can_be_claimed(const struct taking *t)
+{
+	const struct evidence *e = t->evidence;
+
+	return (t->conf->n_droplets > 1 && e->key == KEY_DROPLET &&
+	    (e->record == NULL || e->record->installation->droplet_uuid == NULL));
+}
+
+/* Look, journal and apply without anybody in between, so that the journal has nothing that is refused. */
+static enum taken
+take_claimable(const struct taking *t, struct answer *a, const struct lifecycle *life)
+{
+	const struct evidence *e = t->evidence;
+	enum taken taken = TAKEN_NOT;
+	int foreign, saved;
+
+	if (state_lock(t->store->state))
+		return (TAKEN_NOT);
+	foreign = lifecycle_is_foreign(t->store->state, life);
+	if (foreign == LIFECYCLE_FOREIGN)
+		taken = TAKEN_FOREIGN;
+	else if (foreign == 0 && append(t, a, e->record ? e->record->installation : NULL) == 0)
+		taken = apply_locked(t, life);
+	saved = errno;
+	state_unlock(t->store->state);
+	errno = saved;
+	return (taken);
+}
+
+static enum taken
+take_lifecycle(const struct taking *t, struct answer *a)
+{
+	const struct record *r = t->evidence->record;
+	char sha256[SIGNATURE_HEX_SIZE];
+	struct lifecycle life;
+	enum taken taken;
+
+	if (delivery_record(t->body->delivery, a->installation))
+		a->installation[0] = '\0';
+	read_lifecycle(t, a, sha256, &life);
+	if (can_be_claimed(t))
+		taken = take_claimable(t, a, &life);
+	else if (append(t, a, r ? r->installation : NULL))
+		taken = TAKEN_NOT;
+	else
+		taken = apply(t, &life);
+	if (taken == TAKEN_FOREIGN)
+		a->installation[0] = a->delivery[0] = '\0';
+	return (taken);
+}
+
+static enum taken
+take_business(const struct taking *t, struct answer *a)
+{
+	const struct record *r = t->evidence->record, *found = NULL;
+	int result, saved;
+
+	if (t->evidence->key == KEY_DROPLET && delivery_text(t->body->delivery, COMPANY_DRI) == NULL &&
+	    attribute(t, &found))
+		return (TAKEN_NOT);
+	if (found)
+		r = found;
+	if (r)
+		snprintf(a->installation, sizeof(a->installation), "%s", r->installation->record);
+	result = append(t, a, r ? r->installation : NULL);
+	saved = errno;
+	records_release(t->store->records, found);
+	errno = saved;
+	return (result ? TAKEN_NOT : TAKEN);
+}
+
 enum taken
 take_genuine(const struct taking *t, struct answer *a)
 {
-	const struct delivery *d = t->body->delivery;
-
-	if (delivery_is_lifecycle(d)) {
-		if (delivery_record(d, a->installation))
-			a->installation[0] = '\0';
-	} else if (t->evidence->key == KEY_INSTALLATION) {
-		snprintf(a->installation, sizeof(a->installation), "%s",
-		    t->evidence->record->installation->record);
-	} else {
-		attribute(t, a->installation);
-	}
 	uuid_v7(a->delivery, &t->now);
-	if (append(t, a))
+	return (delivery_is_lifecycle(t->body->delivery) ? take_lifecycle(t, a) : take_business(t, a));
+}
+
+enum taken
+take_applied(const struct taking *t, struct answer *a)
+{
+	const struct record *r = t->evidence->record;
+
+	/* The record shows that it was applied, but whoever wrote that may have died before it was durable. */
+	if (!records_is_settled(t->store->records, r) && fsync(t->store->state->installations))
 		return (TAKEN_NOT);
-	return (delivery_is_lifecycle(d) ? apply(t, a) : TAKEN);
+	snprintf(a->installation, sizeof(a->installation), "%s", r->installation->record);
+	snprintf(a->delivery, sizeof(a->delivery), "%s",
+	    r->installation->delivery ? r->installation->delivery : "");
+	return (TAKEN);
 }
 
 /* The part of take_unsigned() that no other process may come between. */
@@ -295,7 +365,7 @@ take_unsigned_locked(const struct taking *t, struct answer *a, struct lifecycle 
 	case UNSIGNED_NEW:
 		break;
 	}
-	if (append(t, a))
+	if (append(t, a, NULL))
 		return (TAKEN_NOT);
 	return (apply_locked(t, life));
 }

@@ -26,6 +26,7 @@ enum taken {
 	TAKEN_NOT,		/* could not be stored, errno says why; nothing is acknowledged: 503 */
 	TAKEN_REFUSED,		/* an unsigned install that may not be taken: 401 */
 	TAKEN_BUSY,		/* an unsigned install that has to wait: 503 */
+	TAKEN_FOREIGN,		/* about an installation that belongs to another droplet by now: 403 */
 };
 
 /**
@@ -33,6 +34,12 @@ enum taken {
  * the answer's delivery and installation.
  */
 enum taken take_genuine(const struct taking *t, struct answer *a);
+
+/**
+ * Answer an installation's own install that was applied before (evidence->applied). Writes nothing. Sets the
+ * answer's delivery (the one that the record has) and installation.
+ */
+enum taken take_applied(const struct taking *t, struct answer *a);
 
 /** Store an install that nothing vouches for, to be confirmed with Fluid (`unsigned_installs`). */
 enum taken take_unsigned(const struct taking *t, struct answer *a);

@@ -467,6 +467,28 @@ lifecycle_supersede(struct state *s, struct installation *i)
 	return (save_superseding(s, i, false));
 }
 
+/* What an unverified record says of its droplet means nothing. */
+static bool
+is_foreign(const struct installation *i, const struct lifecycle *e)
+{
+	if (e->trust != TRUST_DROPLET || e->authority == NULL || !lifecycle_is_verified(i))
+		return (false);
+	return (i->droplet_uuid ? !same(i->droplet_uuid, e->authority) : !e->owns_unnamed);
+}
+
+int
+lifecycle_is_foreign(struct state *s, const struct lifecycle *e)
+{
+	struct installation *i = installation_load(s->installations, e->record);
+	bool foreign;
+
+	if (i == NULL)
+		return (errno == ENOENT ? 0 : -1);
+	foreign = is_foreign(i, e);
+	installation_free(i);
+	return (foreign ? LIFECYCLE_FOREIGN : 0);
+}
+
 int
 lifecycle_apply(struct state *s, struct records *records, const struct lifecycle *e,
     enum installation_status *status)
@@ -478,6 +500,10 @@ lifecycle_apply(struct state *s, struct records *records, const struct lifecycle
 
 	if (i == NULL && errno != ENOENT)
 		return (-1);
+	if (i && is_foreign(i, e)) {
+		installation_free(i);
+		return (LIFECYCLE_FOREIGN);
+	}
 	/* An unverified record gives way to what Fluid says, as if it had not been there. */
 	if (i && !lifecycle_is_verified(i) &&
 	    (e->trust == TRUST_DROPLET || i->status == INSTALLATION_FAILED)) {

@@ -26,6 +26,12 @@ enum lifecycle_trust {
 struct lifecycle {
 	bool installed;			/* else uninstalled */
 	enum lifecycle_trust trust;
+	/*
+	 * TRUST_DROPLET: the droplet whose secret it was; NULL has authority over every record. owns_unnamed:
+	 * also over records that name no droplet.
+	 */
+	const char *authority;
+	bool owns_unnamed;
 	const char *record;		/* the record's name */
 	const char *droplet_installation_uuid;
 	const char *droplet_uuid;
@@ -45,12 +51,21 @@ struct lifecycle {
 	const char *body_sha256;	/* hexadecimal; the same bytes are the same delivery */
 };
 
+/* The record belongs to a droplet over which the event's key has no authority. */
+enum { LIFECYCLE_FOREIGN = 1 };
+
+/**
+ * Whether the record, as it is now, is beyond the authority of the event's key. The caller holds
+ * state_lock(). Returns 0, LIFECYCLE_FOREIGN, or -1 with errno set.
+ */
+int lifecycle_is_foreign(struct state *s, const struct lifecycle *e);
+
 /**
  * Apply it to the record. The caller holds state_lock(). records may be NULL (nothing is cached).
  * *status is what the record says then. An event that is older than what the record knows, or that
  * was applied before, changes nothing.
- * Returns 0 with everything on stable storage, or -1 with errno set; applying it again then completes
- * what was begun.
+ * Returns 0 with everything on stable storage; LIFECYCLE_FOREIGN with nothing changed; or -1 with errno
+ * set, and applying it again then completes what was begun.
  */
 int lifecycle_apply(struct state *s, struct records *records, const struct lifecycle *e,
     enum installation_status *status);

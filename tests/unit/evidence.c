@@ -4,21 +4,24 @@
 
 static const char configuration[] = "state_dir = state\n"
 				    "[droplet reports]\nuuid = drp_r\nsecrets = reports\n"
-				    "[droplet shipping]\nuuid = drp_s\nsecrets = shipping\n"
-				    "[droplet any]\nsecrets = any\n";
+				    "[droplet shipping]\nuuid = drp_s\nsecrets = shipping\n";
 
 static const struct {
 	const char *name, *shop, *company, *droplet, *token, *key;
 	enum installation_status status;
+	const char *subscription_key;
 } records[] = {
-	{ "dri_a", "acme", "42", "drp_r", "dit_a", "wvt_a", INSTALLATION_ACTIVE },
-	{ "dri_b", "beta.fluid.app", "43", "drp_r", "dit_b", "wvt_b", INSTALLATION_ACTIVE },
-	{ "dri_s1", "shared", "44", "drp_r", "dit_s1", "wvt_s1", INSTALLATION_ACTIVE },
-	{ "dri_s2", "shared", "44", "drp_s", "dit_s2", "wvt_s2", INSTALLATION_ACTIVE },
-	{ "dri_gone", "acme", "42", "drp_r", NULL, "wvt_gone", INSTALLATION_UNINSTALLED },
-	{ "dri_pending", "acme", "42", "drp_r", NULL, "wvt_pending", INSTALLATION_PENDING },
+	{ "dri_a", "acme", "42", "drp_r", "dit_a", "wvt_a", INSTALLATION_ACTIVE, NULL },
+	{ "dri_b", "beta.fluid.app", "43", "drp_r", "dit_b", "wvt_b", INSTALLATION_ACTIVE, NULL },
+	{ "dri_s1", "shared", "44", "drp_r", "dit_s1", "wvt_s1", INSTALLATION_ACTIVE, NULL },
+	{ "dri_s2", "shared", "44", "drp_s", "dit_s2", "wvt_s2", INSTALLATION_ACTIVE, NULL },
+	{ "dri_old", "old", "45", NULL, "dit_old", "wvt_old", INSTALLATION_ACTIVE, NULL },
+	{ "dri_sub", "sub", "46", "drp_s", "dit_sub", NULL, INSTALLATION_ACTIVE, "sub_key" },
+	{ "dri_gone", "acme", "42", "drp_r", NULL, "wvt_gone", INSTALLATION_UNINSTALLED, NULL },
+	{ "dri_pending", "acme", "42", "drp_r", NULL, "wvt_pending", INSTALLATION_PENDING, NULL },
 	{ "dri_unconfirmed", "acme", "42", "drp_r", "dit_u", "wvt_unconfirmed",
-	    INSTALLATION_UNCONFIRMED },
+	    INSTALLATION_UNCONFIRMED, NULL },
+	{ "dri_failed", "failing", "47", "drp_r", NULL, NULL, INSTALLATION_FAILED, NULL },
 };
 
 void
@@ -38,6 +41,7 @@ evidence_records(struct keys *k)
 		installation_set(&r->droplet_uuid, records[i].droplet);
 		installation_set(&r->authentication_token, records[i].token);
 		installation_set(&r->webhook_verification_token, records[i].key);
+		installation_set(&r->subscription_auth_token, records[i].subscription_key);
 		r->installed_at = NOW - 1000;
 		assert_int_equal(installation_save(k->state->installations, r), 0);
 		name_of_shop(shop, r->fluid_shop, strlen(r->fluid_shop));
@@ -58,7 +62,6 @@ evidence_setup(void **state)
 	k->folder = folder_make();
 	file_text(k->folder, "reports", "# newest first\ndws_r2\n\n  dws_r1\r\n", 0600);
 	file_text(k->folder, "shipping", "dws_s", 0640);
-	file_text(k->folder, "any", "dws_any\n", 0600);
 	k->conf = conf_make(k->folder, configuration);
 	k->state = state_make(k->conf->state_dir);
 	if (k->state == NULL)
@@ -115,8 +118,11 @@ expect_by(struct keys *k, const struct expected *e, const struct given *g, enum 
 		CHECK(got.key == e->want.key && got.by == by, "%s: key %d, by %d", e->name,
 		    (int)got.key, (int)got.by);
 		CHECK_TEXT(got.droplet ? got.droplet->name : NULL, e->want.droplet, e->name);
-		CHECK_TEXT(got.record ? got.record->installation->record : NULL, e->want.record,
-		    e->name);
+		CHECK_TEXT(got.record && got.key == KEY_INSTALLATION ?
+		    got.record->installation->record : NULL, e->want.record, e->name);
+		CHECK(got.foreign == e->want.foreign, "%s: foreign %d", e->name, got.foreign);
+		CHECK(got.applied == e->want.applied, "%s: applied %d", e->name, got.applied);
+		CHECK(strlen(got.fingerprint) == FINGERPRINT_SIZE - 1, "%s: no fingerprint", e->name);
 	} else {
 		CHECK_TEXT(reason, e->want.reason, e->name);
 	}

@@ -33,27 +33,38 @@ struct outcome {
 	const char *reason;
 	enum key_kind key;
 	const char *droplet, *record;
+	bool foreign, applied;
 };
 
 #define GENUINE_DROPLET(name) \
 	{ \
-		VERDICT_GENUINE, NULL, KEY_DROPLET, name, NULL \
+		VERDICT_GENUINE, NULL, KEY_DROPLET, name, NULL, false, false \
+	}
+/* The secret is right, but has no authority over what the body is about. */
+#define FOREIGN_DROPLET(name) \
+	{ \
+		VERDICT_GENUINE, NULL, KEY_DROPLET, name, NULL, true, false \
 	}
 #define GENUINE_INSTALLATION(name) \
 	{ \
-		VERDICT_GENUINE, NULL, KEY_INSTALLATION, NULL, name \
+		VERDICT_GENUINE, NULL, KEY_INSTALLATION, NULL, name, false, false \
+	}
+/* An install of its own that was applied before. */
+#define APPLIED(name) \
+	{ \
+		VERDICT_GENUINE, NULL, KEY_INSTALLATION, NULL, name, false, true \
 	}
 #define REFUSED(why) \
 	{ \
-		VERDICT_NOT_GENUINE, why, KEY_NONE, NULL, NULL \
+		VERDICT_NOT_GENUINE, why, KEY_NONE, NULL, NULL, false, false \
 	}
 #define NO_EVIDENCE(why) \
 	{ \
-		VERDICT_NO_EVIDENCE, why, KEY_NONE, NULL, NULL \
+		VERDICT_NO_EVIDENCE, why, KEY_NONE, NULL, NULL, false, false \
 	}
 #define UNAVAILABLE(why) \
 	{ \
-		VERDICT_UNAVAILABLE, why, KEY_NONE, NULL, NULL \
+		VERDICT_UNAVAILABLE, why, KEY_NONE, NULL, NULL, false, false \
 	}
 
 /*
@@ -78,10 +89,11 @@ struct keys {
 };
 
 /*
- * Three droplets: "reports" (drp_r; secrets dws_r2, dws_r1), "shipping" (drp_s; dws_s) and "any"
- * (no uuid; dws_any). Installations by their uuid, with dit_ and wvt_ tokens: dri_a (acme, company
- * 42, drp_r), dri_b (beta, 43, drp_r), dri_s1 and dri_s2 (shared, 44), and dri_gone, dri_pending,
- * dri_unconfirmed (acme, 42), which are not active.
+ * Two droplets: "reports" (drp_r; secrets dws_r2, dws_r1) and "shipping" (drp_s; dws_s).
+ * Installations by their uuid, with dit_ and wvt_ tokens: dri_a (acme, company 42, drp_r), dri_b
+ * (beta, 43, drp_r), dri_s1 (drp_r) and dri_s2 (drp_s; shared, 44), dri_old (old, 45, no droplet),
+ * dri_sub (sub, 46, drp_s; its only key is sub_key, of its subscriptions), and dri_gone,
+ * dri_pending, dri_unconfirmed (acme, 42), dri_failed (failing, 47), which are not active.
  */
 int evidence_setup(void **state);
 int evidence_teardown(void **state);

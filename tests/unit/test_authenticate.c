@@ -24,14 +24,6 @@ test_droplet_signature(void **state)
 		{ "uninstall of an unknown one", UNINSTALL("dri_none"), "dws_s",
 		    GENUINE_DROPLET("shipping") },
 		{ "business", ORDER, "dws_r2", GENUINE_DROPLET("reports") },
-		{ "a droplet nobody configured", INSTALL("dri_new", "drp_x"), "dws_r2",
-		    GENUINE_DROPLET("reports") },
-		{ "droplet without a uuid", INSTALL("dri_new", "drp_x"), "dws_any",
-		    GENUINE_DROPLET("any") },
-		{ "another droplet's secret", INSTALL("dri_new", "drp_s"), "dws_r2",
-		    REFUSED("bad_signature") },
-		{ "another's secret, uninstall", UNINSTALL_OF("dri_a", "drp_r"), "dws_s",
-		    REFUSED("bad_signature") },
 		{ "a secret of nobody", INSTALL("dri_new", "drp_r"), "dws_zz",
 		    REFUSED("bad_signature") },
 		{ "a comment is no secret", INSTALL("dri_new", "drp_r"), "# newest first",
@@ -44,6 +36,180 @@ test_droplet_signature(void **state)
 
 	for (size_t i = 0; i < LENGTH(cases); i++)
 		expect_signed(*state, &cases[i], base);
+}
+
+/*
+ * Goal: a droplet's secret has no authority over what is another droplet's, and what is stored decides
+ * which one that is, whatever the body says of it.
+ */
+static void
+test_other_droplet(void **state)
+{
+#define DROPLET(event, value) \
+	"{'resource':'droplet','event':'" event "','company':{" \
+	"'droplet_installation_uuid':'dri_s2','authentication_token':'dit_n','droplet_uuid':" value "}}"
+	static const struct expected cases[] = {
+		{ "uninstall that omits the droplet", UNINSTALL("dri_s2"), "dws_r2",
+		    FOREIGN_DROPLET("reports") },
+		{ "uninstall with its own droplet", DROPLET("uninstalled", "'drp_r'"), "dws_r2",
+		    FOREIGN_DROPLET("reports") },
+		{ "with the right droplet", DROPLET("uninstalled", "'drp_s'"), "dws_r2",
+		    FOREIGN_DROPLET("reports") },
+		{ "with an empty one", DROPLET("uninstalled", "''"), "dws_r2",
+		    FOREIGN_DROPLET("reports") },
+		{ "with null", DROPLET("uninstalled", "null"), "dws_r2",
+		    FOREIGN_DROPLET("reports") },
+		{ "with a number", DROPLET("uninstalled", "7"), "dws_r2",
+		    FOREIGN_DROPLET("reports") },
+		{ "install over it", DROPLET("installed", "'drp_r'"), "dws_r2",
+		    FOREIGN_DROPLET("reports") },
+		{ "install over it, droplet omitted", DROPLET("installed", "null"), "dws_r1",
+		    FOREIGN_DROPLET("reports") },
+		{ "business event of it", ORDER_OF("'droplet_installation_uuid':'dri_s2'"), "dws_r2",
+		    FOREIGN_DROPLET("reports") },
+		{ "its own droplet may", DROPLET("installed", "null"), "dws_s",
+		    GENUINE_DROPLET("shipping") },
+		{ "the other way round", UNINSTALL("dri_a"), "dws_s", FOREIGN_DROPLET("shipping") },
+		{ "an install that names the other droplet", INSTALL("dri_new", "drp_s"), "dws_r2",
+		    FOREIGN_DROPLET("reports") },
+		{ "an install of a droplet that is not configured", INSTALL("dri_new", "drp_x"),
+		    "dws_r2", FOREIGN_DROPLET("reports") },
+		{ "a business event that names the other droplet", ORDER_OF("'droplet_uuid':'drp_s'"),
+		    "dws_r2", FOREIGN_DROPLET("reports") },
+		{ "a record without a droplet is the first one's", UNINSTALL("dri_old"), "dws_r2",
+		    GENUINE_DROPLET("reports") },
+		{ "and not the second one's", UNINSTALL("dri_old"), "dws_s",
+		    FOREIGN_DROPLET("shipping") },
+		{ "nor to be claimed by naming it", UNINSTALL_OF("dri_old", "drp_s"), "dws_s",
+		    FOREIGN_DROPLET("shipping") },
+		{ "an unconfirmed record binds nobody", INSTALL("dri_unconfirmed", "drp_s"), "dws_s",
+		    GENUINE_DROPLET("shipping") },
+		{ "an uninstalled one does", UNINSTALL("dri_gone"), "dws_s",
+		    FOREIGN_DROPLET("shipping") },
+		{ "a failed one does", UNINSTALL("dri_failed"), "dws_s",
+		    FOREIGN_DROPLET("shipping") },
+	};
+
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct given token = { .shop = "acme", .token = cases[i].key };
+
+		expect_signed(*state, &cases[i], base);
+		expect_by(*state, &cases[i], &token, VERIFIED_TOKEN);
+	}
+#undef DROPLET
+}
+
+/* Goal: where two droplets have the same secret, the one that owns the record counts. */
+static void
+test_shared_secret(void **state)
+{
+	static const struct expected cases[] = {
+		{ "of the second, by its record", UNINSTALL("dri_s2"), "dws_both",
+		    GENUINE_DROPLET("shipping") },
+		{ "of the first, by its record", UNINSTALL("dri_s1"), "dws_both",
+		    GENUINE_DROPLET("reports") },
+		{ "of the second, by its name", INSTALL("dri_new", "drp_s"), "dws_both",
+		    GENUINE_DROPLET("shipping") },
+		{ "of nobody: the first", UNINSTALL("dri_none"), "dws_both",
+		    GENUINE_DROPLET("reports") },
+	};
+	struct keys *k = *state;
+
+	file_text(k->folder, "reports", "dws_r2\ndws_r1\ndws_both\n", 0600);
+	file_text(k->folder, "shipping", "dws_s\ndws_both\n", 0600);
+	for (size_t i = 0; i < LENGTH(cases); i++)
+		expect_signed(k, &cases[i], base);
+	file_text(k->folder, "reports", "dws_r2\ndws_r1\n", 0600);
+	file_text(k->folder, "shipping", "dws_s\n", 0600);
+}
+
+/* Goal: a single droplet without a uuid has authority over every installation. */
+static void
+test_single_droplet(void **state)
+{
+	static const struct expected cases[] = {
+		{ "of another droplet", UNINSTALL("dri_s2"), "dws_any", GENUINE_DROPLET("") },
+		{ "of none", UNINSTALL("dri_old"), "dws_any", GENUINE_DROPLET("") },
+		{ "a new one", INSTALL("dri_new", "drp_x"), "dws_any", GENUINE_DROPLET("") },
+		{ "its business event", ORDER_OF("'droplet_installation_uuid':'dri_a'"), "dws_any",
+		    GENUINE_DROPLET("") },
+	};
+	struct keys *k = *state;
+	struct conf *usual = k->conf, *single;
+
+	file_text(k->folder, "any", "dws_any\n", 0600);
+	k->authority.conf = single = conf_make(k->folder, "state_dir = state\n[droplet]\nsecrets = any\n");
+	for (size_t i = 0; i < LENGTH(cases); i++)
+		expect_signed(k, &cases[i], base);
+	k->authority.conf = usual;
+	conf_free(single);
+}
+
+/* Goal: an installation's own key installs nothing; the bytes of an applied install are no news. */
+static void
+test_own_install(void **state)
+{
+	static const char *const bodies[] = { INSTALL("dri_a", "drp_r"),
+		INSTALL("dri_a", "drp_r") " " };
+	struct keys *k = *state;
+	struct installation *i = installation_load(k->state->installations, "dri_a");
+	char sha256[SIGNATURE_HEX_SIZE];
+	struct expected e = { "applied before", INSTALL("dri_a", "drp_r"), "wvt_a", APPLIED("dri_a") };
+	struct given token = { .shop = "acme", .token = "wvt_a" };
+
+	assert_non_null(i);
+	sha256_hex(sha256, quoted(bodies[0]), strlen(bodies[0]));
+	assert_int_equal(installation_note_install(i, sha256), 0);
+	sha256_hex(sha256, "{}", 2);
+	assert_int_equal(installation_note_install(i, sha256), 0);
+	assert_int_equal(installation_save(k->state->installations, i), 0);
+	installation_free(i);
+	expect_signed(k, &e, base);
+	expect_by(k, &e, &token, VERIFIED_TOKEN);
+	e = (struct expected){ "other bytes", bodies[1], "wvt_a", REFUSED("own_key_install") };
+	expect_signed(k, &e, base);
+	expect_by(k, &e, &token, VERIFIED_TOKEN);
+	e = (struct expected){ "another's, applied to mine", bodies[0], "wvt_b",
+		REFUSED("other_installation") };
+	expect_signed(k, &e, (struct given){ .shop = "beta", .timestamp = "1700000000" });
+	evidence_records(k);
+}
+
+/* Goal: what waits for its credentials is noticed where nobody's key fits. */
+static void
+test_waiting(void **state)
+{
+	static const struct {
+		const char *shop, *body;
+		bool waiting;
+	} cases[] = {
+		{ "acme", ORDER, true },
+		{ "failing", ORDER, true },
+		{ NULL, ORDER_OF("'fluid_company_id':42"), true },
+		{ NULL, ORDER_OF("'droplet_installation_uuid':'dri_pending'"), true },
+		{ NULL, ORDER_OF("'droplet_installation_uuid':'dri_failed'"), true },
+		{ "beta", ORDER, false },
+		{ NULL, ORDER, false },
+		{ NULL, ORDER_OF("'droplet_installation_uuid':'dri_unconfirmed'"), false },
+		{ NULL, ORDER_OF("'droplet_installation_uuid':'dri_gone'"), false },
+	};
+	struct keys *k = *state;
+	char hex[SIGNATURE_HEX_SIZE];
+
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		const char *body = quoted(cases[i].body), *reason = NULL;
+		struct fluid_headers h = { .shop = { cases[i].shop, cases[i].shop != NULL },
+			.timestamp = { "1700000000", 1 },
+			.signature = { sign(hex, "nobody", "1700000000", body), 1 } };
+		struct delivery *d = delivery_of(body, strlen(body));
+		struct evidence e;
+
+		assert_int_equal(authenticate(&k->authority, &h, d, body, strlen(body), NOW, &e, &reason),
+		    VERDICT_NOT_GENUINE);
+		CHECK(e.waiting == cases[i].waiting, "%s %s", or_none(cases[i].shop), body);
+		evidence_release(&k->authority, &e);
+		delivery_free(d);
+	}
 }
 
 /*
@@ -65,7 +231,13 @@ test_installation_signature(void **state)
 		    REFUSED("other_installation") },
 		{ "business, other company_id is fine", ORDER_COMPANY_ID("7"), "wvt_a",
 		    GENUINE_INSTALLATION("dri_a") },
-		{ "its own install again", INSTALL("dri_a", "drp_r"), "wvt_a",
+		{ "an install of its own", INSTALL("dri_a", "drp_r"), "wvt_a",
+		    REFUSED("own_key_install") },
+		{ "the key of its subscriptions", ORDER_OF("'fluid_company_id':46"), "sub_key",
+		    GENUINE_INSTALLATION("dri_sub") },
+		{ "uninstall under the key of its subscriptions", UNINSTALL("dri_sub"), "sub_key",
+		    GENUINE_INSTALLATION("dri_sub") },
+		{ "malformed, with its own key", INSTALL("dri_a", "drp_r") "x", "wvt_a",
 		    GENUINE_INSTALLATION("dri_a") },
 		{ "its own uninstall", UNINSTALL("dri_a"), "wvt_a", GENUINE_INSTALLATION("dri_a") },
 		{ "another's install", INSTALL("dri_b", "drp_r"), "wvt_a",
@@ -188,7 +360,8 @@ test_timestamps(void **state)
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		struct given g = base;
 		struct expected e = { or_none(cases[i].timestamp), ORDER, "dws_r2",
-			{ cases[i].verdict, cases[i].reason, KEY_DROPLET, "reports", NULL } };
+			{ cases[i].verdict, cases[i].reason, KEY_DROPLET, "reports", NULL, false,
+			    false } };
 
 		g.timestamp = cases[i].timestamp;
 		expect_signed(*state, &e, g);
@@ -306,6 +479,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_droplet_signature),
+		cmocka_unit_test(test_other_droplet),
+		cmocka_unit_test(test_shared_secret),
+		cmocka_unit_test(test_single_droplet),
+		cmocka_unit_test(test_own_install),
+		cmocka_unit_test(test_waiting),
 		cmocka_unit_test(test_installation_signature),
 		cmocka_unit_test(test_candidates),
 		cmocka_unit_test(test_timestamps),

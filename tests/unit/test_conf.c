@@ -89,6 +89,7 @@ static const char every_key[] = "; a comment\n"
 				"uuid = drp_r\n"
 				"secrets = /etc/r\n"
 				"[droplet]\n"
+				"uuid = drp_s\n"
 				"secrets = /etc/s\n"
 				"[fluid]\n"
 				"api = https://api.example.com/\n"
@@ -126,7 +127,7 @@ test_every_key(void **state)
 	assert_null(conf_droplet_by_uuid(c, "drp"));
 	assert_null(conf_droplet_by_uuid(c, NULL));
 	assert_string_equal(c->droplets[1].name, "");
-	assert_null(c->droplets[1].uuid);
+	assert_string_equal(c->droplets[1].uuid, "drp_s");
 	assert_string_equal(c->api, "https://api.example.com");
 	assert_int_equal(c->n_webhooks, 2);
 	assert_string_equal(c->webhooks[0], "http://127.0.0.1:80/a");
@@ -199,6 +200,10 @@ static const struct {
 	{ "tolerance = 60\ntolerance = 60\n", ":2: tolerance: " },
 	{ "[droplet a]\nuuid = x\n[droplet a]\nuuid = y\n", ":4: uuid: " },
 	{ "[droplet a]\nuuid = x\n[droplet b]\nuuid = x\n", ":4: uuid: " },
+	/* only a single droplet may have no uuid */
+	{ "[droplet a]\nuuid = x\n[droplet b]\nsecrets = s\n", ":4: [droplet b] has no uuid" },
+	{ "[droplet]\nsecrets = s\n\n[droplet b]\nuuid = x\n", ":2: [droplet] has no uuid" },
+	{ "[droplet a]\nuuid =\n[droplet b]\nuuid = x\n", ":2: [droplet a] has no uuid" },
 	{ "[droplet]\nuuid = drp_a drp_b\n", ":2: uuid: " },
 	{ "[droplet]\nuuid = ../x\n", ":2: uuid: " },
 	{ "[fluid]\napi = http://api.fluid.app\n", ":2: api: " },

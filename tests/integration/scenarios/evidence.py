@@ -1,5 +1,7 @@
 """The table "Evidence, and what it allows" of the contract: each row allowed, each row refused."""
 
+import json
+
 from harness import fluid
 
 from .trial import equal, scenario
@@ -120,7 +122,7 @@ def two_signature_headers(t):
 
 @scenario()
 def installation_signature(t):
-    """An installation's own key signs its business events and its own lifecycle events"""
+    """An installation's own key signs its business events and its own uninstall"""
     company = t.company()
     t.install(company)
     body = company.order()
@@ -128,15 +130,66 @@ def installation_signature(t):
             installation=company.dri, verified_by="signature", key="installation",
             fluid_shop=company.shop + ".fluid.app", droplet=t.droplet.uuid,
             fingerprint=fluid.fingerprint(company.wvt))
-    renamed = company.install(name="Renamed", authentication_token=fluid.credential("dit_"))
-    t.taken(t.deliver(renamed, company.wvt, fluid.now() + 1), renamed, key="installation")
-    t.has(company, status="active", name=company.name, authentication_token=company.dit)
     body = company.uninstall()
     t.taken(t.deliver(body, company.wvt, fluid.now() + 2), body, event="droplet.uninstalled",
             key="installation", installation=company.dri)
     t.has(company, status="uninstalled")
     body = company.order()
     t.unauthorized(body, fluid.signed(company.wvt, body, shop=company.shop))
+
+
+@scenario()
+def own_install(t):
+    """An installation's own key or body token installs nothing; bytes that were applied get 200"""
+    company = t.company()
+    # One of several installs: all of the last ones are remembered.
+    bodies = [company.install(name=f"Acme {n}") for n in range(3)]
+    for n, body in enumerate(bodies):
+        t.taken(t.deliver(body, t.droplet.secret, fluid.now() + n), body)
+    before = t.site.record_path(company.dri).read_bytes()
+    journal = t.site.journal_size()
+    record = t.record(company)
+    for body in bodies:
+        for headers in (fluid.signed(company.wvt, body, fluid.now() + 5),
+                        fluid.token("X-Fluid-Token", company.wvt), fluid.token("AUTH_TOKEN", company.wvt),
+                        []):
+            t.says(t.send(body, headers), 200, status="accepted", event="droplet.installed",
+                   delivery=record["delivery"], installation=company.dri)
+    for body in (company.install(name="Renamed"), bodies[0] + b" ",
+                 company.install(authentication_token=fluid.credential("dit_")), company.install_v2(),
+                 company.install_v2(webhook_verification_token=company.wvt)):
+        for headers in (fluid.signed(company.wvt, body, fluid.now() + 5),
+                        fluid.token("X-Fluid-Token", company.wvt), fluid.token("AUTH_TOKEN", company.wvt),
+                        []):
+            t.unauthorized(body, headers)
+    equal(t.site.record_path(company.dri).read_bytes(), before, "record")
+    equal(t.site.journal_size(), journal, "journal")
+    body = company.uninstall()
+    t.taken(t.deliver(body, company.wvt, fluid.now() + 9), body, event="droplet.uninstalled")
+    for body in bodies:
+        t.unauthorized(body, fluid.signed(company.wvt, body, fluid.now() + 9))
+        t.unauthorized(body)
+
+
+@scenario()
+def subscription_key(t):
+    """The key that an installation's subscriptions were created with counts like its other key"""
+    company = t.company()
+    t.install(company, webhook_verification_token=None)
+    record, key = t.record(company), fluid.credential("sub_")
+    record["subscription_auth_token"] = key
+    t.site.write(t.site.record_path(company.dri), json.dumps(record))
+    body = company.order()
+    t.taken(t.deliver(body, key, shop=company.shop), body, event="order.created",
+            installation=company.dri, key="installation", fingerprint=fluid.fingerprint(key))
+    body = company.order()
+    t.taken(t.send(body, fluid.token("AUTH_TOKEN", key, company.shop)), body, event="order.created",
+            installation=company.dri, key="installation", verified_by="token")
+    t.unauthorized(company.uninstall(webhook_verification_token=key))
+    body = company.uninstall()
+    t.taken(t.deliver(body, key, fluid.now() + 1), body, event="droplet.uninstalled",
+            key="installation")
+    equal(t.record(company).get("subscription_auth_token"), None, "key after the uninstall")
 
 
 @scenario()
@@ -223,7 +276,7 @@ def tokens_switched_off(t):
 
 @scenario()
 def body_token(t):
-    """The installation's token in the body vouches for its own lifecycle events, nothing else"""
+    """The installation's token in the body uninstalls it, and does nothing else"""
     company = t.company()
     t.install(company)
     order = company.order(company={"droplet_installation_uuid": company.dri,

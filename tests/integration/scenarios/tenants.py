@@ -1,6 +1,10 @@
 """One tenant's key is of no use against another; X-Fluid-Shop says nothing about who sent it."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+
 from harness import fluid
+from harness.web import Request
 
 from .trial import equal, scenario
 
@@ -94,15 +98,93 @@ def installation_key_creates_nothing(t):
 
 @scenario()
 def another_droplet(t):
-    """A droplet's secret says nothing about another configured droplet"""
+    """403: a droplet's secret has no authority over an installation of another, whatever the body says"""
     company = t.company(t.other)
-    for body in (company.install(), company.uninstall()):
-        for secret in t.droplet.secrets:
-            t.unauthorized(body, fluid.signed(secret, body))
-            t.unauthorized(body, fluid.token("X-Fluid-Token", secret))
+
+    def no_authority(*bodies):
+        for body in bodies:
+            for secret in t.droplet.secrets:
+                t.refused(403, "unknown_droplet", body, fluid.signed(secret, body))
+                t.refused(403, "unknown_droplet", body, fluid.token("X-Fluid-Token", secret))
+            t.unauthorized(body, fluid.signed(fluid.credential("dws_"), body))
+
+    no_authority(company.install(), company.uninstall())
     equal(t.record(company), None, "record")
     t.install(company)
-    t.has(company, droplet_uuid=t.other.uuid)
+    before = t.site.record_path(company.dri).read_bytes()
+    thief = {"authentication_token": fluid.credential("dit_"),
+             "webhook_verification_token": fluid.credential("wvt_")}
+    for uuid in (None, "", t.droplet.uuid, t.other.uuid, 7, "drp_of_nobody"):
+        fields = {"droplet_uuid": uuid}
+        no_authority(company.uninstall(**fields), company.install(**fields, **thief),
+                     company.install_v2(**fields),
+                     company.order(company={"droplet_installation_uuid": company.dri, **fields}))
+    null = fluid.flat("uninstalled", {"droplet_installation_uuid": company.dri, "droplet_uuid": None})
+    no_authority(null, null.replace(b":null", b':""'))
+    equal(t.site.record_path(company.dri).read_bytes(), before, "the other droplet's record")
+    body = company.uninstall()
+    t.taken(t.deliver(body, t.other.secret, fluid.now() + 1), body, event="droplet.uninstalled",
+            droplet=t.other.uuid)
+    no_authority(company.install(droplet_uuid=None), company.uninstall(droplet_uuid=None))
+    t.has(company, status="uninstalled", droplet_uuid=t.other.uuid)
+
+
+@scenario()
+def record_without_a_droplet(t):
+    """A record that names no droplet belongs to the first one of the configuration"""
+    company = t.company()
+    t.install(company)
+    path = t.site.record_path(company.dri)
+    record = t.record(company)
+    record["droplet_uuid"] = None
+    t.site.write(path, json.dumps(record))
+    body = company.uninstall(droplet_uuid=None)
+    t.refused(403, "unknown_droplet", body, fluid.signed(t.other.secret, body))
+    body = company.order(company={"fluid_company_id": company.id})
+    t.taken(t.deliver(body, t.other.secret), body, event="order.created", installation=None)
+    t.taken(t.deliver(body, t.droplet.secret), body, event="order.created",
+            installation=company.dri, droplet=t.droplet.uuid)
+    t.has(company, status="active")
+
+
+@scenario()
+def installs_at_once_of_two_droplets(t):
+    """Two droplets that install one unknown dri at once: one gets it, and only it is in the journal"""
+    for _ in range(5):
+        company = t.company()
+        theirs = t.company(t.other, dri=company.dri)
+        bodies = [company.install(), theirs.install()]
+        requests = [Request(headers=fluid.signed(c.droplet.secret, body), body=body)
+                    for c, body in zip((company, theirs), bodies)]
+        with ThreadPoolExecutor(2) as pool:
+            statuses = [response.status for response in pool.map(t.front.send, requests)]
+        equal(sorted(statuses), [200, 403], "statuses")
+        winner = (t.droplet, t.other)[statuses.index(200)]
+        t.has(company, droplet_uuid=winner.uuid, status="active")
+        lines = [line for line in t.site.journal() if line["installation"] == company.dri]
+        equal([line["body"] for line in lines], [bodies[statuses.index(200)]], "journal")
+
+
+@scenario()
+def shop_in_the_journal(t):
+    """The journal's shop is the record's; a tenant's body, or X-Fluid-Shop, cannot choose it"""
+    mine, theirs = two(t)
+    for shop in (theirs.shop, "x" * 1000, "x" * 300000, "../..", 5, ["a"], {"a": 1}, ""):
+        body = mine.order(company={"fluid_shop": shop})
+        line = t.taken(t.deliver(body, mine.wvt, shop=mine.shop), body, event="order.created",
+                       installation=mine.dri, fluid_shop=mine.shop + ".fluid.app")
+        body = mine.order(company={"droplet_installation_uuid": mine.dri, "fluid_shop": shop})
+        t.taken(t.deliver(body, t.droplet.secret, shop=theirs.shop), body, event="order.created",
+                installation=mine.dri, fluid_shop=line["fluid_shop"])
+        body = mine.order(company={"fluid_shop": shop})
+        t.taken(t.deliver(body, t.droplet.secret, shop=theirs.shop), body, event="order.created",
+                installation=None, fluid_shop=None)
+    body = mine.uninstall(fluid_shop=theirs.shop)
+    t.taken(t.deliver(body, mine.wvt, fluid.now() + 1), body, event="droplet.uninstalled",
+            fluid_shop=mine.shop + ".fluid.app")
+    body = theirs.uninstall(fluid_shop="new-name")
+    t.taken(t.deliver(body, t.droplet.secret, fluid.now() + 1), body, event="droplet.uninstalled",
+            fluid_shop="new-name")
 
 
 @scenario()
@@ -110,11 +192,7 @@ def identity_stays(t):
     """An install under an installation's own key changes nothing in its record"""
     mine, _ = two(t)
     body = mine.install(fluid_shop="elsewhere.fluid.app", name="New name")
-    response = t.deliver(body, mine.wvt, fluid.now() + 1)
-    if response.status == 200:
-        t.taken(response, body)
-    else:
-        t.says(response, 401, error="unauthorized")
+    t.unauthorized(body, fluid.signed(mine.wvt, body, fluid.now() + 1))
     t.has(mine, name=mine.name, fluid_shop=mine.shop + ".fluid.app", fluid_company_id=mine.id,
           droplet_uuid=t.droplet.uuid, droplet_installation_uuid=mine.dri)
     assert not (t.site.state / "shops" / "elsewhere").exists()

@@ -7,7 +7,7 @@ from harness.fluid import Droplet
 from harness.site import Site
 
 from . import (answers, bodies, confirm, crowd, evidence, health, names, records,  # noqa: F401
-               rotation, samples, tenants)
+               rotation, samples, shapes, tenants)
 from .trial import SCENARIOS, Trial, equal
 
 
