@@ -1,12 +1,15 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <setjmp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
 
+#include "base/json_memory.h"
 #include "base/utf8.h"
 
 struct json_parser {
@@ -16,13 +19,20 @@ struct json_parser {
 	unsigned depth;
 	bool failed;		/* nothing more can be read */
 	bool flawed;		/* no JSON, although yajl reads on */
+	bool no_memory;
 	struct utf8_check utf8;
+	struct json_memory memory;
 };
+
+/* What yajl allocates for a generator, which it does not check either. */
+enum { GENERATOR_SIZE = 1024 };
 
 struct json_writer {
 	yajl_gen gen;
 	struct buf *out;
 	bool failed;
+	size_t used;
+	_Alignas(max_align_t) char memory[GENERATOR_SIZE];
 };
 
 /* The outermost value has to be an object: a scalar or an array at depth 0 ends the parsing. */
@@ -105,8 +115,9 @@ on_array_end(void *ctx)
 	return (end(ctx, JSON_ARRAY_END));
 }
 
-struct json_parser *
-json_parser_new(json_event *event, void *user)
+/* Returns 0, or -1: out of memory. */
+static int
+start_yajl(struct json_parser *p)
 {
 	static const yajl_callbacks callbacks = {
 		.yajl_null = on_null,
@@ -119,42 +130,76 @@ json_parser_new(json_event *event, void *user)
 		.yajl_start_array = on_array,
 		.yajl_end_array = on_array_end,
 	};
+
+	json_memory_init(&p->memory);
+	if (setjmp(p->memory.failure))
+		return (-1);
+	p->yajl = yajl_alloc(&callbacks, &p->memory.functions, p);
+	return (0);
+}
+
+struct json_parser *
+json_parser_new(json_event *event, void *user)
+{
 	struct json_parser *p = calloc(1, sizeof(*p));
 
 	if (p == NULL)
 		return (NULL);
 	p->event = event;
 	p->user = user;
-	if ((p->yajl = yajl_alloc(&callbacks, NULL, p)) == NULL) {
-		free(p);
+	if (start_yajl(p)) {
+		json_parser_free(p);
 		errno = ENOMEM;
 		return (NULL);
 	}
 	return (p);
 }
 
+/* What is wrong, if anything: 0, or -1 with errno set. */
+static int
+verdict(const struct json_parser *p)
+{
+	if (!p->failed && !p->flawed)
+		return (0);
+	errno = p->no_memory ? ENOMEM : EBADMSG;
+	return (-1);
+}
+
+/* Have yajl parse the next bytes, or (NULL) see that the input is whole. */
+static void
+run_yajl(struct json_parser *p, const char *data, size_t len)
+{
+	if (setjmp(p->memory.failure)) {
+		p->failed = p->no_memory = true;
+		return;
+	}
+	if ((data ? yajl_parse(p->yajl, (const unsigned char *)data, len) :
+	    yajl_complete_parse(p->yajl)) != yajl_status_ok)
+		p->failed = true;
+}
+
 int
 json_parser_feed(struct json_parser *p, const char *data, size_t len)
 {
 	if (p->failed)
-		return (-1);
+		return (verdict(p));
 	/* yajl takes vertical tab and form feed for white space; JSON does not (RFC 8259). */
 	if (utf8_check_feed(&p->utf8, data, len) || memchr(data, '\v', len) ||
 	    memchr(data, '\f', len))
 		p->flawed = true;
 	/* Also then: what is met must not depend on how the input was cut. */
-	if (yajl_parse(p->yajl, (const unsigned char *)data, len) != yajl_status_ok)
-		p->failed = true;
-	return (p->failed || p->flawed ? -1 : 0);
+	run_yajl(p, data, len);
+	return (verdict(p));
 }
 
 int
 json_parser_finish(struct json_parser *p)
 {
-	if (p->failed || utf8_check_finish(&p->utf8) ||
-	    yajl_complete_parse(p->yajl) != yajl_status_ok)
+	if (!p->failed && utf8_check_finish(&p->utf8))
 		p->failed = true;
-	return (p->failed || p->flawed ? -1 : 0);
+	if (!p->failed)
+		run_yajl(p, NULL, 0);
+	return (verdict(p));
 }
 
 void
@@ -162,7 +207,7 @@ json_parser_free(struct json_parser *p)
 {
 	if (p == NULL)
 		return;
-	yajl_free(p->yajl);
+	json_memory_free(&p->memory);
 	free(p);
 }
 
@@ -196,8 +241,12 @@ json_read_members(const char *data, size_t len, json_member *member, void *user)
 
 	if (p == NULL)
 		return (-1);
-	result = json_parser_feed(p, data, len) || json_parser_finish(p) || m.key.failed ? -1 : 0;
+	result = json_parser_feed(p, data, len) || json_parser_finish(p) ? -1 : 0;
 	json_parser_free(p);
+	if (m.key.failed) {
+		errno = ENOMEM;
+		result = -1;
+	}
 	buf_free(&m.key);
 	return (result);
 }
@@ -208,15 +257,47 @@ print(void *ctx, const char *text, size_t len)
 	buf_add(ctx, text, len);
 }
 
+/* A generator allocates its two parts once, and no more as long as it prints into a buffer of ours. */
+static void *
+get_part(void *ctx, size_t size)
+{
+	struct json_writer *w = ctx;
+	size_t aligned = (size + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
+	void *part = w->memory + w->used;
+
+	if (aligned < size || aligned > sizeof(w->memory) - w->used)
+		return (NULL);
+	w->used += aligned;
+	return (part);
+}
+
+static void *
+resize_part(void *ctx, void *part, size_t size)
+{
+	(void)part;
+	return (get_part(ctx, size));
+}
+
+static void
+free_part(void *ctx, void *part)
+{
+	(void)ctx;
+	(void)part;
+}
+
 struct json_writer *
 json_writer_new(struct buf *out, bool pretty)
 {
-	struct json_writer *w = calloc(1, sizeof(*w));
+	struct json_writer *w = malloc(sizeof(*w));
+	const yajl_alloc_funcs parts = { .malloc = get_part, .realloc = resize_part, .free = free_part,
+		.ctx = w };
 
 	if (w == NULL)
 		return (NULL);
 	w->out = out;
-	if ((w->gen = yajl_gen_alloc(NULL)) == NULL) {
+	w->failed = false;
+	w->used = 0;
+	if ((w->gen = yajl_gen_alloc(&parts)) == NULL) {
 		free(w);
 		errno = ENOMEM;
 		return (NULL);

@@ -31,12 +31,13 @@ struct json_parser *json_parser_new(json_event *event, void *user);
 /**
  * Parse the next bytes. Accepts exactly one object, nested at most JSON_MAX_DEPTH deep, in valid
  * UTF-8 (RFC 3629); yajl itself is laxer in all three. Returns 0, or -1 once the input cannot become
- * one. Events can come even after that, and do not depend on how the input was cut: who uses what
- * they said of a flawed input knows that it may be no valid UTF-8.
+ * one: with errno ENOMEM where memory ran out, else EBADMSG. Events can come even after that, and do
+ * not depend on how the input was cut: who uses what they said of a flawed input knows that it may be
+ * no valid UTF-8.
  */
 int json_parser_feed(struct json_parser *p, const char *data, size_t len);
 
-/** The input has ended. Returns 0 if it was one whole object, else -1. */
+/** The input has ended. Returns 0 if it was one whole object, else -1 with errno as above. */
 int json_parser_finish(struct json_parser *p);
 
 void json_parser_free(struct json_parser *p);
@@ -45,7 +46,7 @@ void json_parser_free(struct json_parser *p);
 typedef void json_member(void *user, const char *key, size_t key_len, enum json_kind kind,
     const char *text, size_t len);
 
-/** Read a whole object and hand out its direct members. Returns 0, or -1 if it is not one. */
+/** Read a whole object and hand out its direct members. Returns 0, or -1 with errno as above. */
 int json_read_members(const char *data, size_t len, json_member *member, void *user);
 
 struct json_writer;

@@ -1,5 +1,6 @@
 #include "delivery/delivery.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,9 @@ on_value(struct delivery *d, enum json_kind kind, const char *text, size_t len)
 	if (kind == JSON_STRING || kind == JSON_NUMBER) {
 		buf_add(&d->texts, text, len);
 		buf_addc(&d->texts, '\0');
+		/* Without memory there is no text, and delivery_finish() fails. */
+		if (d->texts.failed)
+			slot->kind = JSON_NULL;
 	}
 }
 
@@ -292,13 +296,17 @@ check_company(struct delivery *d)
 int
 delivery_finish(struct delivery *d)
 {
-	bool whole = json_parser_finish(d->parser) == 0 && !d->texts.failed;
+	bool whole = json_parser_finish(d->parser) == 0;
+	bool no_memory = (!whole && errno == ENOMEM) || d->texts.failed;
 
 	find_speaker(d);
 	find_event(d);
 	check_company(d);
-	d->malformed = !whole || d->ambiguous;
-	return (d->malformed ? -1 : 0);
+	d->malformed = !whole || d->ambiguous || no_memory;
+	if (!d->malformed)
+		return (0);
+	errno = no_memory ? ENOMEM : EBADMSG;
+	return (-1);
 }
 
 bool

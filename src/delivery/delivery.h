@@ -46,8 +46,8 @@ void delivery_feed(struct delivery *d, const char *data, size_t len);
 
 /**
  * The body has ended. Returns 0, or -1 where it is not one JSON object as the contract wants it
- * (section 3, "malformed"), or a field that decides something is there twice; what was read before the
- * flaw can still be asked for.
+ * (section 3, "malformed"), or a field that decides something is there twice: with errno EBADMSG,
+ * or ENOMEM where memory ran out. What was read before the flaw can still be asked for.
  */
 int delivery_finish(struct delivery *d);
 

@@ -174,6 +174,18 @@ answer_format(const struct answer *a, bool head, struct buf *out)
 		    whole ? a->body.len : sizeof(unavailable) - 1);
 }
 
+const char *
+answer_text(const struct buf *out, size_t *len)
+{
+	static const char unavailable[] =
+		"Status: 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+		"Cache-Control: no-store\r\nRetry-After: 30\r\nContent-Length: 24\r\n\r\n"
+		"{\"error\":\"unavailable\"}\n";
+
+	*len = out->failed ? sizeof(unavailable) - 1 : out->len;
+	return (out->failed ? unavailable : out->data);
+}
+
 void
 answer_log(const struct answer *a, const char *request_id, double ms)
 {

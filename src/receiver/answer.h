@@ -38,6 +38,12 @@ void answer_probe(struct answer *a, char *const *params);
  */
 void answer_format(const struct answer *a, bool head, struct buf *out);
 
+/**
+ * What to send: the answer that answer_format() appended, or a 503 where there was no memory for it.
+ * Valid as long as `out` is. Sets *len.
+ */
+const char *answer_text(const struct buf *out, size_t *len);
+
 /** The request's log line. ms: how long it took. request_id may be NULL. */
 void answer_log(const struct answer *a, const char *request_id, double ms);
 

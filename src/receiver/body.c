@@ -64,8 +64,8 @@ body_read(struct body *b, struct request *q, uint64_t most)
 		return (BODY_TOO_LARGE);
 	if (result == BODY_WHOLE && q->length != LENGTH_UNKNOWN && b->bytes.len != q->length)
 		return (BODY_TRUNCATED);
-	if (result == BODY_WHOLE)
-		delivery_finish(b->delivery);
+	if (result == BODY_WHOLE && delivery_finish(b->delivery) && errno == ENOMEM)
+		return (BODY_UNAVAILABLE);
 	return (result);
 }
 

@@ -111,6 +111,8 @@ cgi(void)
 	struct receiver *receiver = conf ? receiver_new(conf) : NULL;
 	struct input in;
 	struct request q;
+	const char *text;
+	size_t len;
 
 	signal(SIGPIPE, SIG_IGN);
 	request_from_params(&q, environ);
@@ -128,7 +130,8 @@ cgi(void)
 	} else {
 		answer_unconfigured(&errors, strcmp(q.method, "HEAD") == 0, &answer);
 	}
-	if (answer.failed || write_all(STDOUT_FILENO, answer.data, answer.len))
+	text = answer_text(&answer, &len);
+	if (write_all(STDOUT_FILENO, text, len))
 		log_errno(LOG_LEVEL_ERROR, "answer not sent", NULL);
 	discard_input();
 	buf_free(&answer);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
@@ -10,7 +11,7 @@ enum {
 	/* Records can have one byte each: what one request takes at most, beside its body and parameters. */
 	SPOOL_OVERHEAD = 1024 * 1024,
 	SPOOL_TIMES = 4,
-	STDOUT = 6, END_REQUEST = 3,
+	STDOUT = 6, END_REQUEST = 3, END_SIZE = 8,
 	RECORD_MAX = 0xffff,
 };
 
@@ -66,11 +67,12 @@ spool(struct connection *c, uint64_t max_body)
 	enum look look = c->spool.len ? look_into_spool(c, max_body) : LOOK_PART;
 	ssize_t n;
 
-	if (c->spool.len == 0)
-		c->arrival = (struct arrival){ .stage = ARRIVAL_BEGIN };
 	while (look == LOOK_PART) {
 		if (buf_reserve(&c->spool, READ_SIZE))
 			return (LOOK_NO_MEMORY);
+		/* What was seen in the socket is read once more. */
+		if (c->spool.len == 0)
+			c->arrival = (struct arrival){ .stage = ARRIVAL_BEGIN };
 		n = recv(c->fd, c->spool.data + c->spool.len, READ_SIZE, MSG_DONTWAIT);
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -141,29 +143,32 @@ connection_send(const struct connection *c, const char *data, size_t len)
 }
 
 static void
-add_header(struct buf *out, unsigned char type, uint16_t id, size_t length)
+make_header(unsigned char out[FCGI_HEADER_SIZE], unsigned char type, uint16_t id, size_t length)
 {
 	const unsigned char header[FCGI_HEADER_SIZE] = { 1, type, (unsigned char)(id >> 8),
 		(unsigned char)id, (unsigned char)(length >> 8), (unsigned char)length };
 
-	buf_add(out, header, sizeof(header));
+	memcpy(out, header, sizeof(header));
 }
 
 bool
-connection_answer(struct connection *c, const struct buf *answer)
+connection_answer(struct connection *c, const char *text, size_t len)
 {
-	struct buf out = { 0 };
-	bool sent = false;
+	/* After the second header comes the status, which is 0: the request is complete. */
+	unsigned char begin[FCGI_HEADER_SIZE], end[FCGI_HEADER_SIZE + END_SIZE] = { 0 };
+	const struct iovec parts[] = {
+		{ begin, sizeof(begin) },
+		{ (void *)(uintptr_t)text, len },
+		{ end, sizeof(end) },
+	};
+	const struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = 3 };
 
-	if (c->arrival.id && answer->len <= RECORD_MAX && !answer->failed) {
-		add_header(&out, STDOUT, c->arrival.id, answer->len);
-		buf_add(&out, answer->data, answer->len);
-		add_header(&out, END_REQUEST, c->arrival.id, 8);
-		buf_add(&out, "\0\0\0\0\0\0\0\0", 8);
-		sent = !out.failed && connection_send(c, out.data, out.len) == 0;
-	}
-	buf_free(&out);
-	return (sent);
+	if (c->arrival.id == 0 || len > RECORD_MAX)
+		return (false);
+	make_header(begin, STDOUT, c->arrival.id, len);
+	make_header(end, END_REQUEST, c->arrival.id, END_SIZE);
+	return (sendmsg(c->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+	    (ssize_t)(sizeof(begin) + len + sizeof(end)));
 }
 
 void

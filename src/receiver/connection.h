@@ -56,10 +56,10 @@ bool connection_discard(struct connection *c);
 void connection_next(struct connection *c, int64_t now_ms);
 
 /**
- * Answer the request without libfcgi, as far as its first record has arrived. answer: in CGI form.
- * Returns whether it was sent.
+ * Answer the request without libfcgi, as far as its first record has arrived. text: the answer
+ * in CGI form. Returns whether it was sent.
  */
-bool connection_answer(struct connection *c, const struct buf *answer);
+bool connection_answer(struct connection *c, const char *text, size_t len);
 
 /** Send all of this without waiting. Returns 0, or -1 with errno set. */
 int connection_send(const struct connection *c, const char *data, size_t len);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "receiver/answer.h"
 #include "receiver/handle.h"
 #include "store/durable.h"
 
@@ -67,10 +68,12 @@ begin(struct receiver *r, FCGX_Request *fcgi, int fd, bool whole, struct buf *an
 static int
 finish(FCGX_Request *fcgi, const struct buf *answer)
 {
+	size_t len;
+	const char *text = answer_text(answer, &len);
+
 	/* Closing is for the caller. libfcgi does it only after an error. */
 	fcgi->keepConnection = 1;
-	if (!answer->failed)
-		FCGX_PutStr(answer->data, (int)answer->len, fcgi->out);
+	FCGX_PutStr(text, (int)len, fcgi->out);
 	FCGX_Finish_r(fcgi);
 	return (fcgi->ipcFd == -1 ? -1 : 0);
 }

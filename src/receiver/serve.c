@@ -99,25 +99,44 @@ hold_receiver(struct server *s)
 	return (receiver);
 }
 
-/* Answer 503 to a request that will not be complete, and close its connection. */
+/* Answer 503 to a request that will not be complete. */
+static void
+refuse(struct connection *c, const char *reason)
+{
+	struct answer answer = { .reason = reason };
+	struct buf formatted = { 0 };
+	const char *text;
+	size_t len;
+
+	answer_error(&answer, 503, "unavailable");
+	answer_format(&answer, false, &formatted);
+	text = answer_text(&formatted, &len);
+	connection_answer(c, text, len);
+	answer_log(&answer, NULL, (double)(request_now_ms() - c->accepted_ms));
+	buf_free(&formatted);
+	answer_free(&answer);
+}
+
+/* Close the connection, and answer 503 to a request that has begun on it. */
 static void
 give_up(struct server *s, struct connection *c, const char *reason)
 {
-	struct answer answer = { .reason = reason };
-	struct buf text = { 0 };
-
 	if (c->arrival.id) {
-		answer_error(&answer, 503, "unavailable");
-		answer_format(&answer, false, &text);
-		connection_answer(c, &text);
-		answer_log(&answer, NULL, (double)(request_now_ms() - c->accepted_ms));
+		refuse(c, reason);
 		connection_discard(c);
-		buf_free(&text);
-		answer_free(&answer);
 	} else if (c->state == CONNECTION_WAITING) {
 		atomic_fetch_add(&s->silent, 1);
 	}
 	room_leave(s->room, c);
+}
+
+/* It was answered, but the peer may still send: closing now could lose the answer. */
+static bool
+begin_to_leave(struct connection *c)
+{
+	buf_wipe(&c->spool);
+	c->state = CONNECTION_LEAVING;
+	return (shutdown(c->fd, SHUT_WR) == 0 && connection_discard(c));
 }
 
 /* Returns whether the connection is kept for another request. */
@@ -129,11 +148,8 @@ serve_request(struct server *s, struct connection *c, enum look look)
 	    exchange_in_spool(receiver, c, look == LOOK_IN_SPOOL);
 
 	receiver_release(receiver);
-	if (exchanged == EXCHANGE_LEAVE) {
-		buf_wipe(&c->spool);
-		c->state = CONNECTION_LEAVING;
-		return (shutdown(c->fd, SHUT_WR) == 0 && connection_discard(c));
-	}
+	if (exchanged == EXCHANGE_LEAVE)
+		return (begin_to_leave(c));
 	if (exchanged != EXCHANGE_KEEP || atomic_load(&s->stopping))
 		return (false);
 	connection_next(c, request_now_ms());
@@ -164,7 +180,10 @@ advance(struct server *s, struct connection *c, char *peek)
 		case LOOK_PART:
 			return (true);
 		case LOOK_NO_MEMORY:
-			give_up(s, c, "no_memory");
+			refuse(c, "no_memory");
+			if (begin_to_leave(c))
+				return (true);
+			room_leave(s->room, c);
 			return (false);
 		case LOOK_ENDED:
 			give_up(s, c, "truncated");
