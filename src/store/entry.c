@@ -10,8 +10,10 @@ static const struct member {
 	const char *key;
 	size_t offset;
 	bool number;		/* written as a number */
+	bool optional;		/* not written where it is null */
 } members[] = {
-#define MEMBER(field, number) { #field, offsetof(struct entry, field), number }
+#define MEMBER(field, number) { #field, offsetof(struct entry, field), number, false }
+#define OPTIONAL(field) { #field, offsetof(struct entry, field), false, true }
 	MEMBER(delivery, false),
 	MEMBER(received_at, false),
 	MEMBER(event, false),
@@ -26,7 +28,10 @@ static const struct member {
 	MEMBER(fingerprint, false),
 	MEMBER(droplet, false),
 	MEMBER(sha256, false),
+	OPTIONAL(refused),
+	OPTIONAL(refused_at),
 	MEMBER(body, false),
+#undef OPTIONAL
 #undef MEMBER
 };
 
@@ -43,6 +48,8 @@ entry_write(const struct entry *e, struct buf *out)
 	json_object(w);
 	for (size_t m = 0; m < N_MEMBERS; m++) {
 		value = *(const char *const *)((const char *)e + members[m].offset);
+		if (value == NULL && members[m].optional)
+			continue;
 		json_key(w, members[m].key);
 		if (value == NULL)
 			json_null(w);

@@ -27,6 +27,9 @@ struct entry {
 	const char *fingerprint;	/* of the key that verified it (secret_fingerprint()) */
 	const char *droplet;		/* the uuid of the droplet whose authority it came under */
 	const char *sha256;		/* of the body, hexadecimal */
+	/* Only of a request that was refused at first: its id there, and when it was received. */
+	const char *refused;
+	const char *refused_at;
 	const char *body;
 	size_t body_len;
 };

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "worker/credentials.h"
+#include "worker/kept.h"
 #include "worker/queue.h"
 #include "worker/runner.h"
 
@@ -46,6 +47,8 @@ struct worker {
 	int signal_fd, journal_watch;
 
 	struct credentials *credentials;	/* talks to Fluid */
+	struct kept *kept;
+	bool kept_due;			/* look at the kept requests */
 };
 
 static int64_t
@@ -144,6 +147,24 @@ start_hooks(struct worker *w)
 	return (more);
 }
 
+/* Accept requests that came before their key. Returns whether there are new lines, or more to look at. */
+static bool
+take_kept(struct worker *w)
+{
+	unsigned accepted;
+
+	w->kept_due = kept_run(w->kept, w->conf, &accepted);
+	return (accepted || w->kept_due);
+}
+
+/* Credentials are there, or never will be. */
+static void
+on_settled(struct worker *w)
+{
+	runner_wake(w->runner);
+	w->kept_due = true;
+}
+
 static void
 read_signals(struct worker *w)
 {
@@ -204,7 +225,7 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	while (fds[1].revents && read(w->journal_watch, events, sizeof(events)) > 0)
 		;
 	if (fds[2].revents && eventfd_read(fds[2].fd, &count) == 0)
-		runner_wake(w->runner);
+		on_settled(w);
 	if (fds[0].revents)
 		read_signals(w);
 	reap_others(w);
@@ -231,12 +252,15 @@ loop(struct worker *w, bool once)
 	for (;;) {
 		/* What waits for Fluid comes first, where no thread sees to it. */
 		if (once && !w->stopping && credentials_run(w->credentials))
-			runner_wake(w->runner);
+			on_settled(w);
 		if (now_ms() - w->refreshed >= POLL_MS) {
 			w->refreshed = now_ms();
 			runner_refresh(w->runner);
+			w->kept_due = true;
 			ran_drop_old(queue_ran(w->queue), w->state->journal);
 		}
+		if (w->kept_due && !w->stopping)
+			take_kept(w);
 		more = start_hooks(w);
 		if (w->stopping && runner_running(w->runner) == 0)
 			return;
@@ -245,7 +269,9 @@ loop(struct worker *w, bool once)
 		if (once && is_done(w, more, next)) {
 			/* What these lines have brought. */
 			if (credentials_run(w->credentials))
-				runner_wake(w->runner);
+				on_settled(w);
+			if (take_kept(w))
+				continue;
 			runner_retry(w->runner);
 			next = runner_next(w->runner);
 			if (is_done(w, false, next))
@@ -253,7 +279,8 @@ loop(struct worker *w, bool once)
 		}
 		if (w->position_changed && now_ms() - w->position_saved >= SAVE_MS)
 			save_position(w);
-		wait_for_something(w, next, more && runner_has_room(w->runner) ? 0 : POLL_MS);
+		wait_for_something(w, next, (w->kept_due && !w->stopping) ||
+		    (more && runner_has_room(w->runner)) ? 0 : POLL_MS);
 	}
 }
 
@@ -334,6 +361,8 @@ open_worker(struct worker *w, const char *conf_file)
 	if ((w->queue = queue_open(w->state->queue, true)) == NULL || open_follow(w))
 		return (-1);
 	ran_drop_old(queue_ran(w->queue), w->state->journal);
+	if ((w->kept = kept_new(w->state)) == NULL)
+		return (-1);
 	if ((w->credentials = credentials_new(w->conf, w->state)) == NULL)
 		return (-1);
 	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->credentials)) == NULL)
@@ -350,6 +379,7 @@ close_worker(struct worker *w)
 
 	runner_free(w->runner);
 	credentials_free(w->credentials);
+	kept_free(w->kept);
 	follow_free(w->follow);
 	queue_close(w->queue);
 	buf_wipe(&w->line);
