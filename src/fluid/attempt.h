@@ -14,6 +14,7 @@
 
 struct transport {
 	CURL *curl;
+	bool is_another;		/* all but curl is owned by the one that it was made of */
 	char *api;
 	char **webhooks;
 	size_t n_webhooks;

@@ -75,12 +75,32 @@ err:
 	return (NULL);
 }
 
+struct transport *
+transport_another(const struct transport *t)
+{
+	struct transport *other = malloc(sizeof(*other));
+
+	if (other == NULL)
+		return (NULL);
+	*other = *t;
+	other->is_another = true;
+	if ((other->curl = curl_easy_init()) == NULL) {
+		free(other);
+		return (NULL);
+	}
+	return (other);
+}
+
 void
 transport_free(struct transport *t)
 {
 	if (t == NULL)
 		return;
 	curl_easy_cleanup(t->curl);
+	if (t->is_another) {
+		free(t);
+		return;
+	}
 	curl_global_cleanup();
 	for (size_t i = 0; i < t->n_webhooks; i++)
 		free(t->webhooks[i]);

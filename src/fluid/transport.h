@@ -38,6 +38,12 @@ struct transport_answer {
  */
 struct transport *transport_new(const struct conf *c, struct fluid_error *e);
 
+/**
+ * Another one for the same addresses and with the same certificates, for another thread. `t` outlives it.
+ * The caller ends it with transport_free(). NULL: ENOMEM.
+ */
+struct transport *transport_another(const struct transport *t);
+
 void transport_free(struct transport *t);
 
 /**

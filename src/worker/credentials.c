@@ -18,42 +18,97 @@
 #include "store/index.h"
 #include "store/marker.h"
 #include "store/name.h"
+#include "worker/backoff.h"
+#include "worker/lane.h"
 #include "worker/settle.h"
 #include "worker/subscribe.h"
 
 enum {
-	RETRY_FIRST = 1,		/* seconds, doubling */
-	RETRY_MAX = 3600,
-	RETRY_TOKEN_MAX = 30,		/* while an exchange token lives */
 	POLL_MS = 5000,			/* for file systems without inotify */
+	SIGNAL_MS = 200,		/* how often --once looks for a signal during a call */
+	PASS_MS = 20,			/* the directories are not read more often than this */
 	PATH_SIZE = 4096,
+	BUCKETS = 1024,
 };
 
-/* The folders of queue/ with a marker for each record that waits, in the order they are looked at. */
+/* The directories of queue/ with a marker for each record that waits. */
 enum folder { PENDING, UNCONFIRMED, SUBSCRIBE, N_FOLDERS };
 
-static const char *const folder_names[] = { "pending", "unconfirmed", "subscribe" };
+/*
+ * How many calls run side by side, and the longest wait between two tries in seconds. A call that hangs
+ * takes the configured timeout. Subscriptions are made by one process at a time.
+ */
+static const struct kind {
+	const char *name;
+	unsigned calls;
+	int64_t retry_max;
+} kinds[] = {
+	[PENDING] = { "pending", LANE_MAX, BACKOFF_TOKEN_MAX },
+	[UNCONFIRMED] = { "unconfirmed", 8, 300 },
+	[SUBSCRIBE] = { "subscribe", 1, 3600 },
+};
 
-/* A record that is to be tried again later. */
-struct backoff {
+/* A marker that was seen, as long as it is there. Times are those of backoff_now(). */
+struct waiting {
+	struct lane_item item;		/* first: what the lane knows */
+	struct waiting *following;	/* in its bucket */
 	enum folder folder;
 	char record[NAME_SIZE];
-	int64_t next;
+	bool busy;			/* it is the lane's */
+	int64_t next;			/* not before */
 	unsigned tries;
-	struct backoff *following;
+	uint64_t pass;			/* the last one that saw the marker */
 };
 
 struct credentials {
 	const struct conf *conf;
 	struct state *state;
-	int markers[N_FOLDERS];		/* the folders; the first two are the state's */
+	int markers[N_FOLDERS];		/* the directories; the first two are the state's */
+	int reserves;			/* directory for what is set aside before an exchange */
 	struct transport *transport;
-	struct backoff *backoffs;
+	pthread_mutex_t mutex;		/* protects what is below */
+	struct waiting *buckets[BUCKETS];
+	struct lane lanes[N_FOLDERS];
+	unsigned busy;			/* how many are the lanes' */
+	unsigned n_settled;		/* since credentials_run() began */
+	unsigned n_given;		/* how many the last pass gave to the lanes */
+	uint64_t pass;
+	int64_t passed;			/* when the last one began */
+	bool rested;			/* nothing was called since memory was given back */
 	atomic_bool stop;
 	pthread_t thread;
 	bool has_thread;
 	int wake, settled;		/* eventfds: to the thread, and from it */
 };
+
+static void work(void *user, struct transport *t, struct lane_item *item);
+static void on_ended(void *user);
+
+static void
+init_lanes(struct credentials *c)
+{
+	for (enum folder folder = PENDING; folder < N_FOLDERS; folder++) {
+		struct lane *l = &c->lanes[folder];
+
+		l->max = kinds[folder].calls;
+		l->mutex = &c->mutex;
+		l->transport = c->transport;
+		l->stop = &c->stop;
+		l->work = work;
+		l->ended = on_ended;
+		l->user = c;
+		lane_init(l);
+	}
+}
+
+static int
+drop_reserve(void *user, const char *name)
+{
+	const struct credentials *c = user;
+
+	unlinkat(c->reserves, name, 0);
+	return (0);
+}
 
 struct credentials *
 credentials_new(const struct conf *conf, struct state *state)
@@ -63,18 +118,27 @@ credentials_new(const struct conf *conf, struct state *state)
 
 	if (c == NULL)
 		return (NULL);
-	*c = (struct credentials){ .conf = conf, .state = state, .wake = -1, .settled = -1,
-		.markers = { state->pending, state->unconfirmed, -1 } };
+	c->conf = conf;
+	c->state = state;
+	c->wake = c->settled = c->reserves = c->markers[SUBSCRIBE] = -1;
+	c->markers[PENDING] = state->pending;
+	c->markers[UNCONFIRMED] = state->unconfirmed;
+	c->rested = true;
+	pthread_mutex_init(&c->mutex, NULL);
 	if ((c->transport = transport_new(conf, &e)) == NULL) {
 		log_line(LOG_LEVEL_ERROR, "Fluid's API cannot be called", "why", e.text, NULL);
 		goto err;
 	}
+	init_lanes(c);
 	if ((c->markers[SUBSCRIBE] = durable_folder(state->queue, "subscribe")) == -1 ||
-	    (c->wake = eventfd(0, EFD_CLOEXEC)) == -1 ||
+	    (c->reserves = durable_folder(state->queue, "reserves")) == -1 ||
+	    (c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
 	    (c->settled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1) {
 		log_errno(LOG_LEVEL_ERROR, "Fluid's API cannot be called", NULL);
 		goto err;
 	}
+	/* What a worker that was killed has left. */
+	index_each(state->queue, "reserves", 0, drop_reserve, c);
 	return (c);
 
 err:
@@ -82,110 +146,81 @@ err:
 	return (NULL);
 }
 
+static void
+stop_all(struct credentials *c)
+{
+	atomic_store(&c->stop, true);
+	if (c->wake != -1)
+		eventfd_write(c->wake, 1);
+	if (c->has_thread)
+		pthread_join(c->thread, NULL);
+	c->has_thread = false;
+	for (enum folder folder = PENDING; c->transport && folder < N_FOLDERS; folder++)
+		if (c->lanes[folder].mutex)
+			lane_join(&c->lanes[folder]);
+}
+
 void
 credentials_free(struct credentials *c)
 {
-	struct backoff *b;
+	struct waiting *w;
 
 	if (c == NULL)
 		return;
-	if (c->has_thread) {
-		atomic_store(&c->stop, true);
-		eventfd_write(c->wake, 1);
-		pthread_join(c->thread, NULL);
-	}
-	while ((b = c->backoffs) != NULL) {
-		c->backoffs = b->following;
-		free(b);
-	}
+	stop_all(c);
+	for (size_t i = 0; i < BUCKETS; i++)
+		while ((w = c->buckets[i]) != NULL) {
+			c->buckets[i] = w->following;
+			free(w);
+		}
 	transport_free(c->transport);
 	if (c->markers[SUBSCRIBE] != -1)
 		close(c->markers[SUBSCRIBE]);
+	if (c->reserves != -1)
+		close(c->reserves);
 	if (c->wake != -1)
 		close(c->wake);
 	if (c->settled != -1)
 		close(c->settled);
+	pthread_mutex_destroy(&c->mutex);
 	free(c);
 }
 
-/* Where the backoff of this record is; what is there is NULL when it has none. */
-static struct backoff **
-find_backoff(struct credentials *c, enum folder folder, const char *record)
+/* Where a marker's entry is; what is there is NULL when it has none. FNV-1a. */
+static struct waiting **
+find(struct credentials *c, enum folder folder, const char *record)
 {
-	struct backoff **b;
+	uint32_t h = 2166136261u ^ folder;
+	struct waiting **w;
 
-	for (b = &c->backoffs; *b; b = &(*b)->following)
-		if ((*b)->folder == folder && strcmp((*b)->record, record) == 0)
+	for (const char *p = record; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	for (w = &c->buckets[h % BUCKETS]; *w; w = &(*w)->following)
+		if ((*w)->folder == folder && strcmp((*w)->record, record) == 0)
 			break;
-	return (b);
+	return (w);
 }
 
 static void
-forget_backoff(struct backoff **at)
+forget(struct waiting **at)
 {
-	struct backoff *b = *at;
+	struct waiting *w = *at;
 
-	if (b) {
-		*at = b->following;
-		free(b);
+	if (w) {
+		*at = w->following;
+		free(w);
 	}
-}
-
-/*
- * When to try again: after a second, doubling. A token that will have died by then is tried once more
- * just before, and looked at when it is dead.
- */
-static int64_t
-next_try(unsigned tries, int64_t deadline)
-{
-	int64_t now = time(NULL), most = deadline ? RETRY_TOKEN_MAX : RETRY_MAX;
-	int64_t wait = (int64_t)RETRY_FIRST << (tries < 12 ? tries : 12);
-
-	wait = wait < most ? wait : most;
-	if (deadline > now && now + wait >= deadline)
-		wait = deadline - now > 1 ? deadline - now - 1 : deadline - now;
-	return (now + wait);
-}
-
-/* One pass over a folder. */
-struct pass {
-	struct credentials *c;
-	enum folder folder;
-	unsigned settled;
-	int64_t next;			/* when one of them is due, 0 for none */
-};
-
-static void
-due_at(struct pass *p, int64_t next)
-{
-	if (p->next == 0 || next < p->next)
-		p->next = next;
-}
-
-static void
-try_later(struct pass *p, const char *record, int64_t deadline)
-{
-	struct backoff **at = find_backoff(p->c, p->folder, record), *b = *at;
-
-	if (b == NULL) {
-		if ((b = *at = calloc(1, sizeof(*b))) == NULL)
-			return;
-		b->folder = p->folder;
-		snprintf(b->record, sizeof(b->record), "%s", record);
-	}
-	b->next = next_try(b->tries++, deadline);
-	due_at(p, b->next);
 }
 
 /* Have the subscriptions of a record that is active. Returns 0, or -1 to try again later. */
 static int
-subscribe(struct credentials *c, const char *record)
+subscribe(struct credentials *c, struct transport *t, const char *record)
 {
 	struct fluid_error e;
 
 	if (c->conf->public_url == NULL || c->conf->n_subscribe == 0)
 		return (0);
-	if (subscribe_record(c->conf, c->transport, c->state, record, false, &e) == 0) {
+	if (subscribe_record(c->conf, t, c->state, record, false, &e) == 0) {
 		log_line(LOG_LEVEL_INFO, "subscribed", "installation", record, NULL);
 		return (0);
 	}
@@ -193,19 +228,81 @@ subscribe(struct credentials *c, const char *record)
 	return (e.failure == FLUID_REFUSED ? 0 : -1);
 }
 
+/*
+ * Whether the record is being seen to by another lane that it must not be in at the same time: an unsigned
+ * install that is signed by now, with the same token, or one that may become active at any moment. The mutex
+ * is held.
+ */
+static bool
+is_elsewhere(struct credentials *c, enum folder folder, const char *record)
+{
+	const struct waiting *w;
+
+	for (enum folder other = PENDING; other <= UNCONFIRMED; other++)
+		if (other != folder && (w = *find(c, other, record)) != NULL && w->busy)
+			return (true);
+	return (false);
+}
+
 /* See to a record that became active. Its marker goes when all is done that can be. */
 static enum settled
 see_to_active(struct credentials *c, const struct settling *s, const char *record)
 {
 	int active = settle_active(s, record);
+	enum settled settled = SETTLE_NOTHING;
 
-	if (active == -1 || (active && subscribe(c, record)))
+	if (active == -1 || (active && subscribe(c, s->transport, record)))
 		return (SETTLE_LATER);
-	marker_clear(c->markers[SUBSCRIBE], record);
-	return (SETTLE_NOTHING);
+	/* An exchange that has begun meanwhile counts on the marker. */
+	pthread_mutex_lock(&c->mutex);
+	if (is_elsewhere(c, SUBSCRIBE, record))
+		settled = SETTLE_LATER;
+	else
+		marker_clear(c->markers[SUBSCRIBE], record);
+	pthread_mutex_unlock(&c->mutex);
+	return (settled);
 }
 
-static void run_folder(struct credentials *c, enum folder folder, struct pass *total);
+/* In a thread of a lane. */
+static void
+work(void *user, struct transport *t, struct lane_item *item)
+{
+	struct credentials *c = user;
+	struct waiting *w = (struct waiting *)(void *)item;
+	struct reserve reserve = { .dir = -1, .fd = -1 };
+	struct settling s = { .state = c->state, .transport = t, .became_active = c->markers[SUBSCRIBE],
+		.reserves = c->reserves, .reserve = &reserve, .stop = &c->stop };
+	enum settled settled;
+	int64_t deadline = 0;
+
+	settled = w->folder == SUBSCRIBE ? see_to_active(c, &s, w->record) :
+	    settle_record(&s, c->markers[w->folder], w->record, &deadline);
+	pthread_mutex_lock(&c->mutex);
+	c->busy--;
+	w->busy = false;
+	if (settled == SETTLE_LATER)
+		w->next = backoff_now() + backoff_wait(w->tries++, kinds[w->folder].retry_max,
+		    deadline != 0, deadline - time(NULL));
+	else
+		w->tries = 0;
+	/* Its marker is gone, unless it could not be removed, or waits for something new. */
+	if (settled == SETTLED || settled == SETTLE_NOTHING)
+		w->next = backoff_now() + BACKOFF_FIRST * 1000;
+	if (settled == SETTLED) {
+		c->n_settled++;
+		eventfd_write(c->settled, 1);
+	}
+	eventfd_write(c->wake, 1);
+	pthread_mutex_unlock(&c->mutex);
+}
+
+static void
+on_ended(void *user)
+{
+	struct credentials *c = user;
+
+	eventfd_write(c->wake, 1);
+}
 
 /* While all is done here, without a thread, nobody sets `stop`: a signal that waits to be read does it. */
 static bool
@@ -217,69 +314,135 @@ is_stopping(const struct credentials *c)
 	    (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1)));
 }
 
-static int
-try_marker(void *user, const char *record)
-{
-	struct pass *p = user;
-	struct credentials *c = p->c;
-	struct settling s = { .state = c->state, .transport = c->transport,
-		.became_active = c->markers[SUBSCRIBE], .stop = &c->stop };
-	struct backoff *b = *find_backoff(c, p->folder, record);
-	enum settled settled;
-	int64_t deadline = 0;
+/* One reading of a directory. */
+struct reading {
+	struct credentials *c;
+	enum folder folder;
+};
 
-	if (is_stopping(c))
-		return (1);
-	if (b && b->next > time(NULL)) {
-		due_at(p, b->next);
-		return (0);
+/* A marker is there. The mutex is held. */
+static int
+see_marker(void *user, const char *record)
+{
+	struct reading *r = user;
+	struct credentials *c = r->c;
+	struct waiting **at = find(c, r->folder, record), *w = *at;
+
+	if (w == NULL) {
+		if ((w = *at = calloc(1, sizeof(*w))) == NULL)
+			return (0);
+		w->folder = r->folder;
+		snprintf(w->record, sizeof(w->record), "%s", record);
 	}
-	/* Exchange tokens die; what else there is to do can be long. */
-	if (p->folder != PENDING)
-		run_folder(c, PENDING, p);
-	settled = p->folder == SUBSCRIBE ? see_to_active(c, &s, record) :
-	    settle_record(&s, c->markers[p->folder], record, &deadline);
-	if (settled == SETTLE_LATER)
-		try_later(p, record, deadline);
-	else
-		forget_backoff(find_backoff(c, p->folder, record));
-	p->settled += settled == SETTLED;
+	w->pass = c->pass;
+	if (w->busy || w->next > backoff_now() || is_elsewhere(c, r->folder, record))
+		return (0);
+	w->busy = true;
+	c->busy++;
+	c->n_given++;
+	lane_add(&c->lanes[r->folder], &w->item);
 	return (0);
 }
 
-/* One pass over a folder, whose results are added to *total. */
-static void
-run_folder(struct credentials *c, enum folder folder, struct pass *total)
+/* Forget what has no marker any more. Returns when the next one is due, 0 for none. The mutex is held. */
+static int64_t
+sweep(struct credentials *c, bool complete)
 {
-	struct pass p = { .c = c, .folder = folder };
+	int64_t next = 0;
 
-	if (index_each(c->state->queue, folder_names[folder], 0, try_marker, &p))
-		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", folder_names[folder], NULL);
-	if (p.settled)
-		eventfd_write(c->settled, p.settled);
-	total->settled += p.settled;
-	if (p.next)
-		due_at(total, p.next);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct waiting **at = &c->buckets[i]; *at;) {
+			struct waiting *w = *at;
+
+			if (complete && !w->busy && w->pass != c->pass) {
+				forget(at);
+				continue;
+			}
+			if (!w->busy && (next == 0 || w->next < next))
+				next = w->next;
+			at = &w->following;
+		}
+	return (next);
 }
 
-/* Do what is due now. *next is when something is due again (unix seconds), 0 when nothing waits. */
-static unsigned
-run(struct credentials *c, int64_t *next)
+/* Give what is due to the lanes. Returns when something is due again (see backoff_now()), 0 when nothing waits. */
+static int64_t
+pass(struct credentials *c)
 {
-	struct pass total = { .c = c };
+	bool complete = true;
+	int64_t next;
 
+	pthread_mutex_lock(&c->mutex);
+	c->pass++;
+	c->n_given = 0;
+	c->passed = backoff_now();
+	for (enum folder folder = PENDING; folder < N_FOLDERS; folder++) {
+		struct reading r = { .c = c, .folder = folder };
+
+		if (index_each(c->state->queue, kinds[folder].name, 0, see_marker, &r) == 0)
+			continue;
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", kinds[folder].name, NULL);
+		complete = false;
+	}
+	next = sweep(c, complete);
+	if (c->busy)
+		c->rested = false;
+	pthread_mutex_unlock(&c->mutex);
 	for (enum folder folder = PENDING; folder < N_FOLDERS; folder++)
-		run_folder(c, folder, &total);
-	*next = total.next;
-	return (total.settled);
+		if (lane_start(&c->lanes[folder]))
+			log_errno(LOG_LEVEL_ERROR, "thread cannot be started", NULL);
+	return (next);
+}
+
+static bool
+is_busy(struct credentials *c)
+{
+	bool busy = false;
+
+	pthread_mutex_lock(&c->mutex);
+	for (enum folder folder = PENDING; folder < N_FOLDERS; folder++)
+		busy = busy || c->lanes[folder].running || (c->lanes[folder].queued && !c->stop);
+	pthread_mutex_unlock(&c->mutex);
+	return (busy);
+}
+
+/* Wait for a call's end or a marker, for at most so long. watch: -1 for none. */
+static void
+wait_for_something(struct credentials *c, int watch, int64_t ms)
+{
+	struct pollfd fds[2] = {
+		{ .fd = c->wake, .events = POLLIN },
+		{ .fd = watch, .events = POLLIN },
+	};
+	char events[4096];
+	eventfd_t count;
+
+	poll(fds, 2, ms < 0 ? 0 : ms < POLL_MS ? (int)ms : POLL_MS);
+	eventfd_read(c->wake, &count);
+	while (watch != -1 && read(watch, events, sizeof(events)) > 0)
+		;
 }
 
 unsigned
 credentials_run(struct credentials *c)
 {
-	int64_t next;
+	bool was_busy, more = true;
 
-	return (run(c, &next));
+	c->n_settled = 0;
+	/* Until a pass has found nothing to do, and nothing was being done that could bring more. */
+	while (more) {
+		if (is_stopping(c)) {
+			atomic_store(&c->stop, true);
+			more = is_busy(c);
+		} else {
+			was_busy = is_busy(c);
+			pass(c);
+			more = was_busy || c->n_given;
+		}
+		if (more)
+			wait_for_something(c, -1, SIGNAL_MS);
+	}
+	return (c->n_settled);
 }
 
 /* Wakes the thread when there is a marker. -1 where there is no inotify. */
@@ -290,7 +453,7 @@ watch_folders(const struct credentials *c)
 	char path[PATH_SIZE];
 
 	for (size_t i = 0; fd != -1 && i < N_FOLDERS; i++) {
-		snprintf(path, sizeof(path), "%s/queue/%s", c->state->path, folder_names[i]);
+		snprintf(path, sizeof(path), "%s/queue/%s", c->state->path, kinds[i].name);
 		inotify_add_watch(fd, path, IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE);
 	}
 	return (fd);
@@ -300,24 +463,22 @@ static void *
 thread(void *arg)
 {
 	struct credentials *c = arg;
-	struct pollfd fds[2] = {
-		{ .fd = c->wake, .events = POLLIN },
-		{ .fd = watch_folders(c), .events = POLLIN },
-	};
-	int64_t next, now, wait;
-	char events[4096];
+	int watch = watch_folders(c);
+	int64_t next, wait;
 
 	while (!atomic_load(&c->stop)) {
-		while (read(fds[1].fd, events, sizeof(events)) > 0)
-			;
-		run(c, &next);
-		transport_rest(c->transport);
-		now = time(NULL);
-		wait = next == 0 ? POLL_MS : next > now ? (next - now) * 1000 : 0;
-		poll(fds, 2, (int)(wait < POLL_MS ? wait : POLL_MS));
+		/* Many calls that end one after the other are one reason to look. */
+		if ((wait = c->passed + PASS_MS - backoff_now()) > 0)
+			poll(NULL, 0, (int)wait);
+		next = pass(c);
+		if (!c->rested && !is_busy(c)) {
+			transport_rest(c->transport);
+			c->rested = true;
+		}
+		wait_for_something(c, watch, next ? next - backoff_now() : POLL_MS);
 	}
-	if (fds[1].fd != -1)
-		close(fds[1].fd);
+	if (watch != -1)
+		close(watch);
 	return (NULL);
 }
 

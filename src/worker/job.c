@@ -175,11 +175,25 @@ is_unsigned(const struct entry *e)
 	return (e->verified_by && strcmp(e->verified_by, "none") == 0);
 }
 
+/*
+ * An unsigned body counts if Fluid confirmed it, and not if a signed install with another body has replaced
+ * it: the record knows the bodies that count.
+ */
+static bool
+is_of_record(const struct entry *e, const struct installation *i)
+{
+	char sha256[SIGNATURE_HEX_SIZE];
+
+	sha256_hex(sha256, e->body, e->body_len);
+	return (installation_knows_install(i, sha256));
+}
+
 enum job_readiness
 job_ready(struct job *job, const struct state *s)
 {
 	enum installation_status status = INSTALLATION_FAILED;
 	struct installation *i;
+	bool overtaken;
 
 	if (strcmp(job->entry.event, "droplet.installed") != 0 || job->entry.installation == NULL)
 		return (JOB_READY);
@@ -193,7 +207,11 @@ job_ready(struct job *job, const struct state *s)
 		return (is_within(&job->entry, RECORD_SECONDS) ? JOB_BEHIND : JOB_WAITS);
 	if (i)
 		status = i->status;
+	overtaken = i && is_unsigned(&job->entry) && i->status != INSTALLATION_UNCONFIRMED &&
+	    !is_of_record(&job->entry, i);
 	installation_free(i);
+	if (overtaken)
+		return (JOB_ENDED);
 	if (status == INSTALLATION_PENDING || status == INSTALLATION_UNCONFIRMED)
 		return (JOB_WAITS);
 	if (status != INSTALLATION_ACTIVE && is_within(&job->entry, RECORD_SECONDS))

@@ -6,25 +6,30 @@
 
 #include "base/conf.h"
 #include "fluid/transport.h"
+#include "store/reserve.h"
 #include "store/state.h"
 
 /* Getting one installation what it waits for from Fluid: its credentials, or its confirmation. */
 
+/* Several threads settle at once, each with its own transport and reserve, and never the same record. */
 struct settling {
 	struct state *state;		/* used under its lock, beside other threads */
 	struct transport *transport;
-	int became_active;		/* folder of markers for the records that may have */
+	int became_active;		/* directory of markers for the records that may have */
+	int reserves;			/* directory for the space set aside before an exchange */
+	struct reserve *reserve;	/* {.fd = -1} between records */
 	const atomic_bool *stop;
 };
 
 enum settled {
 	SETTLED,		/* it has got what it waited for, or never will */
 	SETTLE_LATER,		/* to be tried again */
+	SETTLE_ON,		/* one step is done, and the next can be done at once */
 	SETTLE_NOTHING,		/* it waits for nothing (any more) */
 };
 
 /**
- * Do what this record waits for, if it does. markers: the folder in which it was found, which it leaves
+ * Do what this record waits for, if it does. markers: the directory in which it was found, which it leaves
  * once it waits for nothing. *deadline: unix seconds after which trying again is of no use, 0 for none.
  */
 enum settled settle_record(const struct settling *s, int markers, const char *record,

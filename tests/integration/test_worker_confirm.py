@@ -11,6 +11,7 @@ from harness.worker import (COMMAND, EXCHANGE, equal, has_credentials, has_no_cr
                             no_credentials_in_logs, nothing_waits, waiting, world)
 
 LOOK_UP = "/api/droplet_installations/"
+OWNER = "/api/company/v1/companies/me"
 WEBHOOKS = "/api/company/webhooks"
 URL = "https://hooks.example.com/webhook"
 EVENTS = ["order.created", "order.shipped", "subscription.started"]
@@ -46,63 +47,202 @@ def confirmed():
               company.dri)
 
 
+def is_removed(w, company):
+    """Nothing of an unsigned install is left that is not in the journal."""
+    wait_until(lambda: w.site.record(company.dri) is None, f"{company.dri} is still there")
+    for place in (("shops", company.shop), ("companies", str(company.id))):
+        assert not w.site.state.joinpath(*place, company.dri).is_symlink(), place
+
+
+def in_no_index(w, company):
+    for folder in ("shops", "companies"):
+        assert not list((w.site.state / folder).glob(f"*/{company.dri}")), folder
+
+
 def confirmed_by_exchange():
-    """An unsigned install with a one-time token becomes active by the exchange"""
+    """An unsigned install with a one-time token becomes active by the exchange, at the default endpoint"""
     with world(**CONFIRM) as w:
-        company, unknown, other = w.company(), w.company(), w.company()
-        w.fluid.offer(company)
-        w.fluid.offer(other, droplet_uuid="drp_other")
-        for one in (company, unknown, other):
-            equal(w.deliver(one, install_v2(one), unsigned=True).status, 202)
+        company, keyless = w.company(), w.company()
+        unknown, elsewhere, shop, droplet = (w.company() for _ in range(4))
+        for one in (company, keyless):
+            w.fluid.offer(one)
+        w.fluid.offer(elsewhere, company_id=1)
+        w.fluid.offer(shop, shop="other.fluid.app")
+        w.fluid.offer(droplet, droplet_uuid="drp_other")
+        everyone = (company, keyless, unknown, elsewhere, shop, droplet)
+        for one in everyone:
+            # The endpoint is the sender's word: nothing of the token goes there.
+            body = install_v2(one, exchange_endpoint="/api/users/me") if one is company else install_v2(one)
+            equal(w.deliver(one, body, unsigned=True).status, 202)
+            in_no_index(w, one)
         w.work()
-        has_credentials(w, company)
-        has_no_credentials(w, unknown, status="failed", reason="exchange_refused")
-        has_no_credentials(w, other, status="failed", reason="exchange_contradicts")
-        equal(len(w.fluid.requests(EXCHANGE)), 3, "calls")
+        for one in (company, keyless):
+            has_credentials(w, one)
+        for one in (unknown, elsewhere, shop, droplet):
+            is_removed(w, one)
+        equal(sorted({r.path for r in w.fluid.requests(method="POST")}), [EXCHANGE])
+        equal(len(w.fluid.requests(EXCHANGE)), len(everyone), "calls")
         nothing_waits(w)
 
 
-def not_confirmed():
-    """What Fluid refuses or contradicts has failed, and the credentials it brought are deleted"""
+def exchanged_without_owner():
+    """Where the exchange does not say whose it is, the new token is asked, and nothing is exchanged twice"""
     with world(**CONFIRM) as w:
-        w.site.hook("fluidhook.install_failed", f'echo "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/failed\n')
-        wanted = []
+        good, stranger = w.company(), w.company()
+        victim = w.company()
+        w.deliver(victim, victim.install(), fluid.now() - 5)
+        for one, owner in ((good, good), (stranger, stranger)):
+            w.fluid.know(one, company_id=owner.id, shop=owner.shop + ".fluid.app")
+        for one, said in ((good, good), (stranger, victim)):
+            w.fluid.fail("answer", status=200, body={
+                "droplet_installation": {"droplet_installation_uuid": one.dri},
+                "credentials": {"authentication_token": one.dit, "webhook_verification_token": one.wvt}})
+            block = one.company_v2(fluid_company_id=said.id, fluid_shop=said.shop + ".fluid.app")
+            w.deliver(one, fluid.flat("installed", block), unsigned=True)
+            w.site.ok("work", "--once")
+        has_credentials(w, good)
+        is_removed(w, stranger)
+        equal(len(w.fluid.requests(EXCHANGE)), 2, "calls")
+        equal(len(look_ups(w, good)), 1)
+        assert w.site.has(victim, status="active", authentication_token=victim.dit)
 
-        def failing(reason, **known):
+
+def not_confirmed():
+    """What Fluid denies is removed, runs no hook, and leaves its name to a genuine install"""
+    with world(**CONFIRM) as w:
+        for name in ("fluidhook.install_failed", "droplet.installed"):
+            w.site.hook(name, f'echo "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/ran\n')
+        denied = []
+
+        def failing(**known):
             company = w.company()
             if known:
                 w.fluid.know(company, **known)
             equal(w.deliver(company, company.install(), unsigned=True).status, 202)
-            wanted.append((company, reason))
+            in_no_index(w, company)
+            denied.append(company)
             return company
 
-        failing("confirmation_refused")                                     # 401: nobody's token
-        w.fluid.company.install("dri_elsewhere", dit=failing("confirmation_refused").dit)   # 404
-        failing("confirmation_contradicts", droplet_uuid="drp_other")
-        failing("confirmation_contradicts", company_id=1)
+        failing()                                                           # 401: an unknown token
+        w.fluid.company.install("dri_elsewhere", dit=failing().dit)         # 404
+        failing(droplet_uuid="drp_other")
+        failing(company_id=1)
         w.work()
-        for company, reason in wanted:
-            has_no_credentials(w, company, status="failed", reason=reason)
-            assert not (w.site.state / "shops" / company.shop).exists(), "found by its shop"
+        for company in denied:
+            is_removed(w, company)
             equal(len(look_ups(w, company)), 1, "calls")
-        for said in ({"uuid": "?", "active": True},                         # names no droplet
-                     {"uuid": "?", "droplet_uuid": w.site.droplets[0].uuid, "active": False},
+        for said in ({"uuid": "?", "droplet_uuid": w.site.droplets[0].uuid, "active": False},
                      {"uuid": "dri_other", "droplet_uuid": w.site.droplets[0].uuid}):
             company = w.company()
             said = {**said, "uuid": said["uuid"].replace("?", company.dri)}
             w.fluid.fail("answer", path=LOOK_UP, status=200, body={"droplet_installation": said})
             w.deliver(company, company.install(), unsigned=True)
-            has_no_credentials(w, company, status="failed")
-            wanted.append((company, None))
+            is_removed(w, company)
         nothing_waits(w)
-        # Nobody has verified these installs: no hook runs for them.
-        wait_until(lambda: not list((w.site.state / "queue/waiting").glob("*.json")), "they wait for a hook")
-        assert not (w.site.dir / "failed").exists()
-        # A failed one leaves its name to another try.
-        company = wanted[0][0]
+        # The same name, signed and unsigned, is free.
+        again, genuine = denied[:2]
+        w.fluid.know(again)
+        equal(w.deliver(again, again.install(), unsigned=True).status, 202)
+        has_credentials(w, again)
+        w.deliver(genuine, genuine.install(name=None, fluid_shop=None))
+        record = w.site.wait_for(genuine, status="active")
+        equal((record["name"], record["fluid_shop"]), (None, None), "left by the unsigned one")
+        ran = w.site.dir / "ran"
+        wait_until(lambda: ran.exists() and len(ran.read_text().split()) == 2, "hooks")
+        equal(sorted(ran.read_text().split()), sorted([again.dri, genuine.dri]))
+
+
+def of_another_company():
+    """Whoever owns a live token cannot put another company or shop beside it"""
+    with world(**CONFIRM) as w:
+        victim = w.company()
+        w.deliver(victim, victim.install(), fluid.now() - 5)
+        before = w.site.record(victim.dri)
+        answers = ((True, True), (True, False), (False, True), (False, False))
+        for said_company, said_shop in answers:
+            for stolen in ({"fluid_company_id": victim.id, "fluid_shop": victim.shop},
+                           {"fluid_company_id": victim.id}, {"fluid_shop": victim.shop.upper()}):
+                attacker = w.company()
+                w.fluid.know(attacker)
+                found = {"uuid": attacker.dri, "droplet_uuid": attacker.droplet.uuid, "active": True}
+                found.update({"fluid_company_id": attacker.id} if said_company else {})
+                found.update({"fluid_shop": attacker.shop} if said_shop else {})
+                w.fluid.fail("answer", path=LOOK_UP, status=200, body={"droplet_installation": found})
+                w.deliver(attacker, attacker.install(**stolen), unsigned=True)
+                w.site.ok("work", "--once")
+                is_removed(w, attacker)
+                equal(w.site.record(victim.dri), before, "the victim's record")
+        owner = w.company()
+        w.fluid.know(owner)
+        w.fluid.fail("answer", path=LOOK_UP, status=200, body={"droplet_installation": {
+            "uuid": owner.dri, "droplet_uuid": owner.droplet.uuid}})
+        w.deliver(owner, owner.install(fluid_shop=owner.shop.upper()), unsigned=True)
+        w.site.ok("work", "--once")
+        has_credentials(w, owner)
+        (request,) = [r for r in w.fluid.requests(OWNER) if r.header("Authorization").endswith(owner.dit)]
+        nothing_waits(w)
+
+
+def owner_unsaid():
+    """While Fluid does not say whose a token is, the install waits, in no index, for a day at most"""
+    with world(**CONFIRM) as w:
+        old = w.company()
+        w.deliver(old, old.install(), fluid.now() - 5)
+        for fault in ({"shape": "503_empty"}, {"shape": "403_scope"}, {"shape": "401_message"},
+                      {"shape": "404_null"}, {"shape": "404_html"}, {"kind": "invalid"},
+                      {"status": 200, "body": {"data": {}}},
+                      {"status": 200, "body": {"data": {"company": {"id": 0}}}}):
+            company = old.again()
+            w.fluid.know(company)
+            if "body" in fault:     # the shop is not said
+                fault["body"] = json.loads(json.dumps(fault["body"]).replace("0", str(company.id)))
+            fault = w.fluid.fail(path=OWNER, times=1000, **fault)
+            w.deliver(company, company.install(), unsigned=True)
+            w.site.ok("work", "--once")
+            assert w.site.has(company, status="unconfirmed", authentication_token=company.dit), vars(fault)
+            in_no_index(w, company)
+            assert w.site.has(old, status="active"), "superseded"
+            fault.times = 0
+            w.site.ok("work", "--once")
+            has_credentials(w, company)
+            old = company
+        # A look-up that names no droplet confirms nothing, and denies nothing.
+        company = old.again()
         w.fluid.know(company)
-        equal(w.deliver(company, company.install(), unsigned=True).status, 202)
-        has_credentials(w, company)
+        w.fluid.fail("answer", path=LOOK_UP, status=200, times=2,
+                     body={"droplet_installation": {"uuid": company.dri, "active": True}})
+        w.deliver(company, company.install(), unsigned=True)
+        for _ in range(2):
+            w.site.ok("work", "--once")
+            assert w.site.has(company, status="unconfirmed")
+        # After a day it goes.
+        path = w.site.record_path(company.dri)
+        record = json.loads(path.read_text())
+        w.site.write(path, json.dumps({**record, "installed_at": "2026-01-01T00:00:00Z"}))
+        w.fluid.fail(path=OWNER, times=1000, shape="503_empty")
+        w.site.ok("work", "--once")
+        is_removed(w, company)
+        assert w.site.has(old, status="active")
+        nothing_waits(w)
+
+
+def signed_meanwhile():
+    """The hook of an install gets the body that was verified, and never the unsigned one before it"""
+    with world(**CONFIRM) as w:
+        w.site.hook("droplet.installed", f'cat >>{w.site.dir}/bodies\n')
+        company = w.company()
+        w.fluid.fail(path="/api/", shape="503_empty", times=1000)
+        w.deliver(company, company.install(name="Impostor", authentication_token="dit_x"), unsigned=True)
+        w.site.ok("work", "--once")
+        genuine = company.install()
+        w.deliver(company, genuine)
+        w.work()
+        bodies = w.site.dir / "bodies"
+        wait_until(bodies.exists, "the hook")
+        w.deliver(company, company.order())
+        w.stop()
+        w.site.ok("work", "--once")
+        equal(bodies.read_bytes(), genuine)
 
 
 def confirmed_later():
@@ -364,7 +504,8 @@ def at_once():
 if not RECEIVER.is_file() or not COMMAND.is_file():
     tap.bail(f"there is no {RECEIVER} or {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__, function) for function in (
-    confirmed, confirmed_by_exchange, not_confirmed, confirmed_later, vouched_for_meanwhile,
+    confirmed, confirmed_by_exchange, exchanged_without_owner, not_confirmed, of_another_company,
+    owner_unsaid, signed_meanwhile, confirmed_later, vouched_for_meanwhile,
     crowd_of_unsigned, subscribes, subscribes_a_new_one, subscribes_again,
     subscribes_when_noted, subscribing_fails, subscribing_refused, command,
     at_once, no_credentials_in_logs)])
