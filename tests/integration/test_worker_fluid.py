@@ -231,7 +231,8 @@ def noted_before():
             record = w.site.record(company.dri)
             equal((record["status"], record["exchange_token"]), ("pending", company.dex))
             # And a marker, for what comes after the answer.
-            equal(waiting(w), [f"pending/{company.dri}", f"subscribe/{company.dri}"])
+            wait_until(lambda: waiting(w) == [f"pending/{company.dri}", f"subscribe/{company.dri}"],
+                       f"not {waiting(w)}")
             assert abs(fluid.seconds(record["exchange_tried_at"]) - time.time()) < 5, record
             process.stop(w.proc, number=signal.SIGKILL)
             w.work()
@@ -256,6 +257,8 @@ def side_by_side():
         took = time.monotonic() - begun
         assert took < 15, f"{took:.1f} s"
         assert all(w.site.has(c, status="pending") for c in hanging)
+        wait_until(lambda: len(list((w.site.state / "queue/reserves").iterdir())) == len(hanging),
+                   "what is set aside")
         for company in hanging + others:
             equal(len(w.fluid.exchanges(company)), 1, "calls")
         process.stop(w.proc, number=signal.SIGKILL)
