@@ -79,7 +79,7 @@ offset_of(const struct follow_file *files, unsigned n, const char *name)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (strcmp(files[i].name, name) == 0)
-			return ((int64_t)files[i].offset);
+			return (files[i].is_old ? INT64_MAX : (int64_t)files[i].offset);
 	return (-1);
 }
 
@@ -94,9 +94,10 @@ keep_unread(struct pruning *p, struct queue *q)
 	struct follow_file *at;
 	struct stat st;
 	unsigned n_at;
+	bool complete = true;
 	size_t n;
 
-	if ((at = queue_position(q, &n_at)) == NULL) {
+	if ((at = queue_position(q, &n_at, &complete)) == NULL) {
 		if (n_at && errno == EBADMSG) {
 			cli_fail("%s/queue/position.json is damaged: the worker begins a new one",
 			    p->state->path);
@@ -109,7 +110,7 @@ keep_unread(struct pruning *p, struct queue *q)
 		return (-1);
 	}
 	for (size_t i = 0; i < n; i++)
-		if ((n_at == 0 || journal_file_compare(names[i], at[0].name) >= 0) &&
+		if ((complete || n_at == 0 || journal_file_compare(names[i], at[0].name) >= 0) &&
 		    fstatat(p->state->journal, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    offset_of(at, n_at, names[i]) < (int64_t)st.st_size)
 			keep_from(p, names[i]);

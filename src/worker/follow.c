@@ -2,39 +2,77 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "store/durable.h"
 
-enum { BLOCK = 64 * 1024, LINE_LIMIT = 512 << 20 };
+enum {
+	BLOCK = 256 * 1024,
+	LINE_LIMIT = 512 << 20,
+	SCAN_MS = 5000,			/* how often files that nothing is expected of are looked at */
+	LOCK_MS = 2000,			/* how long to wait for another program's lock */
+	LOCK_PAUSE_MS = 2,
+};
 
 struct reading {
 	struct follow_file at;
-	int fd;			/* -1: not opened yet */
+	int fd;				/* -1: not open */
+	uint64_t synced;		/* what is before this is on stable storage; 0 for another fd */
+	struct stat seen;		/* the file when it had been read to its end; st_ino 0: never */
+	int error;			/* why it cannot be read now: errno; 0: it can */
 };
 
 struct follow {
 	int dir;
-	struct reading *files;	/* in order */
+	struct reading *files;		/* in order */
 	struct follow_file *position;
 	unsigned n, cap;
-	unsigned current;	/* the file that is read now */
-	bool rescan;		/* there may be new files */
-	/* What was read ahead of the current file: block holds it from `start` to its end. */
+	unsigned current;		/* the file that is read now */
+	bool begun;			/* going through the files; else the next call begins with the first */
+	bool all;			/* going through all of them */
+	bool complete;
+	struct stat dir_seen;
+	int64_t scanned;		/* milliseconds of CLOCK_BOOTTIME; 0: never */
+	/* Whole lines of the current file that were read ahead: block holds them from `start` to its end. */
 	struct buf block;
 	size_t start;
 };
 
-/* Put a file in its place in the order. Returns 0, or -1 with errno ENOMEM. */
-static int
-insert(struct follow *f, const char *name, uint64_t offset)
+static int64_t
+boot_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
+}
+
+const char *
+follow_problem(int error)
+{
+	switch (error) {
+	case EWOULDBLOCK:
+		return ("another program holds a lock on it");
+	case EINVAL:
+		return ("is no regular file");
+	case ELOOP:
+		return ("is a symbolic link");
+	default:
+		return (strerror(error));
+	}
+}
+
+/* Put a file in its place in the order. Returns it, or NULL with errno ENOMEM. */
+static struct reading *
+insert(struct follow *f, const char *name)
 {
 	unsigned at = 0;
 	void *more;
@@ -42,39 +80,44 @@ insert(struct follow *f, const char *name, uint64_t offset)
 	while (at < f->n && journal_file_compare(f->files[at].at.name, name) < 0)
 		at++;
 	if (at < f->n && journal_file_compare(f->files[at].at.name, name) == 0)
-		return (0);
+		return (&f->files[at]);
 	if (f->n == f->cap) {
 		unsigned cap = f->cap ? 2 * f->cap : 16;
 
 		if ((more = reallocarray(f->files, cap, sizeof(*f->files))) == NULL)
-			return (-1);
+			return (NULL);
 		f->files = more;
 		if ((more = reallocarray(f->position, cap, sizeof(*f->position))) == NULL)
-			return (-1);
+			return (NULL);
 		f->position = more;
 		f->cap = cap;
 	}
 	memmove(f->files + at + 1, f->files + at, (f->n - at) * sizeof(*f->files));
-	f->files[at] = (struct reading){ .at = { .offset = offset }, .fd = -1 };
+	f->files[at] = (struct reading){ .fd = -1 };
 	snprintf(f->files[at].at.name, JOURNAL_NAME_SIZE, "%s", name);
 	f->n++;
-	return (0);
+	return (&f->files[at]);
 }
 
 struct follow *
-follow_new(int dir, const struct follow_file *files, unsigned n)
+follow_new(int dir, const struct follow_file *files, unsigned n, bool complete)
 {
 	struct follow *f = calloc(1, sizeof(*f));
+	struct reading *r;
 
 	if (f == NULL)
 		return (NULL);
 	f->dir = dir;
-	f->rescan = true;
-	for (unsigned i = 0; i < n; i++)
-		if (journal_file_number(files[i].name) >= 0 && insert(f, files[i].name, files[i].offset)) {
+	f->complete = complete;
+	for (unsigned i = 0; i < n; i++) {
+		if (journal_file_number(files[i].name) < 0)
+			continue;
+		if ((r = insert(f, files[i].name)) == NULL) {
 			follow_free(f);
 			return (NULL);
 		}
+		r->at = files[i];
+	}
 	return (f);
 }
 
@@ -86,6 +129,7 @@ close_file(struct reading *r)
 	if (r->fd != -1)
 		close(r->fd);
 	r->fd = -1;
+	r->synced = 0;
 	errno = saved;
 }
 
@@ -102,62 +146,6 @@ follow_free(struct follow *f)
 	free(f);
 }
 
-/*
- * Of today or later. The names of files can be ahead of the clock, where that was wrong for a while; what is
- * written today is read all the same.
- */
-static bool
-is_recent(const char *name)
-{
-	char today[TIMEFMT_DAY_SIZE];
-
-	timefmt_day(today, time(NULL));
-	return (strncmp(name, today, JOURNAL_DAY_LEN) >= 0);
-}
-
-/* Look for files that are new: those that come behind the oldest that is followed, and recent ones. */
-static int
-scan(struct follow *f)
-{
-	char oldest[JOURNAL_NAME_SIZE] = "";
-	char (*names)[JOURNAL_NAME_SIZE];
-	size_t n;
-	int result = 0;
-
-	if ((names = journal_files(f->dir, &n)) == NULL)
-		return (-1);
-	if (f->n)
-		memcpy(oldest, f->files[0].at.name, sizeof(oldest));
-	for (size_t i = 0; result == 0 && i < n; i++)
-		if (*oldest == '\0' || journal_file_compare(names[i], oldest) > 0 || is_recent(names[i]))
-			result = insert(f, names[i], 0);
-	free(names);
-	return (result);
-}
-
-/* Forget the files of days that nothing is written to any more: all but the newest two, and recent ones. */
-static void
-leave_old(struct follow *f)
-{
-	unsigned keep = f->n, days = 0;
-
-	while (keep > 0) {
-		if (keep == f->n || strncmp(f->files[keep - 1].at.name, f->files[keep].at.name,
-		    JOURNAL_DAY_LEN) != 0)
-			days++;
-		if (days > 2 && !is_recent(f->files[keep - 1].at.name))
-			break;
-		keep--;
-	}
-	if (keep == 0)
-		return;
-	for (unsigned i = 0; i < keep; i++)
-		close_file(&f->files[i]);
-	memmove(f->files, f->files + keep, (f->n - keep) * sizeof(*f->files));
-	f->n -= keep;
-	f->current -= f->current < keep ? f->current : keep;
-}
-
 static void
 forget_block(struct follow *f)
 {
@@ -165,140 +153,327 @@ forget_block(struct follow *f)
 	f->start = 0;
 }
 
-/* Not the file that was read before, or not as it was: all of it may be new. */
-static void
-begin_again(struct reading *r)
+/* Whether other files can be in the directory than when it was looked at last, or it is time to look anyway. */
+static bool
+may_have_changed(const struct follow *f)
 {
-	log_line(LOG_LEVEL_WARN, "journal file is not what it was, reading it from its beginning", "file",
-	    r->at.name, NULL);
-	close_file(r);
-	r->at.offset = 0;
+	struct stat st;
+
+	return (f->scanned == 0 || boot_ms() - f->scanned >= SCAN_MS || fstat(f->dir, &st) ||
+	    !stat_same(&st, &f->dir_seen) || !stat_settled(&st));
+}
+
+/* Days before those that a position of a version before 0.2 names. */
+static bool
+is_before_position(const struct follow *f, const char *oldest, const char *name)
+{
+	char today[TIMEFMT_DAY_SIZE];
+
+	timefmt_day(today, time(NULL));
+	return (!f->complete && *oldest && journal_file_compare(name, oldest) < 0 &&
+	    strncmp(name, today, JOURNAL_DAY_LEN) < 0);
+}
+
+/* Take in the files that are new, and forget those that are gone. Returns 0, or -1 with errno set. */
+static int
+scan(struct follow *f)
+{
+	char oldest[JOURNAL_NAME_SIZE] = "";
+	char (*names)[JOURNAL_NAME_SIZE];
+	struct reading *r;
+	unsigned left = 0;
+	size_t n, i = 0;
+
+	fstat(f->dir, &f->dir_seen);
+	if ((names = journal_files(f->dir, &n)) == NULL)
+		return (-1);
+	if (f->n)
+		memcpy(oldest, f->files[0].at.name, sizeof(oldest));
+	/* Both are in the same order. */
+	for (unsigned k = 0; k < f->n; k++) {
+		while (i < n && journal_file_compare(names[i], f->files[k].at.name) < 0)
+			i++;
+		if (i < n && journal_file_compare(names[i], f->files[k].at.name) == 0)
+			f->files[left++] = f->files[k];
+		else
+			close_file(&f->files[k]);
+	}
+	f->n = left;
+	for (i = 0; i < n; i++) {
+		unsigned before = f->n;
+
+		if ((r = insert(f, names[i])) == NULL)
+			break;
+		if (f->n > before)
+			r->at.is_old = is_before_position(f, oldest, names[i]);
+	}
+	free(names);
+	if (i < n)
+		return (-1);
+	f->complete = true;
+	f->scanned = boot_ms();
+	return (0);
+}
+
+/* Whether lines are expected in a file: those of the newest two days, and of today and later. */
+static bool
+is_expected(const struct follow *f, const struct reading *r)
+{
+	char today[TIMEFMT_DAY_SIZE];
+	unsigned days = 0;
+
+	for (const struct reading *other = f->files + f->n - 1; days <= 2 && other >= r; other--)
+		if (other == f->files + f->n - 1 ||
+		    strncmp(other->at.name, other[1].at.name, JOURNAL_DAY_LEN) != 0)
+			days++;
+	timefmt_day(today, time(NULL));
+	return (days <= 2 || strncmp(r->at.name, today, JOURNAL_DAY_LEN) >= 0);
+}
+
+/* Whether a file is to be looked at: its name says something else than when it had been read to its end. */
+static bool
+is_due(const struct follow *f, struct reading *r)
+{
+	struct stat named;
+
+	if (!f->all && (r->error || !is_expected(f, r)))
+		return (false);
+	if (fstatat(f->dir, r->at.name, &named, AT_SYMLINK_NOFOLLOW))
+		return (errno != ENOENT);
+	if (r->fd != -1 && (named.st_ino != r->seen.st_ino || named.st_dev != r->seen.st_dev))
+		close_file(r);
+	return (r->seen.st_ino == 0 || !stat_same(&named, &r->seen) || !stat_settled(&named));
+}
+
+/* The end of the last whole line of a file of this size. Returns 0, or -1 with errno set. */
+static int
+end_of_lines(int fd, uint64_t size, uint64_t *end)
+{
+	char data[4096];
+	const char *newline;
+	ssize_t n;
+
+	for (*end = 0; size; size -= (uint64_t)n) {
+		n = (ssize_t)(size < sizeof(data) ? size : sizeof(data));
+		if (pread(fd, data, (size_t)n, (off_t)size - n) != n) {
+			errno = EIO;
+			return (-1);
+		}
+		if ((newline = memrchr(data, '\n', (size_t)n)) != NULL) {
+			*end = size - (uint64_t)(n - (newline + 1 - data));
+			break;
+		}
+	}
+	return (0);
+}
+
+int
+follow_is_in_place(int fd, const struct follow_file *at)
+{
+	char last;
+	ssize_t n;
+
+	if (at->offset == 0)
+		return (1);
+	if (at->offset > INT64_MAX)
+		return (0);
+	if ((n = pread(fd, &last, 1, (off_t)at->offset - 1)) == -1)
+		return (-1);
+	if (n == 0 || last != '\n')
+		return (0);
+	return (at->delivery[0] ? lines_is_at(fd, at->last, at->delivery) : 1);
 }
 
 /*
- * Open a file where it is not open, at the place that it was read to, which is the beginning of a line.
- * Returns 1, 0 where it is not there, or -1 with errno set.
+ * The lock that the receiver holds while it writes a line, and takes it back if the disk is full. It holds it for a
+ * moment only: who holds it for seconds is another program, which must not stop us.
  */
 static int
-open_file(const struct follow *f, struct reading *r)
+lock(struct reading *r)
 {
-	char last = '\n';
-	ssize_t n = 1;
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000L };
+	int64_t until = boot_ms() + LOCK_MS;
 
-	if (r->fd != -1)
-		return (1);
-	if ((r->fd = openat(f->dir, r->at.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)) == -1)
-		return (errno == ENOENT ? 0 : -1);
-	if (r->at.offset)
-		n = pread(r->fd, &last, 1, (off_t)r->at.offset - 1);
-	if (n == -1 && errno != EINVAL) {
-		close_file(r);
-		return (-1);
+	while (flock(r->fd, LOCK_SH | LOCK_NB)) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return (-1);
+		if (r->error == EWOULDBLOCK || boot_ms() >= until) {
+			errno = EWOULDBLOCK;
+			return (-1);
+		}
+		nanosleep(&pause, NULL);
 	}
-	if (n == 1 && last == '\n')
-		return (1);
-	begin_again(r);
-	return (open_file(f, r));
+	return (0);
 }
 
-/* Let go of files that others have taken the place of: those are read from their beginning. */
-static void
-leave_replaced(struct follow *f)
-{
-	struct stat here, named;
-
-	for (unsigned i = 0; i < f->n; i++)
-		if (f->files[i].fd != -1 && fstat(f->files[i].fd, &here) == 0 &&
-		    fstatat(f->dir, f->files[i].at.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    (here.st_ino != named.st_ino || here.st_dev != named.st_dev))
-			begin_again(&f->files[i]);
-}
-
-/* Read on in the current file. Returns how many bytes, 0 at its end, or -1 with errno set. */
-static ssize_t
-read_on(struct follow *f)
-{
-	struct reading *r = &f->files[f->current];
-	size_t ahead = f->block.len - f->start;
-	ssize_t n;
-
-	if ((n = open_file(f, r)) != 1)
-		return (n);
-	if (f->start) {
-		memmove(f->block.data, f->block.data + f->start, ahead);
-		f->block.len = ahead;
-		f->start = 0;
-	}
-	if (ahead > LINE_LIMIT) {
-		errno = EFBIG;
-		return (-1);
-	}
-	if (buf_reserve(&f->block, BLOCK))
-		return (-1);
-	n = pread(r->fd, f->block.data + f->block.len, BLOCK, (off_t)(r->at.offset + ahead));
-	if (n > 0)
-		f->block.len += (size_t)n;
-	return (n);
-}
-
-/* The next line of the current file. Returns 1, 0 when there is none, or -1 with errno set. */
+/*
+ * Find out where to go on in the file, which is locked: at the position, or at the beginning if the position does not
+ * fit. Returns 0, or -1 with errno set.
+ */
 static int
-next_here(struct follow *f, struct buf *line, struct follow_place *place)
+find_place(struct reading *r, uint64_t size)
 {
-	struct reading *r = &f->files[f->current];
-	size_t searched = 0, len;
-	const char *end;
+	int in_place;
+
+	if (r->at.is_old) {
+		if (end_of_lines(r->fd, size, &r->at.offset))
+			return (-1);
+		r->at.is_old = false;
+	}
+	if ((in_place = follow_is_in_place(r->fd, &r->at)) == -1)
+		return (-1);
+	if (in_place == 0) {
+		log_line(LOG_LEVEL_WARN, "journal file is not what it was, reading it from its beginning", "file",
+		    r->at.name, "last", r->at.delivery[0] ? r->at.delivery : NULL, NULL);
+		r->at.offset = r->at.last = 0;
+		r->at.delivery[0] = '\0';
+	}
+	return (0);
+}
+
+/* Read whole lines into the empty block: at least one, if there is one. Returns 0, or -1 with errno set. */
+static int
+read_lines(struct follow *f, const struct reading *r)
+{
+	const char *end = NULL;
+	size_t before;
 	ssize_t n;
 
-	for (;;) {
-		len = f->block.len - f->start;
-		end = len > searched ? memchr(f->block.data + f->start + searched, '\n',
-		    len - searched) : NULL;
-		if (end)
+	while (end == NULL) {
+		before = f->block.len;
+		if (before > LINE_LIMIT) {
+			errno = EFBIG;
+			return (-1);
+		}
+		if (buf_reserve(&f->block, BLOCK) || (n = pread(r->fd, f->block.data + before, BLOCK,
+		    (off_t)(r->at.offset + before))) == -1)
+			return (-1);
+		if (n == 0)
 			break;
-		searched = len;
-		if ((n = read_on(f)) <= 0)
-			return ((int)n);
+		f->block.len += (size_t)n;
+		end = memrchr(f->block.data + before, '\n', (size_t)n);
 	}
-	len = (size_t)(end - (f->block.data + f->start));
-	buf_reset(line);
-	buf_add(line, f->block.data + f->start, len);
-	if (line->failed)
+	/* What is left over is a line that has not ended yet: it is read again. */
+	f->block.len = end ? (size_t)(end + 1 - f->block.data) : 0;
+	return (0);
+}
+
+/*
+ * Read on in a file, under the lock, and sync what was read. Returns 1 with lines in the block, 0 if there are none,
+ * or -1 with errno set and nothing in the block.
+ */
+static int
+fill(struct follow *f, struct reading *r)
+{
+	struct stat st;
+	int result;
+
+	forget_block(f);
+	if (r->fd == -1 && (r->fd = lines_open(f->dir, r->at.name)) == -1)
+		return (errno == ENOENT ? 0 : -1);
+	if (lock(r))
 		return (-1);
-	memcpy(place->name, r->at.name, sizeof(place->name));
-	place->offset = r->at.offset;
+	result = fstat(r->fd, &st) || find_place(r, (uint64_t)st.st_size) || read_lines(f, r) ? -1 : 0;
+	flock(r->fd, LOCK_UN);
+	if (result == 0 && f->block.len && (uint64_t)st.st_size > r->synced) {
+		if ((result = fdatasync(r->fd)) == 0)
+			r->synced = (uint64_t)st.st_size;
+	}
+	if (result) {
+		forget_block(f);
+		return (-1);
+	}
+	r->seen = st;
+	return (f->block.len > 0);
+}
+
+/* The file can be read, or cannot: said once. */
+static void
+set_error(struct reading *r, int error)
+{
+	if (error && error != r->error)
+		log_line(LOG_LEVEL_ERROR, "journal file cannot be read: skipped, and tried again", "file", r->at.name,
+		    "error", follow_problem(error), NULL);
+	else if (error == 0 && r->error)
+		log_line(LOG_LEVEL_INFO, "journal file can be read again", "file", r->at.name, NULL);
+	r->error = error;
+}
+
+/* The next line of the current file. Returns 1, or 0 when there is none that can be read. */
+static int
+next_here(struct follow *f, struct buf *line, struct follow_file *before)
+{
+	struct reading *r = &f->files[f->current];
+	const char *data, *end;
+	char delivery[UUID_SIZE];
+	size_t len;
+	int result;
+
+	if (f->start == f->block.len) {
+		if (f->block.len == 0 && !is_due(f, r))
+			return (0);
+		if ((result = fill(f, r)) != 1) {
+			set_error(r, result == -1 ? errno : 0);
+			if (result == -1)
+				r->seen.st_ino = 0;
+			if (result == -1 || !is_expected(f, r))
+				close_file(r);
+			return (0);
+		}
+		set_error(r, 0);
+	}
+	data = f->block.data + f->start;
+	end = memchr(data, '\n', f->block.len - f->start);
+	len = (size_t)(end - data);
+	buf_reset(line);
+	buf_add(line, data, len);
+	if (line->failed) {
+		set_error(r, ENOMEM);
+		r->seen.st_ino = 0;
+		return (0);
+	}
+	*before = r->at;
+	lines_delivery(data, len, delivery);
+	if (delivery[0]) {
+		memcpy(r->at.delivery, delivery, sizeof(delivery));
+		r->at.last = r->at.offset;
+	}
 	f->start += len + 1;
 	r->at.offset += len + 1;
 	return (1);
 }
 
 int
-follow_next(struct follow *f, struct buf *line, struct follow_place *place)
+follow_next(struct follow *f, struct buf *line, struct follow_file *before)
 {
-	int result;
-
-	if (f->rescan) {
-		if (scan(f))
+	if (!f->begun) {
+		f->all = may_have_changed(f);
+		if (f->all && scan(f))
 			return (-1);
-		f->rescan = false;
+		f->begun = true;
+		f->current = 0;
 	}
-	while (f->current < f->n) {
-		if ((result = next_here(f, line, place)) != 0)
-			return (result);
-		/* What is left over is a line that is not whole yet: it is read again. */
+	for (; f->current < f->n; f->current++) {
+		if (next_here(f, line, before))
+			return (1);
 		forget_block(f);
-		f->current++;
 	}
-	/* Nothing more for now. The next call looks at all files again, and for new ones. */
-	leave_old(f);
-	leave_replaced(f);
-	f->current = 0;
-	f->rescan = true;
+	/* Nothing more for now. The next call looks at the files again. */
+	f->begun = false;
 	return (0);
 }
 
-const struct follow_file *
-follow_position(const struct follow *f, unsigned *n)
+void
+follow_back(struct follow *f, const struct follow_file *before)
+{
+	f->files[f->current].at = *before;
+	f->files[f->current].seen.st_ino = 0;
+	forget_block(f);
+	f->begun = false;
+}
+
+struct follow_file *
+follow_position(struct follow *f, unsigned *n)
 {
 	for (unsigned i = 0; i < f->n; i++)
 		f->position[i] = f->files[i].at;
@@ -306,28 +481,11 @@ follow_position(const struct follow *f, unsigned *n)
 	return (f->position);
 }
 
-int
-follow_read(int dir, const struct follow_place *place, struct buf *line)
+bool
+follow_is_hindered(const struct follow *f)
 {
-	int fd = openat(dir, place->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	const char *end = NULL;
-	ssize_t n = -1;
-	int saved;
-
-	buf_reset(line);
-	if (fd == -1)
-		return (-1);
-	while (end == NULL && line->len <= LINE_LIMIT && buf_reserve(line, BLOCK) == 0 &&
-	    (n = pread(fd, line->data + line->len, BLOCK, (off_t)(place->offset + line->len))) > 0) {
-		end = memchr(line->data + line->len, '\n', (size_t)n);
-		line->len += (size_t)n;
-	}
-	saved = n == 0 || line->len > LINE_LIMIT ? EBADMSG : errno;
-	close(fd);
-	errno = saved;
-	if (end == NULL)
-		return (-1);
-	line->len = (size_t)(end - line->data);
-	line->data[line->len] = '\0';
-	return (0);
+	for (unsigned i = 0; i < f->n; i++)
+		if (f->files[i].error)
+			return (true);
+	return (false);
 }

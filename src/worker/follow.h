@@ -1,53 +1,69 @@
 #ifndef WORKER_FOLLOW_H
 #define WORKER_FOLLOW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "store/journal_files.h"
+#include "worker/lines.h"
 
 /*
- * Following the journal: its lines in the order received, from a position on, across days. A line that
- * was received just before midnight can be written just after it, so that the file of a day is left
- * only when the day after next has begun. A file that is not what it was is read from its beginning: one
- * that has taken another's place, or where no line begins at the place that was read to.
+ * Following the journal: its lines in the order received, from a position on, across days.
+ *
+ * The position names every file that the journal has. No clock decides which files are read: one that the position
+ * does not name is new, whatever its day. A file in which the last line read is not where it was, has been replaced,
+ * restored or truncated, and is read from its beginning: the notes of what was dealt with (worker/ran.h) keep it from
+ * running again.
+ *
+ * A file that cannot be read is skipped, named in the log once, and tried again every few seconds. Its place in the
+ * position stays.
+ *
+ * Lines are read under the receiver's lock, so that a line that it takes back is never seen, and are on stable storage
+ * when they are returned: after a power failure the position is not beyond what the journal has.
  */
 
-/* One journal file and how far it has been read, in bytes: always the beginning of a line. */
+/* A journal file and how far it has been read. */
 struct follow_file {
 	char name[JOURNAL_NAME_SIZE];
-	uint64_t offset;
-};
-
-/* Where a line is. */
-struct follow_place {
-	char name[JOURNAL_NAME_SIZE];
-	uint64_t offset;
+	uint64_t offset;		/* the beginning of the next line */
+	uint64_t last;			/* the beginning of the last delivery before it */
+	char delivery[UUID_SIZE];	/* that delivery; "": not known */
+	bool is_old;			/* counts as read to its end, wherever that is */
 };
 
 struct follow;
 
 /**
- * Follow the journal in this folder (a descriptor that stays open as long). files, n: the position to
- * go on from; n 0: from the beginning. NULL: ENOMEM.
+ * Follow the journal in this directory (a descriptor that stays open as long). files, n: the position to go on from.
+ * complete: it names all files that were read; false for that of a version before 0.2, which names the last few only,
+ * so that those of earlier days count as read. NULL: ENOMEM.
  */
-struct follow *follow_new(int dir, const struct follow_file *files, unsigned n);
+struct follow *follow_new(int dir, const struct follow_file *files, unsigned n, bool complete);
 
 void follow_free(struct follow *f);
 
 /**
- * The next whole line, without its newline, in `line` (emptied first). A line that is not ended yet is
- * none. Returns 1, 0 when there is none now, or -1 with errno set.
+ * The next whole line, without its newline, in `line` (emptied first), and its file as it was in front of that line.
+ * A line that has not ended yet does not count. Returns 1, 0 when there is none now, or -1 with errno set: the
+ * directory cannot be read.
  */
-int follow_next(struct follow *f, struct buf *line, struct follow_place *place);
+int follow_next(struct follow *f, struct buf *line, struct follow_file *before);
+
+/** The line returned last is returned again by the next call. before: as it was returned with it. */
+void follow_back(struct follow *f, const struct follow_file *before);
 
 /** The position behind the line returned last, as follow_new() takes it. The files belong to f. */
-const struct follow_file *follow_position(const struct follow *f, unsigned *n);
+struct follow_file *follow_position(struct follow *f, unsigned *n);
+
+/** Whether there are files that cannot be read now. */
+bool follow_is_hindered(const struct follow *f);
 
 /**
- * Read the line at a place again, into `line` (emptied first). Returns 0, or -1 with errno set: ENOENT
- * where the file has been removed, EBADMSG where no line begins or ends there.
+ * Whether the last line read is still where it was. Returns 1 or 0, or -1 with errno set: the file cannot be read.
  */
-int follow_read(int dir, const struct follow_place *place, struct buf *line);
+int follow_is_in_place(int fd, const struct follow_file *at);
+
+/** What hinders reading, for messages: errno as text, and EWOULDBLOCK as another program's lock. */
+const char *follow_problem(int error);
 
 #endif

@@ -53,8 +53,11 @@ job_read(struct job *job, const char *line, size_t len, const struct follow_plac
 	const struct entry *e = &job->entry;
 
 	*job = (struct job){ .item = { .place = *place } };
-	if (entry_read(&job->entry, line, len, &job->texts))
+	if (entry_read(&job->entry, line, len, &job->texts)) {
+		errno = job->texts.failed ? ENOMEM : EBADMSG;
 		return (-1);
+	}
+	errno = EBADMSG;
 	if (strlen(e->delivery) >= UUID_SIZE || !name_is_safe(e->delivery, strlen(e->delivery)) ||
 	    strlen(e->event) >= EVENT_SIZE || !name_is_safe(e->event, strlen(e->event)))
 		return (-1);
@@ -138,12 +141,12 @@ job_read_item(struct job *job, int journal, const struct queue_item *item)
 	int result;
 
 	*job = (struct job){ .item = *item };
-	if ((result = follow_read(journal, &item->place, &line)) == 0) {
-		result = job_read(job, line.data, line.len, &item->place);
-		if (result == 0 && strcmp(job->item.delivery, item->delivery) != 0)
-			result = -1;
-		errno = EBADMSG;
+	if ((result = lines_find(journal, item->delivery, &job->item.place, &line)) == 0) {
+		struct follow_place place = job->item.place;
+
+		result = job_read(job, line.data, line.len, &place);
 		job->item = *item;
+		job->item.place = place;
 	}
 	buf_wipe(&line);
 	return (result);

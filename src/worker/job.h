@@ -14,8 +14,8 @@ struct job {
 };
 
 /**
- * Read a journal line; the item has no key yet. Returns 0, or -1 when it is no whole entry. The caller
- * ends *job.
+ * Read a journal line; the item has no key yet. Returns 0, or -1 with errno set: EBADMSG if it is no whole entry, or
+ * ENOMEM. The caller ends *job.
  */
 int job_read(struct job *job, const char *line, size_t len, const struct follow_place *place);
 
@@ -29,7 +29,10 @@ int job_identify(struct job *job);
 /** The key that versions before 0.2 noted for this delivery. Returns 0, or -1 with errno ENOMEM. */
 int job_old_key(const struct job *job, char key[RAN_KEY_SIZE]);
 
-/** Read the line of an item again. Returns 0, or -1 with errno set. The caller ends *job. */
+/**
+ * Read the line of an item again, wherever the journal has it now. Returns 0, or -1 with errno set: ENOENT if it has it
+ * nowhere, EBADMSG if it is damaged, anything else if it cannot be read now. The caller ends *job.
+ */
 int job_read_item(struct job *job, int journal, const struct queue_item *item);
 
 void job_free(struct job *job);

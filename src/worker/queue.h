@@ -13,7 +13,10 @@
 /*
  * What the worker remembers, in queue/ of the state directory:
  *
- *	position.json		how far the journal has been read
+ *	position.json		how far the journal has been read: for each of its files
+ *				"<where the next line begins> <where the last delivery begins> <that delivery>",
+ *				or "read"; versions before 0.2 wrote a number, for the last few files
+ *	beginning		a journal file: a version before 0.2 dealt with the days before it
  *	waiting/<delivery>.json	deliveries whose hook is to run (again) at a later time
  *	dead/<delivery>.json	deliveries whose hook was given up
  *	ran/			which deliveries' hooks ran (worker/ran.h)
@@ -47,10 +50,19 @@ void queue_close(struct queue *q);
 struct ran *queue_ran(struct queue *q);
 
 /**
- * The saved position: an array for free(), of *n files. NULL with *n 0: none. NULL with *n 1: errno, which
- * is EBADMSG where it is damaged.
+ * The saved position: an array for free(), of *n files, and whether it names all files that were read (worker/follow.h).
+ * NULL with *n 0: none. NULL with *n 1: errno, which is EBADMSG if it is damaged.
  */
-struct follow_file *queue_position(struct queue *q, unsigned *n);
+struct follow_file *queue_position(struct queue *q, unsigned *n, bool *complete);
+
+/**
+ * Where to begin if there is no position, or a damaged one: as queue_position(). That is the journal's beginning, but
+ * for days that a version before 0.2 dealt with.
+ */
+struct follow_file *queue_beginning(struct queue *q, unsigned *n, bool *complete);
+
+/** A version before 0.2 dealt with the days before this journal file's. Durable. Returns 0, or -1 with errno set. */
+int queue_note_beginning(struct queue *q, const char *file);
 
 /** Save the position, durably. Returns 0, or -1 with errno set. */
 int queue_save_position(struct queue *q, const struct follow_file *files, unsigned n);

@@ -20,7 +20,6 @@ enum {
 	NO_HOOK_SECONDS = 10,		/* how often an item without a hook is looked at */
 	BEHIND_MS = 5,			/* pause while a record is behind the journal */
 	BEHIND_PAUSES = 10,
-	POSITION_FILES = 16,
 	PATH_SIZE = 4096,
 };
 
@@ -29,10 +28,7 @@ struct slot {
 	struct hook *hook;		/* NULL: free */
 	struct job job;
 	bool is_retry;			/* its item is in queue/waiting */
-	uint64_t turn;			/* how many were started before it */
-	/* Where to go on after a crash, as long as this one has not ended. */
-	struct follow_file before[POSITION_FILES];
-	unsigned n_before;
+	struct follow_file before;	/* where to go on after a crash, as long as this one has not ended */
 };
 
 struct runner {
@@ -44,7 +40,6 @@ struct runner {
 	struct running *running;	/* which hooks run, on disk */
 	struct waiting *waiting;	/* what is in queue/waiting, and the keys of the dead */
 	struct slot slots[RUNNER_SLOTS_MAX];
-	uint64_t turns;
 	bool retried_last;
 	bool unsaved;			/* something waits in memory alone */
 	bool hooks_unavailable;		/* when they were last looked for */
@@ -351,7 +346,6 @@ start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
 	job->item.attempts++;
 	slot->job = *job;
 	slot->is_retry = is_retry;
-	slot->turn = r->turns++;
 	*job = (struct job){ .item = { .attempts = 0 } };
 	return (1);
 }
@@ -471,23 +465,21 @@ take_line(struct runner *r, struct job *job, struct slot *slot)
 }
 
 bool
-runner_line(struct runner *r, const struct buf *line, const struct follow_place *place,
-    const struct follow_file *before, unsigned n_before)
+runner_line(struct runner *r, const struct buf *line, const struct follow_file *before)
 {
+	struct follow_place place = { .offset = before->offset };
 	struct slot *slot = free_slot(r);
-	struct job job;
 	bool dealt_with = true;
+	struct job job;
 
-	/* With so many files in a position they are old ones: going over some again does no harm. */
-	slot->n_before = n_before < POSITION_FILES ? n_before : POSITION_FILES;
-	if (slot->n_before)
-		memcpy(slot->before, before, slot->n_before * sizeof(*before));
-	if (job_read(&job, line->data, line->len, place) == 0)
+	slot->before = *before;
+	memcpy(place.name, before->name, sizeof(place.name));
+	if (job_read(&job, line->data, line->len, &place) == 0)
 		dealt_with = take_line(r, &job, slot);
-	else if (job.texts.failed)
+	else if (errno == ENOMEM)
 		dealt_with = on_own_failure(r, &job);
 	else
-		log_line(LOG_LEVEL_WARN, "journal line is no delivery", "file", place->name, NULL);
+		log_line(LOG_LEVEL_WARN, "journal line is no delivery", "file", place.name, NULL);
 	job_free(&job);
 	return (dealt_with);
 }
@@ -528,21 +520,39 @@ is_over(struct runner *r, const struct queue_item *item)
 	return (done != 0);
 }
 
+/*
+ * An item's line cannot be read. That it is in no file any more counts as an attempt, so that it becomes a dead letter.
+ * An error of reading does not.
+ */
+static void
+on_unreadable(struct runner *r, const struct queue_item *item)
+{
+	bool gone = errno == ENOENT || errno == EBADMSG;
+	struct queue_item copy = *item;
+
+	snprintf(copy.why, sizeof(copy.why), "journal: %s", errno == ENOENT ? "none of its files has the delivery" :
+	    errno == EBADMSG ? "the delivery's line is damaged" : strerror(errno));
+	if (gone) {
+		copy.attempts++;
+		on_failure(r, &copy, false);
+	} else {
+		r->failed = true;
+		keep_waiting(r, item, copy.why);
+	}
+}
+
 /* An item's time has come. There is room. */
 static void
 retry(struct runner *r, const struct queue_item *item)
 {
 	enum job_readiness readiness = JOB_READY;
 	struct job job;
-	char why[sizeof(item->why)];
 	int started;
 
 	if (is_over(r, item))
 		return;
 	if (job_read_item(&job, r->state->journal, item)) {
-		snprintf(why, sizeof(why), "its journal line cannot be read: %s", strerror(errno));
-		keep_waiting(r, item, why);
-		r->failed = true;
+		on_unreadable(r, item);
 	} else if (item->for_credentials && (readiness = readiness_of(r, &job, 0)) == JOB_ENDED) {
 		forget(r, item);
 	} else if (readiness != JOB_READY || job_identify(&job)) {
@@ -672,15 +682,15 @@ runner_has_process(const struct runner *r, pid_t pid)
 }
 
 bool
-runner_is_saved(const struct runner *r, const struct follow_file **files, unsigned *n)
+runner_hold_back(const struct runner *r, struct follow_file *files, unsigned n)
 {
-	const struct slot *oldest = NULL;
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++) {
+		const struct slot *slot = &r->slots[i];
 
-	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
-		if (r->slots[i].hook && !r->slots[i].is_retry &&
-		    (oldest == NULL || r->slots[i].turn < oldest->turn))
-			oldest = &r->slots[i];
-	*files = oldest ? oldest->before : NULL;
-	*n = oldest ? oldest->n_before : 0;
+		for (unsigned k = 0; slot->hook && !slot->is_retry && k < n; k++)
+			if (strcmp(files[k].name, slot->before.name) == 0 &&
+			    slot->before.offset < files[k].offset)
+				files[k] = slot->before;
+	}
 	return (!r->unsaved);
 }

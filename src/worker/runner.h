@@ -49,12 +49,11 @@ bool runner_has_failed(const struct runner *r);
 void runner_look(struct runner *r);
 
 /**
- * Deal with a line of the journal, while there is room: start its hook, let it wait, or pass it over.
- * before, n_before: the position in front of it; copied.
- * Returns false if the worker itself failed. The same line is then to be given again once there is room.
+ * Deal with a line of the journal, while there is room: start its hook, let it wait, or skip it. before: its file as it
+ * was in front of it; copied. Returns false if the worker itself failed: the
+ * same line is then to be given again once there is room.
  */
-bool runner_line(struct runner *r, const struct buf *line, const struct follow_place *place,
-    const struct follow_file *before, unsigned n_before);
+bool runner_line(struct runner *r, const struct buf *line, const struct follow_file *before);
 
 /** Start what waits and is due, as far as there is room. */
 void runner_retry(struct runner *r);
@@ -81,9 +80,9 @@ unsigned runner_poll(const struct runner *r, struct pollfd *fds, int *timeout);
 bool runner_step(struct runner *r, const struct pollfd *fds);
 
 /**
- * Whether all that was read is in the queue's files, or done: then the position can be saved. *files is
- * where to go on after a crash, as lines whose hooks still run have to be read again; NULL: no such line.
+ * Take a position back to where to go on after a crash: in front of the lines whose hooks still run. Returns false if
+ * something that was read is in memory alone, so that no position can be saved.
  */
-bool runner_is_saved(const struct runner *r, const struct follow_file **files, unsigned *n);
+bool runner_hold_back(const struct runner *r, struct follow_file *files, unsigned n);
 
 #endif

@@ -35,10 +35,6 @@ struct worker {
 	struct follow *follow;
 	struct runner *runner;
 	struct buf line;
-	struct follow_place place;	/* of that line */
-	bool holds_line;		/* it could not be dealt with yet */
-	struct follow_file *before;	/* the position in front of it */
-	unsigned n_before, cap_before;
 	bool stopping;
 	bool unread;			/* the journal could not be read */
 	bool position_changed;
@@ -60,21 +56,16 @@ now_ms(void)
 	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
 }
 
-/* Save how far everything before is dealt with: up to the oldest line whose hook still runs. */
+/* Save how far everything before is dealt with: in each file up to the first line whose hook still runs. */
 static void
 save_position(struct worker *w)
 {
-	const struct follow_file *files;
+	struct follow_file *files;
 	unsigned n;
 
-	if (!runner_is_saved(w->runner, &files, &n))
+	files = follow_position(w->follow, &n);
+	if (!runner_hold_back(w->runner, files, n))
 		return;
-	if (files == NULL && w->holds_line) {
-		files = w->before;
-		n = w->n_before;
-	} else if (files == NULL) {
-		files = follow_position(w->follow, &n);
-	}
 	if (queue_save_position(w->queue, files, n))
 		log_errno(LOG_LEVEL_ERROR, "position not saved", NULL);
 	else
@@ -82,51 +73,24 @@ save_position(struct worker *w)
 	w->position_saved = now_ms();
 }
 
-/* Keep the position as it is in front of the next line. Returns 0, or -1 with errno ENOMEM. */
-static int
-keep_before(struct worker *w)
-{
-	unsigned n;
-	const struct follow_file *files = follow_position(w->follow, &n);
-	void *more;
-
-	if (n > w->cap_before) {
-		if ((more = reallocarray(w->before, n, sizeof(*files))) == NULL)
-			return (-1);
-		w->before = more;
-		w->cap_before = n;
-	}
-	if (n)
-		memcpy(w->before, files, n * sizeof(*files));
-	w->n_before = n;
-	return (0);
-}
-
-/* The next line, or the one that could not be dealt with yet. Returns 1, 0 if there is none, or -1. */
-static int
-next_line(struct worker *w)
-{
-	int result;
-
-	if (w->holds_line)
-		return (1);
-	if (keep_before(w) || (result = follow_next(w->follow, &w->line, &w->place)) == -1) {
-		log_errno(LOG_LEVEL_ERROR, "journal cannot be read", NULL);
-		w->unread = true;
-		return (-1);
-	}
-	w->position_changed |= result == 1;
-	return (result);
-}
-
 /* Read on in the journal while there is room for a hook. Returns whether there may be more. */
 static bool
 follow_lines(struct worker *w)
 {
+	struct follow_file before;
+	int result;
+
 	for (int i = 0; i < LINES_AT_ONCE && runner_has_room(w->runner); i++) {
-		if (next_line(w) != 1)
+		if ((result = follow_next(w->follow, &w->line, &before)) == -1)
+			log_errno(LOG_LEVEL_ERROR, "journal cannot be read", NULL);
+		if (result == 1 && !runner_line(w->runner, &w->line, &before)) {
+			follow_back(w->follow, &before);
+			return (true);
+		}
+		w->unread = result == -1 || follow_is_hindered(w->follow);
+		if (result != 1)
 			return (false);
-		w->holds_line = !runner_line(w->runner, &w->line, &w->place, w->before, w->n_before);
+		w->position_changed = true;
 	}
 	return (true);
 }
@@ -317,38 +281,24 @@ take_signals(struct worker *w)
 	return (w->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-/*
- * A position that is damaged, which no crash can do. Begin with the days whose runs are remembered, so
- * that no hook runs twice; what is older was dealt with unless no worker ran for so long. NULL: ENOMEM.
- */
-static struct follow_file *
-position_after_damage(unsigned *n)
-{
-	struct follow_file *file = calloc(1, sizeof(*file));
-	char day[TIMEFMT_DAY_SIZE];
-
-	if (file == NULL)
-		return (NULL);
-	timefmt_day(day, time(NULL) - RAN_DAYS * SECONDS_A_DAY);
-	journal_file_name(file->name, day, 0);
-	log_line(LOG_LEVEL_ERROR, "position is damaged: what was received before is not looked at again",
-	    "file", "queue/position.json", "before", day, NULL);
-	*n = 1;
-	return (file);
-}
-
 /* Go on where the last worker has been. Returns 0, or -1 with errno set. */
 static int
 open_follow(struct worker *w)
 {
 	unsigned n;
-	struct follow_file *files = queue_position(w->queue, &n);
+	bool complete = true;
+	struct follow_file *files = queue_position(w->queue, &n, &complete);
 
 	if (files == NULL && n && errno == EBADMSG)
-		files = position_after_damage(&n);
-	if (files == NULL && n)
+		log_line(LOG_LEVEL_ERROR, "position is damaged: reading the journal from its beginning; what was "
+		    "dealt with does not run again", "file", "queue/position.json", NULL);
+	else if (files == NULL && n)
 		return (-1);
-	w->follow = follow_new(w->state->journal, files, n);
+	if (files && !complete && n && queue_note_beginning(w->queue, files[0].name))
+		log_errno(LOG_LEVEL_ERROR, "beginning of the journal not noted", NULL);
+	if (files == NULL && (files = queue_beginning(w->queue, &n, &complete)) == NULL)
+		return (-1);
+	w->follow = follow_new(w->state->journal, files, n, complete);
 	free(files);
 	return (w->follow ? 0 : -1);
 }
@@ -383,7 +333,6 @@ close_worker(struct worker *w)
 	follow_free(w->follow);
 	queue_close(w->queue);
 	buf_wipe(&w->line);
-	free(w->before);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] != -1)
 			close(fds[i]);

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The worker follows the journal: across files, from where it was, whatever became of its own files."""
+import fcntl
 import hashlib
 import json
+import os
 import resource
 import secrets
 import shutil
@@ -50,8 +52,7 @@ def all_files(place):
     (place.state / "journal/notes.txt").write_text("no journal\n")
     place.once()
     assert place.lines("ran") == ids, (place.lines("ran"), ids)
-    days = {name[:10] for name in place.position()}
-    assert days == {day_text(NOW), day_text(NOW - DAY)}, place.position()
+    assert len(place.position()) == 8, place.position()
     for name, offset in place.position().items():
         assert offset == (place.state / "journal" / name).stat().st_size
     place.once()
@@ -71,9 +72,9 @@ def new_files(place):
         for number, (days_ago, file) in enumerate(places, 2):
             ids.append(add(place, number, days_ago, file))
             expect()
-    assert sorted(place.position()) == sorted(
-        [place.journal_file(day_text(NOW + DAY)).name, place.journal_file(day_text(NOW + DAY), 1).name,
-         place.journal_file(day_text(NOW)).name, place.journal_file(day_text(NOW), 1).name])
+    for name, offset in place.position().items():
+        assert offset == (place.state / "journal" / name).stat().st_size
+    assert len(place.position()) == 5, place.places()
 
 
 def files_of_the_future(place):
@@ -129,18 +130,90 @@ def bad_lines(place):
 
 
 def unreadable_file(place):
-    """A journal file that cannot be read is an error of work --once, and none of its deliveries is lost."""
+    """A name in the journal that cannot be read is named, holds up no other, and keeps its place."""
     place.hook("any", RUNS)
-    ids = [add(place, 1, 1), add(place, 2)]
+    early, late = add(place, 1, 1), add(place, 2)
     path = place.journal_file(day_text(NOW - DAY))
     aside = place.dir / "aside"
+    ran = [early, late]
+    place.once()
+    # Unread, behind what was read; and it is out of the way from here on.
+    ran.append(add(place, 100, 1))
     path.rename(aside)
-    path.symlink_to(aside)
-    assert "journal cannot be read" in place.once(status=1)
-    path.unlink()
+
+    def obstacles():
+        path.symlink_to(aside)
+        yield path.unlink
+        path.mkdir()
+        yield path.rmdir
+        os.mkfifo(path)
+        yield path.unlink
+        path.symlink_to("/nowhere")
+        yield path.unlink
+
+    for number, remove in enumerate(obstacles(), 3):
+        ran.insert(-1, add(place, number))
+        log = place.once(status=1)
+        assert log.count("cannot be read") == 1 and f"file={path.name}" in log, log
+        assert place.lines("ran") == ran[:-1], (place.lines("ran"), ran)
+        remove()
     aside.rename(path)
     place.once()
-    assert place.lines("ran") == ids, (place.lines("ran"), ids)
+    assert place.lines("ran") == ran, (place.lines("ran"), ran)
+
+
+def unreadable_for_a_while(place):
+    """A worker that runs says once which file it cannot read, goes on, and reads it when it can."""
+    place.hook("any", RUNS)
+    early = place.journal_file(day_text(NOW - DAY))
+    early.mkdir()
+    with place.worker():
+        one = add(place, 1)
+        process.wait_until(lambda: place.lines("ran") == [one], "the other file's")
+        process.wait_until(lambda: early.name in place.log_text(), "it is named")
+        early.rmdir()
+        two = add(place, 2, 1)
+        process.wait_until(lambda: place.lines("ran") == [one, two], "its own", 12)
+        process.wait_until(lambda: "can be read again" in place.log_text(), "that is said")
+    assert place.log_text().count("cannot be read") == 1, place.log_text()
+
+
+def locked_file(place):
+    """Another program's lock on a journal file is named, and stops neither other files nor the worker."""
+    place.hook("any", RUNS)
+    early = add(place, 1, 1)
+    with open(place.journal_file(day_text(NOW - DAY)), "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with place.worker():
+            one = add(place, 2)
+            process.wait_until(lambda: place.lines("ran") == [one], "the other file's", 12)
+            process.wait_until(lambda: "holds a lock" in place.log_text(), "that is said")
+            two = add(place, 3)
+            process.wait_until(lambda: place.lines("ran") == [one, two], "at once", 12)
+            fcntl.flock(held, fcntl.LOCK_UN)
+            process.wait_until(lambda: place.lines("ran") == [one, two, early], "its own", 12)
+    assert place.log_text().count("holds a lock") == 1
+
+
+def line_taken_back(place):
+    """A line that is being written is not read before the receiver's lock is released: it can be taken back."""
+    place.hook("any", "cat >>$OUT/bodies; " + RUNS)
+    (first, second), ids = lines_of([1, 2])
+    path = place.journal_file()
+    place.append([first])
+    size = path.stat().st_size
+    with place.worker(), open(path, "r+b") as file:
+        process.wait_until(lambda: place.lines("ran") == ids[:1], "the first")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        # A short write, as on a full disk; what follows once it was taken back begins at the same place.
+        os.pwrite(file.fileno(), first[:200].replace(ids[0].encode(), delivery_id().encode()), size)
+        process.wait_until(lambda: "holds a lock" in place.log_text(), "the worker looked at it", 12)
+        os.ftruncate(file.fileno(), size)
+        os.pwrite(file.fileno(), second + b"\n", size)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        process.wait_until(lambda: place.lines("ran") == ids, "the second", 12)
+    assert "no delivery" not in place.log_text()
+    assert place.left("bodies") == (event_body(1) + event_body(2)).decode()
 
 
 # Its position
@@ -176,6 +249,33 @@ def position_damaged(place):
         assert "damaged" not in place.once()
 
 
+def position_of_the_version_before(place):
+    """The position of a version before 0.2, which names the last files only, is taken over."""
+    place.hook("any", RUNS)
+    place.once()
+    old = [add(place, number, 40 - number) for number in range(3)]
+    one, two = add(place, 5, 1), add(place, 6, 1)
+    size = place.journal_file(day_text(NOW - DAY)).stat().st_size
+    three = add(place, 7)
+    # A crash left this one unfinished.
+    place.append([b'{"delivery":"unfini'], place.journal_file(day_text(NOW - 40 * DAY)), end=b"")
+    place.write(place.state / "queue/position.json", json.dumps(
+        {place.journal_file(day_text(NOW - DAY)).name: size // 2}))
+    place.once()
+    assert place.lines("ran") == [two, three], (place.lines("ran"), old, one)
+    # Nor is what that version dealt with read again when the position is lost; what follows is.
+    for damage in (None, b"{"):
+        path = place.state / "queue/position.json"
+        path.unlink() if damage is None else path.write_bytes(damage)
+        late = add(place, 8 if damage is None else 9, 1)
+        place.once()
+        assert place.lines("ran")[-1] == late
+    assert place.lines("ran")[:3] == [two, three, one] and len(place.lines("ran")) == 5, place.lines("ran")
+    late = add(place, 10, 39)
+    place.once()
+    assert place.lines("ran")[5:] == [late]
+
+
 def position_beyond(place):
     """A position that does not fit its file is no reason to miss what is in it."""
     place.hook("any", RUNS)
@@ -184,12 +284,80 @@ def position_beyond(place):
     path = place.journal_file(day_text(NOW))
     position = place.state / "queue/position.json"
     for number, offset in enumerate((path.stat().st_size + 1, 10 ** 12, 2 ** 64 - 1, 5), 3):
-        position.write_text(json.dumps({path.name: offset}))
-        ids.append(add(place, number))
-        log = place.once()
-        assert "not what it was" in log, (offset, log)
-        assert place.lines("ran") == ids, offset
-        assert place.position()[path.name] == path.stat().st_size
+        for text in (offset, f"{offset} 0", f"{path.stat().st_size} {offset} {ids[-1]}"):
+            position.write_text(json.dumps({path.name: text}))
+            ids.append(add(place, len(ids)))
+            log = place.once()
+            assert "not what it was" in log, (text, log)
+            assert place.lines("ran") == ids, text
+            assert place.position()[path.name] == path.stat().st_size
+    assert number
+
+
+def other_lines(place):
+    """A file that was restored, truncated or put together anew is read, and nothing in it runs twice."""
+    place.hook("any", RUNS)
+    path = place.journal_file(day_text(NOW - 9 * DAY))
+    (*lines, new, newer), ids = lines_of(range(6), NOW - 9 * DAY)
+    *known, fifth, sixth = ids
+
+    def lies(*content):
+        place.write(path, b"".join(line + b"\n" for line in content).decode())
+        return place.once()
+
+    log = lies(*lines)
+    assert place.lines("ran") == known and "not what it was" not in log
+    # A copy of the same: nothing to do.
+    assert "not what it was" not in lies(*lines)
+    # Restored from a backup, and written to after that, up to the very place that was read to.
+    assert len(new) == len(lines[0])
+    assert "not what it was" in lies(*lines[:3], new)
+    assert place.lines("ran") == [*known, fifth]
+    # Put together anew, with a line in front.
+    lies(newer, *lines[:3], new)
+    assert place.lines("ran") == [*known, fifth, sixth]
+    # Emptied, and put back.
+    lies()
+    lies(*lines, new, newer)
+    assert place.lines("ran") == [*known, fifth, sixth]
+
+
+def skipped_days(place):
+    """Where the clock was ahead for days and went back, the days between are read when they come."""
+    place.hook("any", RUNS)
+    ids = [add(place, number, days) for number, days in ((1, 6), (2, 1), (3, 0))]
+    place.once()
+    # What is today's now was in the future then; no worker ran on these days.
+    ids += [add(place, number, days) for number, days in ((4, 5), (5, 4), (6, 2))]
+    place.once()
+    assert place.lines("ran") == ids, (place.lines("ran"), ids)
+
+
+def moved_line(place):
+    """A delivery that waits is found by its UUID, wherever the journal has its line now."""
+    place.configure(attempts=5)
+    place.hook("any", "cat >>$OUT/bodies; " + RUNS + "; exit 1")
+    (one, other), ids = lines_of([1, 2])
+    path = place.journal_file()
+    place.append([one])
+    place.once()
+
+    def again(*content, where=path):
+        if where != path and path.exists():
+            path.unlink()
+        place.write(where, b"".join(line + b"\n" for line in content).decode())
+        (place.out / "bodies").unlink()
+        place.hurry()
+        place.once()
+
+    again(other, one)
+    assert place.left("bodies").count(event_body(1).decode()) == 1, place.left("bodies")
+    again(other, other, one, where=place.journal_file(day_text(NOW - DAY)))
+    assert place.left("bodies").count(event_body(1).decode()) == 1, place.left("bodies")
+    again(other, where=place.journal_file(day_text(NOW - DAY)))
+    assert event_body(1).decode() not in place.left("bodies")
+    (item,) = [item for item in place.queue() if item["delivery"] == ids[0]]
+    assert item["attempts"] == 4 and "none of its files has" in item["why"], item
 
 
 def file_replaced(place):
@@ -273,13 +441,13 @@ def queue_not_writable(place):
         obstacle.mkdir()
     place.append([journal_line("order.created", event_body(1), delivery=one)])
     log = place.once()
-    assert "retry not noted" in log and place.position() == {}, log
+    assert "retry not noted" in log and not any(place.position().values()), (log, place.places())
     with place.worker():
         process.wait_until(lambda: len(place.lines("ran")) == 2, "the hook again")
         process.wait_until(lambda: place.log_text().count("retry not noted") == 2, "its failure")
         place.item_path(one).with_name(f".{one}.json.new").rmdir()
         process.wait_until(lambda: place.item_path(one).exists(), "the retry is noted")
-        process.wait_until(lambda: place.position() != {}, "the position moves on")
+        process.wait_until(lambda: any(place.position().values()), "the position moves on")
     # The same for a dead letter.
     place.configure(attempts=2)
     place.hurry()
@@ -538,8 +706,9 @@ def prune_waits_for_credentials(place):
 
 
 
-TESTS = (all_files, new_files, files_of_the_future, unfinished_line, bad_lines, unreadable_file, position_lost,
-         position_damaged, position_beyond, file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
+TESTS = (all_files, new_files, files_of_the_future, unfinished_line, bad_lines, unreadable_file, unreadable_for_a_while,
+         locked_file, line_taken_back, position_lost, position_damaged, position_of_the_version_before,
+         position_beyond, other_lines, skipped_days, moved_line, file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
          remembered_as_long_as_the_journal, damaged_notes, notes_of_the_version_before,
          same_delivery, only_the_event_that_ran, many_remembered, many_lines, prune_keeps, prune_waits_for_credentials)
 

@@ -217,6 +217,10 @@ class Workplace(Site):
             self.write(path, json.dumps(value))
 
     def position(self):
+        """How far the worker has read each journal file."""
+        return {name: int(place.split()[0]) for name, place in self.places().items()}
+
+    def places(self):
         return json.loads((self.state / "queue/position.json").read_text(encoding="utf-8"))
 
 

@@ -1,0 +1,161 @@
+/* The position on disk: what was saved is read again, and what is damaged is not taken for nothing. */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "worker/queue.h"
+
+#define ONE "01a20b4e-0000-7000-8000-000000000001"
+
+struct place {
+	char *path;
+	int dir;
+	struct queue *queue;
+};
+
+static int
+setup(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	p->path = folder_make();
+	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	mkdirat(p->dir, "waiting", 0700);
+	mkdirat(p->dir, "dead", 0700);
+	mkdirat(p->dir, "ran", 0700);
+	p->queue = queue_open(p->dir, false);
+	*state = p;
+	return (p->queue == NULL);
+}
+
+static int
+teardown(void **state)
+{
+	struct place *p = *state;
+
+	queue_close(p->queue);
+	close(p->dir);
+	folder_remove(p->path);
+	free(p);
+	return (0);
+}
+
+/* Goal: a position is read as it was saved. */
+static void
+saved(void **state)
+{
+	struct place *p = *state;
+	static const struct follow_file files[] = {
+		{ .name = "2026-11-01.jsonl", .is_old = true },
+		{ .name = "2026-11-22.12.jsonl", .offset = 500, .last = 100, .delivery = ONE },
+		{ .name = "2026-11-23.jsonl", .offset = UINT64_MAX / 2, .last = 0 },
+	};
+	struct follow_file *read;
+	unsigned n;
+	bool complete = false;
+
+	assert_null(queue_position(p->queue, &n, &complete));
+	assert_int_equal(n, 0);
+	assert_int_equal(queue_save_position(p->queue, files, LENGTH(files)), 0);
+	assert_non_null(read = queue_position(p->queue, &n, &complete));
+	assert_true(complete);
+	assert_int_equal(n, LENGTH(files));
+	for (size_t i = 0; i < LENGTH(files); i++) {
+		assert_string_equal(read[i].name, files[i].name);
+		assert_string_equal(read[i].delivery, files[i].delivery);
+		assert_int_equal(read[i].offset, files[i].offset);
+		assert_int_equal(read[i].last, files[i].last);
+		assert_int_equal(read[i].is_old, files[i].is_old);
+	}
+	free(read);
+	assert_int_equal(queue_save_position(p->queue, NULL, 0), 0);
+	assert_non_null(read = queue_position(p->queue, &n, &complete));
+	assert_int_equal(n, 0);
+	assert_true(complete);
+	free(read);
+}
+
+/* Goal: numbers are the position of a version before 0.2; anything else is damage. */
+static void
+other_forms(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good, complete;
+	} cases[] = {
+		{ "{\"2026-11-23.jsonl\":12}", true, false },
+		{ "{\"2026-11-23.jsonl\":12,\"2026-11-24.jsonl\":\"1 0\"}", true, false },
+		{ "{\"2026-11-23.jsonl\":\"1 0\"}", true, true },
+		{ "{}", true, true },
+		{ "", false, false }, { "[]", false, false }, { "{", false, false },
+		{ "{\"2026-11-23.jsonl\":-12}", false, false },
+		{ "{\"2026-11-23.jsonl\":null}", false, false },
+		{ "{\"2026-11-23.jsonl\":\"\"}", false, false },
+		{ "{\"2026-11-23.jsonl\":\"1\"}", false, false },
+		{ "{\"2026-11-23.jsonl\":\"-1 0\"}", false, false },
+		{ "{\"2026-11-23.jsonl\":\"1 0x\"}", false, false },
+		{ "{\"2026-11-23.jsonl\":\"1 0 01a20b4e-0000-7000-8000-000000000001-and-more\"}", false, false },
+		{ "{\"../any\":\"1 0\"}", false, false },
+	};
+	struct place *p = *state;
+
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct follow_file *read;
+		bool complete = !cases[i].complete;
+		unsigned n;
+
+		file_text(p->path, "position.json", cases[i].text, 0600);
+		read = queue_position(p->queue, &n, &complete);
+		CHECK((read != NULL) == cases[i].good, "%s", cases[i].text);
+		if (read)
+			CHECK(complete == cases[i].complete, "%s", cases[i].text);
+		else
+			CHECK(n == 1 && errno == EBADMSG, "%s", cases[i].text);
+		free(read);
+	}
+}
+
+/* Goal: without a position all is read, but for days that a version before 0.2 dealt with. */
+static void
+beginning(void **state)
+{
+	struct place *p = *state;
+	struct follow_file *read;
+	bool complete;
+	unsigned n;
+
+	assert_non_null(read = queue_beginning(p->queue, &n, &complete));
+	assert_int_equal(n, 0);
+	assert_true(complete);
+	free(read);
+	assert_int_equal(queue_note_beginning(p->queue, "2026-11-23.jsonl"), 0);
+	assert_non_null(read = queue_beginning(p->queue, &n, &complete));
+	assert_int_equal(n, 1);
+	assert_false(complete);
+	assert_string_equal(read->name, "2026-11-23.jsonl");
+	assert_int_equal(read->offset, 0);
+	free(read);
+	file_text(p->path, "beginning", "nonsense\n", 0600);
+	assert_non_null(read = queue_beginning(p->queue, &n, &complete));
+	assert_int_equal(n, 0);
+	free(read);
+	/* Not to be read is not the same as not there. */
+	assert_int_equal(unlinkat(p->dir, "beginning", 0), 0);
+	assert_int_equal(mkdirat(p->dir, "beginning", 0700), 0);
+	assert_null(queue_beginning(p->queue, &n, &complete));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(saved, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_forms, setup, teardown),
+		cmocka_unit_test_setup_teardown(beginning, setup, teardown),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
