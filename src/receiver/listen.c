@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,6 +27,26 @@ say(struct buf *error, const struct listen *l, const char *what)
 {
 	buf_addf(error, "%s: %s\n", l->address, what);
 	return (-1);
+}
+
+/* The path in full: the working directory can change, and error messages should say where it is. */
+static char *
+absolute_path(const char *path)
+{
+	struct buf full = { 0 };
+	char *folder = *path == '/' ? NULL : getcwd(NULL, 0);
+
+	if (*path != '/' && folder == NULL)
+		return (NULL);
+	if (folder)
+		buf_addf(&full, "%s%s", folder, strcmp(folder, "/") == 0 ? "" : "/");
+	buf_adds(&full, path);
+	free(folder);
+	if (full.failed) {
+		buf_free(&full);
+		errno = ENOMEM;
+	}
+	return (full.data);
 }
 
 /* Remove what a crash left behind. Returns 0 when the name is free, or -1 with the error said. */
@@ -72,43 +93,63 @@ share(const struct listen *l, const char *path, struct buf *error)
 	return (0);
 }
 
+/* Make the socket file, which nobody can connect to yet. Returns a descriptor, or -1 with the error said. */
 static int
-open_unix(const struct listen *l, struct buf *error)
+bind_unix(const struct listen *l, const struct sockaddr_un *addr, struct buf *error)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	const char *path = unix_path(l);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), result;
 	mode_t mask;
-	int fd, result;
 
-	if (*path == '\0' || strlen(path) >= sizeof(addr.sun_path)) {
-		buf_addf(error, "%s: the path of a unix socket has 1 to %zu bytes\n", l->address,
-		    sizeof(addr.sun_path) - 1);
-		return (-1);
-	}
-	memcpy(addr.sun_path, path, strlen(path));
-	if (clear_stale(l, &addr, error))
-		return (-1);
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+	if (fd == -1)
 		return (say(error, l, strerror(errno)));
 	mask = umask(0177);
-	result = bind(fd, (const struct sockaddr *)&addr, sizeof(addr));
+	result = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
 	umask(mask);
 	if (result) {
 		say(error, l, strerror(errno));
+		close(fd);
+		return (-1);
+	}
+	return (fd);
+}
+
+static int
+open_unix(const struct listen *l, struct listening *out, struct buf *error)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct stat st;
+
+	if (*unix_path(l) == '@')
+		return (say(error, l, "an abstract socket has no permissions: give a path "
+		    "(a file of this name is ./@...)"));
+	if ((out->path = absolute_path(unix_path(l))) == NULL)
+		return (say(error, l, strerror(errno)));
+	if (*unix_path(l) == '\0' || strlen(out->path) >= sizeof(addr.sun_path)) {
+		buf_addf(error, "%s: the absolute path of a unix socket has 1 to %zu bytes\n", l->address,
+		    sizeof(addr.sun_path) - 1);
 		goto err0;
 	}
-	if (share(l, path, error))
+	memcpy(addr.sun_path, out->path, strlen(out->path));
+	if (clear_stale(l, &addr, error))
+		goto err0;
+	if ((out->fd = bind_unix(l, &addr, error)) == -1)
+		goto err0;
+	if (share(l, out->path, error))
 		goto err1;
-	if (listen(fd, BACKLOG)) {
+	if (listen(out->fd, BACKLOG) || lstat(out->path, &st)) {
 		say(error, l, strerror(errno));
 		goto err1;
 	}
-	return (fd);
+	out->dev = st.st_dev;
+	out->ino = st.st_ino;
+	return (0);
 
 err1:
-	unlink(path);
+	unlink(out->path);
+	close(out->fd);
 err0:
-	close(fd);
+	free(out->path);
+	out->path = NULL;
 	return (-1);
 }
 
@@ -131,18 +172,37 @@ bind_inet(const struct addrinfo *ai)
 	return (fd);
 }
 
-static int
-open_inet(const struct listen *l, struct buf *error)
+/* getaddrinfo() takes the rest of 99999 by 65536. */
+static bool
+is_port(const char *text)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	const char *host = l->address, *colon = strrchr(host, ':');
-	struct addrinfo *found;
-	char name[256];
-	size_t len;
-	int fd = -1, result;
+	size_t len = strlen(text);
 
-	if (colon == NULL || colon == host || colon[1] == '\0')
+	return (len >= 1 && len <= 5 && text[strspn(text, "0123456789")] == '\0' &&
+	    atoi(text) >= 1 && atoi(text) <= 65535);
+}
+
+static bool
+is_several(const struct addrinfo *found)
+{
+	for (const struct addrinfo *ai = found->ai_next; ai; ai = ai->ai_next)
+		if (ai->ai_addrlen != found->ai_addrlen ||
+		    memcmp(ai->ai_addr, found->ai_addr, ai->ai_addrlen) != 0)
+			return (true);
+	return (false);
+}
+
+/* Split HOST:PORT. Returns 0, or -1 with the error said. */
+static int
+split_address(const struct listen *l, char *name, size_t size, const char **port, struct buf *error)
+{
+	const char *host = l->address, *colon = strrchr(host, ':');
+	size_t len;
+
+	if (colon == NULL || colon == host)
 		return (say(error, l, "neither unix:PATH nor HOST:PORT"));
+	if (!is_port(colon + 1))
+		return (say(error, l, "the port is a number from 1 to 65535"));
 	len = (size_t)(colon - host);
 	if (*host == '[' && colon[-1] == ']') {
 		host++;
@@ -150,31 +210,67 @@ open_inet(const struct listen *l, struct buf *error)
 	} else if (memchr(host, ':', len)) {
 		return (say(error, l, "an IPv6 address goes in brackets: [::1]:9000"));
 	}
-	snprintf(name, sizeof(name), "%.*s", (int)len, host);
-	if ((result = getaddrinfo(name, colon + 1, &hints, &found)) != 0)
+	if (len == 1 && *host == '*')
+		return (say(error, l, "whoever can connect is trusted: name one address, such as 127.0.0.1"));
+	if (len >= size)
+		return (say(error, l, "the host's name is too long"));
+	memcpy(name, host, len);
+	name[len] = '\0';
+	*port = colon + 1;
+	return (0);
+}
+
+static int
+open_inet(const struct listen *l, struct listening *out, struct buf *error)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found;
+	const char *port;
+	char name[256];
+	int result;
+
+	if (split_address(l, name, sizeof(name), &port, error))
+		return (-1);
+	if ((result = getaddrinfo(name, port, &hints, &found)) != 0)
 		return (say(error, l, gai_strerror(result)));
-	for (const struct addrinfo *ai = found; ai && fd == -1; ai = ai->ai_next)
-		fd = bind_inet(ai);
-	if (fd == -1)
-		say(error, l, strerror(errno));
+	if (is_several(found))
+		result = say(error, l, "this name has several addresses: give one of them, such as "
+		    "127.0.0.1, and the same one to the web server");
+	else if ((out->fd = bind_inet(found)) == -1)
+		result = say(error, l, strerror(errno));
 	freeaddrinfo(found);
-	return (fd);
+	return (result);
 }
 
 int
-listen_open(const struct listen *l, struct buf *error)
+listen_open(const struct listen *l, struct listening *out, struct buf *error)
 {
-	return (unix_path(l) ? open_unix(l, error) : open_inet(l, error));
+	*out = (struct listening){ .fd = -1 };
+	return (unix_path(l) ? open_unix(l, out, error) : open_inet(l, out, error));
+}
+
+bool
+listen_is_lost(const struct listening *s)
+{
+	struct stat st;
+
+	return (s->path && lstat(s->path, &st) && errno == ENOENT);
 }
 
 void
-listen_remove(const struct listen *l)
+listen_close(struct listening *s, bool remove)
 {
-	if (unix_path(l))
-		unlink(unix_path(l));
+	struct stat st;
+
+	if (remove && s->path && lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+		unlink(s->path);
+	/* Not before: as long as it is open, no other file gets its number. */
+	close(s->fd);
+	free(s->path);
+	*s = (struct listening){ .fd = -1 };
 }
 
-int
+bool
 listen_is_listening(int fd)
 {
 	int on = 0;

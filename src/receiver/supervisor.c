@@ -21,6 +21,7 @@ enum {
 	SHORT_LIFE_MS = 50,	/* a process that dies younger than this did not serve */
 	SHORT_LIVES = 5,	/* so many of these in a row, and it is given a rest */
 	REST_MS = 1000,
+	LOOK_MS = 2000,		/* how often to look after the socket's file */
 	STOP_MS = 12000,	/* a little more than a process takes to finish what is in flight */
 };
 
@@ -28,7 +29,9 @@ struct supervisor {
 	const struct supervision *how;
 	struct conf *conf;
 	pid_t pid;		/* its own */
-	int listener;
+	struct listening listener;
+	int64_t look_ms;	/* when to see whether its file is still there */
+	bool lost;		/* it is not, and cannot be made again */
 	int signal_fd;
 	pid_t serving;		/* 0: none */
 	pid_t starting;		/* will serve once it is ready; 0: none */
@@ -65,7 +68,7 @@ static void
 be_child(struct supervisor *s, int ready_fd)
 {
 	const struct serving serving = {
-		.listener = s->listener,
+		.listener = s->listener.fd,
 		.conf_file = s->how->conf_file,
 		.descriptors = s->how->descriptors,
 		.ready_fd = ready_fd,
@@ -279,19 +282,57 @@ on_time(struct supervisor *s)
 	}
 }
 
+/*
+ * A socket whose file was removed gets no more connections. Make it again, and have a new process serve
+ * it; the old one finishes what it has.
+ */
+static void
+look_after_socket(struct supervisor *s)
+{
+	struct listening again;
+	struct buf error = { 0 };
+
+	s->look_ms = now_ms() + LOOK_MS;
+	if (s->stopping || s->starting || !listen_is_lost(&s->listener)) {
+		s->lost = false;
+		return;
+	}
+	if (listen_open(&s->how->listen, &again, &error)) {
+		if (!s->lost)
+			log_line(LOG_LEVEL_ERROR, "the socket was removed and cannot be made again", "error",
+			    error.data ? strtok(error.data, "\n") : "out of memory", NULL);
+		s->lost = true;
+		buf_free(&error);
+		return;
+	}
+	s->lost = false;
+	log_line(LOG_LEVEL_WARN, "the socket was removed: made again", "address", again.path, NULL);
+	listen_close(&s->listener, false);
+	s->listener = again;
+	start_child(s);
+}
+
+/* How long to wait for something to happen, in milliseconds. */
+static int
+time_left(const struct supervisor *s)
+{
+	int64_t until = s->wake_ms && s->wake_ms < s->look_ms ? s->wake_ms : s->look_ms;
+	int64_t left = until - now_ms();
+
+	return (left > 0 ? (int)left : 0);
+}
+
 static void
 loop(struct supervisor *s)
 {
 	struct pollfd fds[2];
-	int64_t left;
 
 	while (!s->stopping || s->n_draining) {
 		if (s->reload && s->starting == 0 && !s->stopping)
 			reload(s);
 		fds[0] = (struct pollfd){ .fd = s->signal_fd, .events = POLLIN };
 		fds[1] = (struct pollfd){ .fd = s->ready_fd, .events = POLLIN };
-		left = s->wake_ms - now_ms();
-		if (poll(fds, 2, s->wake_ms == 0 ? -1 : left > 0 ? (int)left : 0) == -1 && errno != EINTR)
+		if (poll(fds, 2, time_left(s)) == -1 && errno != EINTR)
 			log_errno(LOG_LEVEL_ERROR, "poll", NULL);
 		if (fds[1].revents && s->ready_fd != -1)
 			on_ready(s);
@@ -299,6 +340,8 @@ loop(struct supervisor *s)
 			on_signal(s);
 		if (s->wake_ms && now_ms() >= s->wake_ms)
 			on_time(s);
+		if (now_ms() >= s->look_ms)
+			look_after_socket(s);
 	}
 }
 
@@ -322,16 +365,17 @@ supervise(const struct supervision *how, struct conf *conf)
 		log_errno(LOG_LEVEL_ERROR, "signalfd", NULL);
 		return (1);
 	}
-	if ((s.listener = listen_open(&how->listen, &error)) == -1) {
+	if (listen_open(&how->listen, &s.listener, &error)) {
 		fprintf(stderr, "fluidhook.fcgi: %s", error.data);
 		buf_free(&error);
 		return (1);
 	}
-	log_line(LOG_LEVEL_INFO, "listening", "address", how->listen.address, NULL);
+	log_line(LOG_LEVEL_INFO, "listening", "address",
+	    s.listener.path ? s.listener.path : how->listen.address, NULL);
+	s.look_ms = now_ms() + LOOK_MS;
 	start_child(&s);
 	loop(&s);
-	listen_remove(&how->listen);
-	close(s.listener);
+	listen_close(&s.listener, true);
 	close(s.signal_fd);
 	conf_free(s.conf);
 	return (0);

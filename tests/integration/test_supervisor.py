@@ -313,6 +313,70 @@ def odd_records():
     assert front.stop() == 0
 
 
+def relative_path():
+    """A relative path is made absolute, so that the log and the end name the right file."""
+    front = Listen()
+    front.site = site = Site()
+    front.address = str(site.dir / "relative.sock")
+    with site.log("receiver.log") as log:
+        front.proc = process.start([*front.command(site), "--listen", "unix:relative.sock"],
+                                   prepare=lambda: os.chdir(site.dir), stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=log, env=process.environment())
+    front.wait_ready()
+    assert f"msg=listening address={front.address}\n" in site.log_text(), site.log_tail()
+    assert front.stop() == 0
+    assert not os.path.exists(front.address)
+
+
+def addresses_refused():
+    """An address that would listen somewhere else than it says is an error, and names the way out."""
+    site = Site()
+    cases = [("127.0.0.1:99999", "65535"), ("127.0.0.1:0", "65535"), ("127.0.0.1:http", "65535"),
+             ("127.0.0.1:", "65535"), ("127.0.0.1:+80", "65535"), ("*:9000", "127.0.0.1"),
+             ("unix:@name", "./@"), ("::1:9000", "[::1]"), ("x" * 300 + ":9000", "too long")]
+    families = {info[0] for info in socket.getaddrinfo("localhost", 9000, type=socket.SOCK_STREAM)}
+    if len(families) > 1:
+        cases.append(("localhost:9000", "several addresses"))
+    for address, word in cases:
+        done = once(site, address)
+        assert done.returncode == 1 and word in done.stderr, (address, done)
+    assert sorted(path.name for path in site.dir.iterdir() if path.is_socket()) == []
+
+
+def successor_keeps_its_socket():
+    """A receiver that stops does not remove the socket that another one has put into its place."""
+    first, site = started()
+    os.kill(first.proc.pid, signal.SIGSTOP)
+    os.unlink(first.address)
+    second, _ = started(Listen(), site)
+    os.kill(first.proc.pid, signal.SIGCONT)
+    assert first.stop() == 0
+    assert os.path.exists(second.address), "the other receiver's socket is gone"
+    assert second.send(install(site)).status == 200
+    assert second.stop() == 0
+    assert not os.path.exists(second.address)
+
+
+def removed_socket():
+    """A socket that was removed is made again; a request on its way is answered."""
+    front, site = started()
+    request = install(site)
+    sock = fcgi.connect(front.address)
+    fcgi.begin(sock, fcgi.params_of(request))
+    assert front.send(Request("GET")).status == 200
+    os.unlink(front.address)
+    wait_until(lambda: os.path.exists(front.address), "no new socket")
+    front.wait_ready()
+    assert stat.S_IMODE(os.stat(front.address).st_mode) == 0o660
+    assert front.send(install(site)).status == 200
+    sock.sendall(fcgi.record(fcgi.STDIN, request.body) + fcgi.record(fcgi.STDIN))
+    assert fcgi.parse_cgi(fcgi.read_answer(sock)[0]).status == 200
+    sock.close()
+    assert "the socket was removed" in site.log_text()
+    assert front.stop() == 0
+    assert not os.path.exists(front.address)
+
+
 if not RECEIVER.is_file():
     tap.bail(f"there is no {RECEIVER}: build first")
 TESTS = [
@@ -329,6 +393,10 @@ TESTS = [
     tap.Test("files that have settled and are replaced", settled_files),
     tap.Test("idle connections keep nobody out", slow_clients),
     tap.Test("odd records harm nobody", odd_records),
+    tap.Test("a relative path of a socket", relative_path),
+    tap.Test("addresses that are refused", addresses_refused),
+    tap.Test("a successor's socket stays", successor_keeps_its_socket),
+    tap.Test("a removed socket is made again", removed_socket),
 ]
 if find("spawn-fcgi"):
     TESTS += [
