@@ -133,9 +133,14 @@ take_tokens(struct proof *p, const struct fluid_headers *h)
 static enum verdict
 judge_nothing_found(const struct search *s, enum verdict otherwise, const char **reason)
 {
-	if (!s->unreadable && !s->cut_off)
+	if (s->unreadable)
+		*reason = "keys_unreadable";
+	else if (s->cut_off)
+		*reason = "too_many_keys";
+	else if (s->incomplete)
+		*reason = "index_incomplete";
+	else
 		return (otherwise);
-	*reason = s->unreadable ? "keys_unreadable" : "too_many_keys";
 	return (VERDICT_UNAVAILABLE);
 }
 

@@ -68,13 +68,14 @@ struct search {
 	bool waiting;			/* some verified record still waits for its credentials */
 	bool unreadable;		/* a key could not be read: it might have been the one */
 	bool cut_off;			/* some keys were not tried: one of them might have been the one */
+	bool incomplete;		/* an index that was looked in may lack installations */
 
 	/* For the search itself. */
 	unsigned char shown[2][SIGNATURE_LEN];	/* digests of the tokens */
 	bool shown_only;			/* try only keys that are among the tokens */
 	size_t hashed;
 	unsigned looked;
-	bool collected;
+	bool collected, indexed;
 	const struct record *found[SEARCH_RECORDS_MAX];
 	unsigned n_found, n_before;
 };

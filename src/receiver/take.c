@@ -55,6 +55,9 @@ attribute(const struct taking *t, const struct record **out)
 		return (0);
 	if (index_each(t->store->state->companies, company, 0, count_active, &c))
 		c.error = errno;
+	/* An index that was lost in part says nothing about installations that it does not have. */
+	if (c.error == 0 && c.n == 0 && !index_is_complete(t->store->state))
+		c.error = EAGAIN;
 	if (c.error == 0 && c.n == 1) {
 		*out = c.only;
 		return (0);

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/timefmt.h"
+#include "base/utf8.h"
 #include "store/durable.h"
 
 /* Far above any record: the largest thing in it is the company's name. */
@@ -111,6 +112,7 @@ installation_set_name(struct installation *i, const char *name, size_t len)
 	char *copy = NULL;
 
 	if (name) {
+		len = utf8_cut(name, len, COMPANY_NAME_MAX);
 		if ((copy = malloc(len + 1)) == NULL)
 			return (-1);
 		memcpy(copy, name, len);

@@ -63,7 +63,10 @@ int installation_status_parse(const char *name, enum installation_status *out);
 /** Set a string field to a copy of value (NULL empties it), wiping what was there. 0, or -1: ENOMEM. */
 int installation_set(char **field, const char *value);
 
-/** Set the company's name. Returns 0, or -1 with errno ENOMEM. */
+/* Of a company's name this much is kept, so that no name makes a record too large to be read. */
+enum { COMPANY_NAME_MAX = 1024 };
+
+/** Set the company's name, cut to COMPANY_NAME_MAX bytes at a whole character. 0, or -1: errno ENOMEM. */
 int installation_set_name(struct installation *i, const char *name, size_t len);
 
 /** Whether an install with this body (SHA-256, hexadecimal) is one of the last that were noted. */

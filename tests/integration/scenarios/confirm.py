@@ -16,15 +16,17 @@ def unsigned_install(t):
         body = body_of(company)
         headers = [("X-Fluid-Shop", company.shop)]
         line = t.pending(t.send(body, headers), body, verified_by="none", key=None, signature=None,
-                         installation=company.dri)
+                         installation=company.dri, fluid_shop=None, droplet=None, fingerprint=None)
         t.has(company, status="unconfirmed")
         order = company.order()
         t.unauthorized(order, fluid.signed(company.wvt, order, shop=company.shop))
         t.unauthorized(order, fluid.token("X-Fluid-Token", company.wvt, company.shop))
         t.unauthorized(company.uninstall(webhook_verification_token=company.wvt))
         assert not (t.site.state / "shops" / company.shop).exists(), "found by its shop"
+        before = t.site.journal_size()
         again = t.send(body)
         t.pending(again, body, delivery=line["delivery"])
+        equal(t.site.journal_size(), before, "journal after the same bytes")
         t.has(company, status="unconfirmed", delivery=line["delivery"])
 
 
@@ -77,6 +79,43 @@ def signed_word_wins(t):
           webhook_verification_token=company.wvt, fluid_company_id=company.id)
     order = company.order()
     t.unauthorized(order, fluid.signed(impostor.wvt, order, shop=impostor.shop))
+
+
+@scenario("confirming")
+def written_once(t):
+    """The same unsigned install from many clients at once is written once"""
+    company = t.company()
+    body = company.install()
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: t.front.send(Request(headers=[], body=body)).status,
+                                 range(24)))
+    equal(set(statuses), {202}, "statuses")
+    lines = [line for line in t.site.journal() if line["installation"] == company.dri]
+    equal(len(lines), 1, "journal lines")
+
+
+@scenario("confirming")
+def unsigned_size(t):
+    """An unsigned body has at most 64 KiB; a signed one may have more"""
+    company = t.company()
+    body = fluid.padded(company.install(), 64 * 1024 + 1)
+    t.unauthorized(body)
+    equal(t.record(company), None, "record")
+    t.taken(t.deliver(body, t.droplet.secret), body)
+    company = t.company()
+    body = fluid.padded(company.install(), 64 * 1024)
+    t.pending(t.send(body), body)
+
+
+@scenario("confirming")
+def unverified_droplet(t):
+    """An unsigned install does not decide whose an installation is"""
+    for first, second in ((t.droplet, t.other), (t.other, t.droplet)):
+        company = t.company(second)
+        body = t.company(first, dri=company.dri).install()
+        t.pending(t.send(body), body)
+        t.install(company)
+        t.has(company, status="active", droplet_uuid=second.uuid)
 
 
 @scenario("confirming")

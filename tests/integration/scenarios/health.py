@@ -1,5 +1,6 @@
 """GET and HEAD, and what happens while nothing can be stored."""
 
+import contextlib
 import json
 import os
 
@@ -124,3 +125,57 @@ def record_damaged(t):
     equal(t.site.journal_size(), before, "journal")
     path.write_bytes(good)
     t.taken(t.deliver(order, company.wvt, shop=company.shop), order, event="order.created")
+
+
+@scenario()
+def attribution_unreadable(t):
+    """A business event whose installation cannot be looked up gets 503, never 200 without installation"""
+    company = t.company()
+    t.install(company)
+    record, index = t.site.record_path(company.dri), t.site.state / "companies" / str(company.id)
+    good = record.read_bytes()
+    by_dri = company.order(company={"droplet_installation_uuid": company.dri})
+    by_company = company.order(company={"fluid_company_id": company.id})
+
+    def unavailable_to(*bodies):
+        for body in bodies:
+            t.refused_signed(503, "unavailable", body)
+
+    record.write_bytes(good[:50])
+    unavailable_to(by_dri, by_company, company.uninstall())
+    record.write_bytes(good)
+    # Nobody may read the folder; or a file is in its place.
+    index.chmod(0)
+    unavailable_to(by_company)
+    index.chmod(0o700)
+    index.rename(index.with_name("aside"))
+    index.write_bytes(b"")
+    unavailable_to(by_company)
+    index.unlink()
+    index.with_name("aside").rename(index)
+    for body in (by_dri, by_company):
+        t.taken(t.deliver(body, t.droplet.secret), body, event="order.created",
+                installation=company.dri)
+
+
+@scenario()
+def index_lost(t):
+    """While an index is not complete, an event whose company it does not have gets 503"""
+    company = t.company()
+    t.install(company)
+    body = company.order(company={"fluid_company_id": company.id})
+    entry = t.site.state / "companies" / str(company.id) / company.dri
+    mark = t.site.state / "companies" / site.MARK
+    target, marked = os.readlink(entry), os.readlink(mark)
+    entry.unlink()
+    mark.unlink()
+    response = t.deliver(body, t.droplet.secret)
+    if response.status == 200:
+        # The receiver has made the index complete again before it looked.
+        t.taken(response, body, event="order.created", installation=company.dri)
+    else:
+        t.says(response, 503, error="unavailable")
+    for link, to in ((entry, target), (mark, marked)):
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(to)
+    t.taken(t.deliver(body, t.droplet.secret), body, event="order.created", installation=company.dri)

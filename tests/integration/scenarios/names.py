@@ -112,13 +112,28 @@ def company_names(t):
     for name in ("\u05d0\u05d1\u05d2 \u0645\u0631\u062d\u0628\u0627", "\u202eevil\u202c",
                  "\U0001F469\u200d\U0001F680 GmbH",
                  "a\0b", "\x01\x1f\x7f", "quote \" back \\ slash / tab \t line \n", "", "../../x",
-                 "\uffff\ufffd", "x" * 5000, "<script>alert(1)</script>", "level=error msg=x"):
+                 "\uffff\ufffd", "x" * 1024, "\u20ac" * 341, "<script>alert(1)</script>", "level=error msg=x"):
         for escaped in (False, True):
             company = t.company(name=name)
             value = {"resource": "droplet", "event": "installed", "company": company.company_v1()}
             body = json.dumps(value, ensure_ascii=escaped).encode()
             t.taken(t.deliver(body, t.droplet.secret), body, installation=company.dri)
             t.has(company, name=name, status="active")
+
+
+@scenario()
+def long_company_names(t):
+    """A company's name is kept up to 1,024 bytes, cut at a whole character; the record stays readable"""
+    for name, kept in (("x" * 1025, 1024), ("x" * 900000, 1024), ("\u20ac" * 400, 341),
+                       ("x\U0001F600" * 300, 409), ("\0" * 150000, 1024), ("\x01" * 5000, 1024)):
+        company = t.company(name=name)
+        body = company.install()
+        t.taken(t.deliver(body, t.droplet.secret), body, installation=company.dri)
+        t.has(company, name=name[:kept], status="active")
+        body = company.order()
+        t.taken(t.deliver(body, company.wvt, shop=company.shop), body, event="order.created",
+                installation=company.dri)
+        assert t.site.record_path(company.dri).stat().st_size < 16384, name[:10]
 
 
 @scenario()
