@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/notify.h"
 #include "receiver/answer.h"
 #include "receiver/exchange.h"
 #include "receiver/receiver.h"
@@ -508,7 +509,10 @@ serve(const struct serving *how, struct conf *conf)
 		return (1);
 	}
 	log_line(LOG_LEVEL_INFO, "serving", "state_dir", conf->state_dir, NULL);
-	if (how->ready_fd != -1 && write(how->ready_fd, "", 1) != 1)
+	/* Under a supervisor it is the supervisor whom the service manager knows. */
+	if (how->ready_fd == -1)
+		notify("READY=1");
+	else if (write(how->ready_fd, "", 1) != 1)
 		log_errno(LOG_LEVEL_ERROR, "supervisor is gone", NULL);
 	wait_for_signals(&s, &signals, how->conf_file);
 	if (!stop_threads(&s, threads, n)) {

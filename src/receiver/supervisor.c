@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/notify.h"
 #include "receiver/serve.h"
 
 enum {
@@ -144,6 +145,8 @@ on_ready(struct supervisor *s)
 		forget_start(s);
 		if (old)
 			drain(s, old);
+		else
+			notify("READY=1");
 	} else {
 		/* It says no more; that it died SIGCHLD tells. */
 		close(s->ready_fd);

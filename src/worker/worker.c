@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/timefmt.h"
 #include "worker/credentials.h"
 #include "worker/kept.h"
@@ -363,6 +364,7 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 		goto out;
 	}
 	log_line(LOG_LEVEL_INFO, "working", "state_dir", state->path, "hooks", conf->hooks, NULL);
+	notify("READY=1");
 	loop(w, once);
 	save_position(w);
 	result = once && (w->unread || runner_has_failed(w->runner)) ? -1 : 0;

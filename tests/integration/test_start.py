@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import socket
+import struct
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -251,6 +252,28 @@ def few_descriptors():
     front.stop()
 
 
+def tells_the_service_manager():
+    """READY=1 reaches NOTIFY_SOCKET once the receiver serves: from it, or from its supervisor"""
+    for front in (None, Listen()):
+        site = Site()
+        path = str(site.dir / "notify.sock")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.bind(path)
+            process.give(path)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            sock.settimeout(20)
+            if front:
+                front.environment = lambda path=path: process.environment(NOTIFY_SOCKET=path)
+                front.start(site)
+            else:
+                front = on_stdin(site, NOTIFY_SOCKET=path)
+            text, ancillary, _, _ = sock.recvmsg(64, socket.CMSG_SPACE(12))
+            pid = struct.unpack("iii", ancillary[0][2])[0]
+            assert text == b"READY=1", text
+            assert pid == front.proc.pid, (pid, front.proc.pid)
+        front.stop()
+
+
 def not_linked():
     """The receiver is not linked with libcurl, nor with a TLS library."""
     done = subprocess.run(["ldd", RECEIVER], capture_output=True, text=True, check=True)
@@ -275,5 +298,6 @@ tap.run([
     tap.Test("a socket on standard input decides the mode", socket_on_stdin_wins),
     tap.Test("--threads and FLUIDHOOK_THREADS", threads),
     tap.Test("more threads than descriptors", few_descriptors),
+    tap.Test("READY=1 for the service manager", tells_the_service_manager),
     tap.Test("not linked with libcurl", not_linked),
 ])
