@@ -300,7 +300,8 @@ log_errno(enum log_level level, const char *msg, ...)
 	va_list ap;
 
 	va_start(ap, msg);
-	vlog(level, strerror_r(saved, text, sizeof(text)), msg, ap);
+	/* This project's word for a file that is not what was written there; libc's is "Bad message". */
+	vlog(level, saved == EBADMSG ? "damaged contents" : strerror_r(saved, text, sizeof(text)), msg, ap);
 	va_end(ap);
 	errno = saved;
 }

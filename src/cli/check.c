@@ -80,7 +80,7 @@ check_droplet(struct checklist *l, const struct conf *conf, const struct conf_dr
 		checklist_bad(l, "secrets", "The receiver's user has to be able to read it, others not: "
 		    "mode 0640, one secret a line.\n\"fluidhook register URL\" or \"fluidhook secret add\" "
 		    "puts a secret there.", "%s: %s: %s", name, d->secrets,
-		    secret_file_fault(d->secrets, errno));
+		    secrets_problem(d->secrets, errno));
 	secret_list_free(live);
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/owner.h"
 #include "base/utf8.h"
 #include "cli/guess.h"
 
@@ -209,23 +209,13 @@ cli_become_owner(const struct conf *conf)
 int
 cli_become_owner_of(const char *path)
 {
-	const struct passwd *pw;
-	struct stat st;
-
-	if (stat(path, &st)) {
-		cli_fail("%s: %s%s", path, strerror(errno), errno == ENOENT ?
-		    "; \"fluidhook init\" makes the state directory" : "");
-		return (-1);
-	}
-	if (geteuid() != 0 || st.st_uid == 0)
+	if (owner_become(path) == 0)
 		return (0);
-	pw = getpwuid(st.st_uid);
-	if ((pw ? initgroups(pw->pw_name, st.st_gid) : setgroups(0, NULL)) || setgid(st.st_gid) ||
-	    setuid(st.st_uid)) {
+	if (errno == ENOENT)
+		cli_fail("%s: %s; \"fluidhook init\" makes the state directory", path, strerror(errno));
+	else
 		cli_fail("cannot become the owner of %s: %s", path, strerror(errno));
-		return (-1);
-	}
-	return (0);
+	return (-1);
 }
 
 /* Nobody but the owner gets in (and root, who has become the owner): say who that is, if it is not us. */

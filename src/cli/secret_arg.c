@@ -14,7 +14,7 @@ secret_arg(const char *path)
 	char *secret;
 
 	if (l == NULL) {
-		cli_fail("%s: %s", path, secret_file_fault(path, errno));
+		cli_fail("%s: %s", path, secrets_problem(path, errno));
 		return (NULL);
 	}
 	secret = strdup(l->secrets[0]);

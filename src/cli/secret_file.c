@@ -55,23 +55,6 @@ secret_droplet(const struct conf *conf, const char *name)
 	return (found && found->secrets ? found : NULL);
 }
 
-const char *
-secret_file_fault(const char *path, int error)
-{
-	struct stat st;
-
-	/* secret_list_read() says EACCES for both; the way out is another. */
-	if (error == EACCES && stat(path, &st) == 0 && (st.st_mode & S_IRWXO))
-		return ("open to other users: chmod o= it");
-	if (error == EINVAL)
-		return ("not a regular file");
-	if (error == ENODATA)
-		return ("there is no secret in it");
-	if (error == EBADMSG)
-		return ("a line of it is no secret, or there are too many");
-	return (strerror(error));
-}
-
 struct secret_list *
 secret_file_read(const char *path)
 {
@@ -83,7 +66,7 @@ secret_file_read(const char *path)
 		if ((l = calloc(1, sizeof(*l))) == NULL)
 			cli_fail("out of memory");
 	} else {
-		cli_fail("%s: %s", path, secret_file_fault(path, errno));
+		cli_fail("%s: %s", path, secrets_problem(path, errno));
 	}
 	return (l);
 }

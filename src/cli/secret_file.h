@@ -17,9 +17,6 @@ int secret_fresh(char out[FRESH_SECRET_SIZE]);
  */
 const struct conf_droplet *secret_droplet(const struct conf *conf, const char *name);
 
-/** What is wrong with a file where secret_list_read() failed with this errno, in a few words. */
-const char *secret_file_fault(const char *path, int error);
-
 /**
  * The live secrets, newest first, for secret_list_free(). A file that is missing or has none in it is
  * an empty list. NULL after saying what is wrong.

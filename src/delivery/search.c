@@ -105,7 +105,8 @@ droplet_matches(struct search *s, const struct conf_droplet *droplet)
 	if (droplet->secrets == NULL)
 		return (false);
 	if ((l = secrets_get(s->a->secrets, droplet->secrets)) == NULL) {
-		log_errno(LOG_LEVEL_ERROR, "secrets cannot be read", "file", droplet->secrets, NULL);
+		log_line(LOG_LEVEL_ERROR, "secrets cannot be read", "file", droplet->secrets, "error",
+		    secrets_problem(droplet->secrets, errno), NULL);
 		s->unreadable = true;
 		return (false);
 	}

@@ -132,6 +132,23 @@ err:
 	return (NULL);
 }
 
+const char *
+secrets_problem(const char *path, int error)
+{
+	struct stat st;
+
+	/* secret_list_read() says EACCES for both; the way out is another. */
+	if (error == EACCES && stat(path, &st) == 0 && (st.st_mode & S_IRWXO))
+		return ("open to other users: chmod o= it");
+	if (error == EINVAL)
+		return ("not a regular file");
+	if (error == ENODATA)
+		return ("there is no secret in it");
+	if (error == EBADMSG)
+		return ("a line of it is no secret, or there are too many");
+	return (strerror(error));
+}
+
 struct secrets *
 secrets_new(void)
 {

@@ -24,6 +24,9 @@ struct secret_list *secret_list_read(const char *path);
 
 void secret_list_free(struct secret_list *l);
 
+/** Why secret_list_read() failed with this errno, in a few words. */
+const char *secrets_problem(const char *path, int error);
+
 /**
  * The secret on a line of such a file, which is *len bytes long without its newline: where it begins,
  * and its length in *len. That is 0 where the line is blank or a remark.

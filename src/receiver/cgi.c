@@ -120,6 +120,7 @@ cgi(void)
 	q.read = read_input;
 	q.source = &in;
 	if (receiver) {
+		serve_become_owner(conf);
 		/* A delivery does not depend on the log: stderr is there. */
 		if (conf_open_log(conf, "fluidhook.fcgi"))
 			log_errno(LOG_LEVEL_ERROR, "log file cannot be opened", "file", conf->log_file,

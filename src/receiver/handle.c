@@ -88,18 +88,46 @@ fail(struct handling *h, const char *what)
 	refuse(h, 503, "unavailable", "not_stored");
 }
 
+/* Whether every droplet's secrets can be read: without one, its deliveries get 503. */
+static bool
+has_secrets(const struct handling *h)
+{
+	const struct conf *conf = receiver_conf(h->receiver);
+	struct secrets *secrets = receiver_secrets(h->receiver);
+	struct secret_list *l;
+	bool all = true;
+
+	for (size_t i = 0; i < conf->n_droplets; i++) {
+		const char *path = conf->droplets[i].secrets;
+
+		if (path == NULL)
+			continue;
+		if ((l = secrets_get(secrets, path)) != NULL) {
+			secrets_release(secrets, l);
+			continue;
+		}
+		log_line(LOG_LEVEL_ERROR, "not ready: secrets cannot be read", "file", path, "error",
+		    secrets_problem(path, errno), NULL);
+		all = false;
+	}
+	return (all);
+}
+
+/* Ready only where a delivery could be judged and stored now. */
 static void
 health(struct handling *h)
 {
 	const struct conf *conf = receiver_conf(h->receiver);
 
-	if (h->store && state_ready(h->store->state, conf->min_free) == 0 &&
-	    journal_ready(h->store->journal, &h->now) == 0) {
+	if (h->store == NULL || state_ready(h->store->state, conf->min_free) ||
+	    journal_ready(h->store->journal, &h->now)) {
+		note_trouble(h, "not ready");
+		answer_status(h->answer, 503, "unavailable");
+	} else if (!has_secrets(h)) {
+		answer_status(h->answer, 503, "unavailable");
+	} else {
 		answer_status(h->answer, 200, "ok");
-		return;
 	}
-	note_trouble(h, "not ready");
-	answer_status(h->answer, 503, "unavailable");
 }
 
 static struct taking
@@ -161,7 +189,7 @@ handle_unsigned(struct handling *h, const char *reason)
 	if (!may_be_confirmed(h))
 		refuse(h, 401, "unauthorized", reason);
 	else if (h->store == NULL || state_has_room(h->store->state, t.conf->min_free))
-		fail(h, "no room");
+		fail(h, errno == ENOSPC ? "less free space than min_free" : "free space not known");
 	else
 		answer_to_taken(h, take_unsigned(&t, h->answer));
 }
@@ -190,7 +218,7 @@ handle_genuine(struct handling *h)
 	} else if (h->evidence.applied) {
 		answer_to_taken(h, take_applied(&t, h->answer));
 	} else if (h->store == NULL || state_has_room(h->store->state, t.conf->min_free)) {
-		fail(h, "no room");
+		fail(h, errno == ENOSPC ? "less free space than min_free" : "free space not known");
 	} else {
 		answer_to_taken(h, take_genuine(&t, h->answer));
 	}

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "receiver/cgi.h"
+#include "receiver/check.h"
 #include "receiver/descriptors.h"
 #include "receiver/listen.h"
 #include "receiver/serve.h"
@@ -30,7 +31,7 @@ struct options {
 	const char *socket_mode;
 	const char *socket_group;
 	const char *threads;
-	bool help, version;
+	bool help, version, check;
 };
 
 static void
@@ -53,6 +54,7 @@ print_usage(FILE *fp)
 	    "      --socket-group NAME   group of the unix socket\n"
 	    "      --threads N           requests handled at once, 1 to 1024 (default 16 for each\n"
 	    "                            processor, 16 to 128; also $FLUIDHOOK_THREADS)\n"
+	    "      --check               check configuration and state directory; exit status 0 or 2\n"
 	    "      --version             print the version\n"
 	    "      --help                print this\n"
 	    "\n"
@@ -74,13 +76,14 @@ usage_error(const char *what, const char *value)
 static int
 parse_options(struct options *o, int argc, char **argv)
 {
-	enum { LISTEN = 256, MODE, GROUP, THREADS, VERSION, HELP };
+	enum { LISTEN = 256, MODE, GROUP, THREADS, CHECK, VERSION, HELP };
 	static const struct option longs[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "socket-mode", required_argument, NULL, MODE },
 		{ "socket-group", required_argument, NULL, GROUP },
 		{ "threads", required_argument, NULL, THREADS },
+		{ "check", no_argument, NULL, CHECK },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, HELP },
 		{ NULL, 0, NULL, 0 },
@@ -103,6 +106,9 @@ parse_options(struct options *o, int argc, char **argv)
 			break;
 		case THREADS:
 			o->threads = optarg;
+			break;
+		case CHECK:
+			o->check = true;
 			break;
 		case VERSION:
 			o->version = true;
@@ -181,6 +187,9 @@ run_configured(const struct service *v)
 		buf_free(&errors);
 		return (EXIT_USAGE);
 	}
+	/* A supervisor stays root, for the sake of its socket; its serving processes do not. */
+	if (v->listener != -1)
+		serve_become_owner(conf);
 	if (conf_open_log(conf, "fluidhook.fcgi")) {
 		fprintf(stderr, "%s: log: %s: %s\n", conf->file, conf->log_file, strerror(errno));
 		conf_free(conf);
@@ -229,6 +238,16 @@ run_server(const struct options *o, int listener)
 	return (status);
 }
 
+static int
+run_check(const struct options *o)
+{
+	char *file = conf_find(o->conf);
+	int status = file ? check(file) : usage_error(strerror(errno), NULL);
+
+	free(file);
+	return (status);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -251,6 +270,8 @@ main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return (usage_error("unexpected argument", argv[optind]));
+	if (o.check)
+		return (run_check(&o));
 	if (listener != -1 && !listen_is_listening(listener))
 		return (usage_error("LISTEN_FDS: descriptor 3 is not a listening socket", NULL));
 	if (listener == -1 && o.address == NULL) {

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/owner.h"
 #include "store/index.h"
 #include "store/reindex.h"
 
@@ -58,6 +59,12 @@ store_open(const char *path)
 	if (s == NULL)
 		return (NULL);
 	snprintf(journal, sizeof(journal), "%s/%s", path, layout_path(LAYOUT_JOURNAL));
+	/* Files that root writes would lock out the receiver that runs as the owner. */
+	if (owner_become(path)) {
+		saved = errno;
+		log_errno(LOG_LEVEL_ERROR, "state directory cannot be used", "state_dir", path, NULL);
+		goto err;
+	}
 	if ((s->state = state_open(path, why)) == NULL) {
 		saved = errno;
 		log_line(LOG_LEVEL_ERROR, "state directory cannot be used", "error", why, NULL);

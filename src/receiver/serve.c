@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/owner.h"
 #include "receiver/answer.h"
 #include "receiver/exchange.h"
 #include "receiver/receiver.h"
@@ -58,6 +59,15 @@ serve_conf(const char *file, struct buf *errors)
 		conf = NULL;
 	}
 	return (conf);
+}
+
+void
+serve_become_owner(const struct conf *conf)
+{
+	/* A missing directory is logged when it is opened. */
+	if (owner_become(conf->state_dir) && errno != ENOENT)
+		log_errno(LOG_LEVEL_ERROR, "cannot become the owner of the state directory", "state_dir",
+		    conf->state_dir, NULL);
 }
 
 void

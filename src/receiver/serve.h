@@ -26,6 +26,12 @@ int serve(const struct serving *s, struct conf *conf);
  */
 struct conf *serve_conf(const char *file, struct buf *errors);
 
+/**
+ * As root, become the owner of the state directory before anything is written. Where there is no such
+ * directory now, the receiver stays root; it does the same before it opens the directory.
+ */
+void serve_become_owner(const struct conf *conf);
+
 /** Log every line of `errors`. */
 void serve_log_errors(const struct buf *errors);
 

@@ -80,6 +80,7 @@ be_child(struct supervisor *s, int ready_fd)
 	if (getppid() != s->pid)
 		_exit(0);
 	close(s->signal_fd);
+	serve_become_owner(s->conf);
 	exit(serve(&serving, s->conf));
 }
 

@@ -114,6 +114,92 @@ def configuration_files():
     assert done.returncode == 2 and str(site.conf) in done.stderr, done
 
 
+def check_option():
+    """--check: 0 where deliveries can be taken; else 2, and the fault is named"""
+    site = Site()
+    words = ["-c", str(site.conf), "--check"]
+    done = run(words, site)
+    assert done.returncode == 0 and "is valid" in done.stderr and done.stdout == "", done
+    # A listening socket or a CGI's environment beside it do not start a server.
+    assert run([*words, "--listen", f"unix:{site.dir}/s"], site).returncode == 0
+    assert not (site.dir / "s").exists()
+    good = site.conf.read_text()
+
+    def spoiled(spoil, *named):
+        spoil()
+        done = run(words, site)
+        assert done.returncode == 2 and all(str(name) in done.stderr for name in named), (named, done)
+
+    spoiled(lambda: site.write_conf("nonsense = 1\n" + good), f"{site.conf}:1: unknown key")
+    spoiled(lambda: site.write_conf("log = none/x.log\n" + good), "none/x.log", "No such file")
+    spoiled(lambda: site.write_conf("min_free = 8000000G\n" + good.replace("min_free", ";")),
+            site.state, "min_free")
+    site.write_conf(good)
+    secrets = site.secrets_file(site.droplets[0])
+    text = secrets.read_text()
+    spoiled(lambda: secrets.write_text("\n"), secrets, "no secret")
+    spoiled(lambda: secrets.write_text("a\x01b\n"), secrets, "a line of it is no secret")
+    secrets.write_text(text)
+    moved = site.state / "elsewhere"
+    spoiled(lambda: (site.state / "journal").rename(moved), site.state, "journal")
+    moved.rename(site.state / "journal")
+    spoiled(lambda: site.state.rename(site.dir / "elsewhere"), site.state, "No such file")
+    (site.dir / "elsewhere").rename(site.state)
+    assert run(words, site).returncode == 0
+
+
+def as_root():
+    """Started as root: what it writes belongs to the owner of the state directory"""
+    if os.geteuid() != 0:
+        raise tap.Skip("needs root")
+
+    def all_owned(site, company):
+        owner = site.state.stat().st_uid
+        assert owner != 0
+        for folder, _, names in os.walk(site.state):
+            for name in names:
+                path = os.path.join(folder, name)
+                assert os.lstat(path).st_uid == owner, path
+        assert site.record(company.dri)["status"] == "active"
+
+    def request_of(company):
+        body = company.install()
+        return Request(headers=fluid.signed(company.droplet.secret, body), body=body)
+
+    site = Site()
+    company = fluid.Company(site.droplets[0])
+    request = request_of(company)
+    env = Cgi()
+    env.site = site
+    done = subprocess.run([site.receiver], input=request.body, env=env.environment(request),
+                          capture_output=True, timeout=30, check=True)
+    assert fcgi.parse_cgi(done.stdout).status == 200, done
+    all_owned(site, company)
+
+    company = fluid.Company(site.droplets[0])
+    address = str(site.dir / "root.sock")
+    with site.log("receiver.log") as log:
+        proc = subprocess.Popen([site.receiver, "-c", site.conf, "--listen", f"unix:{address}"],
+                                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                env=process.environment())
+    try:
+        process.wait_until(lambda: "msg=serving" in site.log_text(), "it does not serve")
+        assert fcgi.exchange(address, request_of(company)).status == 200
+        all_owned(site, company)
+        child = process.children(proc.pid)[-1]
+        status = open(f"/proc/{child}/status", encoding="ascii").read()
+        assert re.search(r"^Uid:\t(\d+)\t\1\t\1\t\1$", status, re.MULTILINE).group(1) != "0", status
+    finally:
+        proc.terminate()
+        assert proc.wait(30) == 0
+
+    site.state.rename(site.dir / "elsewhere")
+    done = subprocess.run([site.receiver], input=request.body, env=env.environment(request),
+                          capture_output=True, timeout=30, check=True)
+    assert fcgi.parse_cgi(done.stdout).status == 503 and b"No such file" in done.stderr, done
+    assert not site.state.exists()
+
+
 def cgi_ignores_words():
     """In CGI mode no word of the command line counts, whatever it looks like."""
     site = Site()
@@ -290,6 +376,8 @@ tap.run([
     tap.Test("wrong usage: stderr and exit status 2", usage),
     tap.Test("a broken configuration: every mistake with file and line", configuration_errors),
     tap.Test("missing, unreadable and public files", configuration_files),
+    tap.Test("--check", check_option),
+    tap.Test("started as root", as_root),
     tap.Test("CGI: command-line words are ignored", cgi_ignores_words),
     tap.Test("CGI: 503 where the configuration cannot be read", cgi_misconfigured),
     tap.Test("CGI: environment and a file on standard input", cgi_like_the_issue),

@@ -56,6 +56,19 @@ def no_state_directory(t):
 
 
 @scenario()
+def secrets_unreadable(t):
+    """Secrets that cannot be read: deliveries get 503, and so does health"""
+    path = t.site.secrets_file(t.droplet)
+    text = path.read_bytes()
+    for spoiled in (b"", b"# no secret\n", b"a\x01b\n"):
+        path.write_bytes(spoiled)
+        unavailable(t)
+        t.refused_signed(503, "unavailable", t.company().install())
+    path.write_bytes(text)
+    t.says(t.send(method="GET"), 200, status="ok")
+
+
+@scenario()
 def not_writable(t):
     """A state directory that cannot be written: 503, and the same delivery works afterwards"""
     company = t.company()
