@@ -436,6 +436,24 @@ def secret_words():
     equal(file.read_bytes(), before)
 
 
+def secret_mark():
+    """A byte order mark in a secret file is skipped, and never becomes part of a secret."""
+    site = new_site()
+    file = site.secrets_file(site.droplets[0])
+    first, second, third = (fluid.credential("dws_") for _ in range(3))
+    mark = b"\xef\xbb\xbf"
+    site.write(file, mark.decode() + first + "\r\n")
+    assert fluid.fingerprint(first) in site.run("secret", "list").out.decode()
+    site.ok("secret", "add", "-", stdin=mark + second.encode() + b"\r\n")
+    (site.dir / "key").write_bytes(mark + third.encode() + b"\n")
+    process.give(site.dir / "key")
+    site.ok("secret", "add", site.dir / "key")
+    equal(file.read_text().split(), [third, second, first])
+    site.write(file, mark.decode() + first + "\n" + second + "\n")
+    site.ok("secret", "retire", "1")
+    equal(file.read_text().split(), [second])
+
+
 def no_leaks():
     """Of all that was printed and logged, nothing is a token, a secret or a signature."""
     assert sum(len(text) for site in SITES for text in site.said) > 50000
@@ -446,4 +464,4 @@ if not COMMAND.is_file():
     tap.bail(f"there is no {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__.split("\n")[0].rstrip("."), function) for function in (
     help_of_all, wrong_usage, missing, unreadable, damaged_records, damaged_journal, disk_error, damaged_folders,
-    damaged_everywhere, full_disk, as_root, secrets_keep_owner, secret_words, no_leaks)])
+    damaged_everywhere, full_disk, as_root, secrets_keep_owner, secret_words, secret_mark, no_leaks)])

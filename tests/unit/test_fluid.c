@@ -271,6 +271,8 @@ test_company_token(void **state)
 		{ "  C-abc \r\n", 0640, "C-abc", NULL },
 		{ "# the token\n\nC-abc\nC-older\n", 0600, "C-abc", NULL },
 		{ "C-abc", 0600, "C-abc", NULL },
+		{ "\xef\xbb\xbf" "C-abc\n", 0600, "C-abc", NULL },
+		{ "\xef\xbb\xbf# the token\r\nC-abc\r\n", 0600, "C-abc", NULL },
 		{ "C-abc\n", 0644, NULL, "open to other users" },
 		{ "", 0600, NULL, "no token" },
 		{ "# nothing\n", 0600, NULL, "no token" },
