@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "store/name.h"
+#include "store/reserve.h"
 #include "worker/job.h"
 #include "worker/waiting.h"
 
@@ -18,6 +19,7 @@ enum {
 	RETRY_MAX = 3600,
 	BLOCKED_MS = 1000,		/* pause after a failure of the worker itself */
 	NO_HOOK_SECONDS = 10,		/* how often an item without a hook is looked at */
+	RESERVE = 512 * 1024,		/* bytes: an item for each hook that can run, and directories */
 	BEHIND_MS = 5,			/* pause while a record is behind the journal */
 	BEHIND_PAUSES = 10,
 	PATH_SIZE = 4096,
@@ -42,6 +44,8 @@ struct runner {
 	struct slot slots[RUNNER_SLOTS_MAX];
 	bool retried_last;
 	bool unsaved;			/* something waits in memory alone */
+	bool unnoted;			/* so do notes of what became of hooks */
+	struct reserve reserve;		/* room for such notes: queue/reserve */
 	bool hooks_unavailable;		/* when they were last looked for */
 	bool failed;			/* the worker itself, at any time: not all was done that was due */
 	int start_errno;		/* why the last hook could not be started; 0: it was */
@@ -74,7 +78,7 @@ runner_new(const struct conf *conf, const char *conf_file, const struct state *s
 	if (r == NULL)
 		return (NULL);
 	*r = (struct runner){ .conf = conf, .conf_file = conf_file, .state = state, .queue = queue,
-		.credentials = credentials };
+		.credentials = credentials, .reserve = { .dir = -1, .fd = -1 } };
 	if ((r->running = running_open(state->queue)) == NULL || (r->waiting = waiting_new(queue)) == NULL) {
 		running_close(r->running);
 		free(r);
@@ -103,6 +107,7 @@ runner_free(struct runner *r)
 			free_hook(r, &r->slots[i]);
 	waiting_free(r->waiting);
 	running_close(r->running);
+	reserve_drop(&r->reserve);
 	free(r);
 }
 
@@ -128,7 +133,7 @@ free_slot(struct runner *r)
 bool
 runner_is_blocked(const struct runner *r)
 {
-	return (now_ms() < r->blocked_until);
+	return (r->unsaved || r->unnoted || now_ms() < r->blocked_until);
 }
 
 bool
@@ -172,13 +177,36 @@ retry_delay(unsigned attempts)
 	return (s - s / 5 + (int64_t)random_below((unsigned)(2 * s / 5) + 1));
 }
 
+/* Whether a write that failed can be tried again: the disk was full, and the reserve is given back. */
+static bool
+has_made_room(struct runner *r)
+{
+	int saved = errno;
+
+	if ((errno != ENOSPC && errno != EDQUOT) || r->reserve.fd == -1)
+		return (false);
+	reserve_drop(&r->reserve);
+	errno = saved;
+	return (true);
+}
+
+/* Write an item to the queue. Returns 0, or -1 with errno set. */
+static int
+save_item(struct runner *r, const struct queue_item *item)
+{
+	if (queue_wait(r->queue, item) == 0)
+		return (0);
+	return (has_made_room(r) ? queue_wait(r->queue, item) : -1);
+}
+
 static void
 let_wait(struct runner *r, struct queue_item *item)
 {
 	/* Not on disk, but not lost: the position stays in front of it until it is. */
-	if ((item->unsaved = queue_wait(r->queue, item) != 0)) {
+	if ((item->unsaved = save_item(r, item) != 0)) {
 		log_errno(LOG_LEVEL_ERROR, "retry not noted", "delivery", item->delivery, NULL);
 		r->unsaved = true;
+		block(r);
 	}
 	waiting_put(r->waiting, item);
 }
@@ -204,8 +232,15 @@ log_hook(enum log_level level, const char *msg, const struct queue_item *item)
 static void
 note(struct runner *r, const struct queue_item *item, enum ran_result result)
 {
-	if (ran_add(queue_ran(r->queue), item->place.name, item->delivery, item->key, result))
-		log_errno(LOG_LEVEL_ERROR, "hook's run not noted", "delivery", item->delivery, NULL);
+	struct ran *ran = queue_ran(r->queue);
+
+	if (ran_add(ran, item->place.name, item->delivery, item->key, result) == 0 ||
+	    (has_made_room(r) && ran_flush(ran) == 0))
+		return;
+	log_errno(LOG_LEVEL_ERROR, "hook's run not noted; no hook is started until it is", "delivery",
+	    item->delivery, NULL);
+	r->unnoted = true;
+	block(r);
 }
 
 /* A hook did not do its work: later again, or never. */
@@ -216,7 +251,8 @@ on_failure(struct runner *r, struct queue_item *item, bool for_good)
 	item->next = time(NULL);
 	if (for_good || item->attempts >= r->conf->attempts) {
 		log_hook(LOG_LEVEL_ERROR, "hook given up: fluidhook queue --dead", item);
-		if (queue_bury(r->queue, item) == 0) {
+		if (queue_bury(r->queue, item) == 0 ||
+		    (has_made_room(r) && queue_bury(r->queue, item) == 0)) {
 			waiting_bury(r->waiting, item);
 			note(r, item, RAN_GIVEN_UP);
 			return;
@@ -309,6 +345,19 @@ on_start_failure(struct runner *r, const struct queue_item *item)
 	block(r);
 }
 
+/* Have room for the notes of what becomes of this item's hook, and in the right place. 0, or -1 with errno set. */
+static int
+reserve(struct runner *r, const struct queue_item *item)
+{
+	if (!state_in_place(r->state)) {
+		errno = ESTALE;
+		return (-1);
+	}
+	if (r->reserve.fd == -1 && reserve_make(&r->reserve, r->state->queue, "reserve", RESERVE))
+		return (-1);
+	return (ran_reserve(queue_ran(r->queue), item->place.name));
+}
+
 /*
  * Run the job's hook in a slot, which takes the job over. Returns 1 when it runs. The job is still the
  * caller's when there is no hook for it, 0, and when it could not be started now, -1: nothing else is then
@@ -323,6 +372,10 @@ start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
 
 	if (found != 1)
 		return (found);
+	if (reserve(r, &job->item)) {
+		on_start_failure(r, &job->item);
+		return (-1);
+	}
 	slot->hook = hook_start(&(struct hook_call){
 		.path = path,
 		.event = job->item.event,
@@ -604,9 +657,9 @@ runner_next(const struct runner *r)
 	return (next);
 }
 
-/* What could not be written to the queue: once more. */
+/* What could not be written to the queue: once more. log_lost: say what still cannot. */
 static void
-save_again(struct runner *r)
+save_again(struct runner *r, bool log_lost)
 {
 	char cursor[UUID_SIZE] = "";
 	struct queue_item item;
@@ -615,7 +668,10 @@ save_again(struct runner *r)
 	while (waiting_next(r->waiting, cursor, &item)) {
 		if (!item.unsaved)
 			continue;
-		if (queue_wait(r->queue, &item)) {
+		if (save_item(r, &item)) {
+			if (log_lost)
+				log_errno(LOG_LEVEL_ERROR, "retry lost: its hook runs again as if it had not "
+				    "run", "delivery", item.delivery, NULL);
 			r->unsaved = true;
 			continue;
 		}
@@ -624,11 +680,50 @@ save_again(struct runner *r)
 	}
 }
 
+static void
+note_again(struct runner *r)
+{
+	struct ran *ran = queue_ran(r->queue);
+
+	r->unnoted = ran_flush(ran) != 0 && !(has_made_room(r) && ran_flush(ran) == 0);
+}
+
+void
+runner_flush(struct runner *r)
+{
+	if ((!r->unsaved && !r->unnoted) || now_ms() < r->blocked_until)
+		return;
+	if (r->unsaved)
+		save_again(r, false);
+	if (r->unnoted)
+		note_again(r);
+	if (r->unsaved || r->unnoted)
+		block(r);
+	else
+		log_line(LOG_LEVEL_INFO, "all is noted now", NULL);
+}
+
+int
+runner_finish(struct runner *r)
+{
+	if (r->unsaved)
+		save_again(r, true);
+	if (r->unnoted)
+		note_again(r);
+	if (r->unnoted)
+		log_errno(LOG_LEVEL_ERROR, "notes lost: hooks that ran can run again", NULL);
+	return (r->unsaved || r->unnoted ? -1 : 0);
+}
+
+void
+runner_make_room(struct runner *r)
+{
+	has_made_room(r);
+}
+
 void
 runner_refresh(struct runner *r)
 {
-	if (r->unsaved)
-		save_again(r);
 	waiting_refresh(r->waiting);
 }
 

@@ -64,7 +64,19 @@ int64_t runner_next(const struct runner *r);
 /** Whether what was started last was a retry: then it is a line's turn. */
 bool runner_retried_last(const struct runner *r);
 
-/** Look for what `fluidhook retry` has put into the queue, and write what could not be written before. */
+/**
+ * Write what could not be written before: retries, and notes of what became of hooks. Nothing is started until
+ * all of it is on disk.
+ */
+void runner_flush(struct runner *r);
+
+/** The same at the end, where what is still not written is lost, and logged. Returns 0, or -1. */
+int runner_finish(struct runner *r);
+
+/** Where errno says that the disk is full: give back the room that is held for notes. */
+void runner_make_room(struct runner *r);
+
+/** Look for what `fluidhook retry` has put into the queue. */
 void runner_refresh(struct runner *r);
 
 /** Installations have got their credentials, or never will: look at what waits for that. */

@@ -39,6 +39,8 @@ struct worker {
 	bool stopping;
 	bool unread;			/* the journal could not be read */
 	bool position_changed;
+	bool unsaved;			/* it could not be saved */
+	bool moved;			/* the state directory is not under its path any more */
 	int64_t position_saved;		/* milliseconds */
 	int64_t refreshed;		/* when queue/waiting was last looked at; milliseconds */
 	int signal_fd, journal_watch;
@@ -67,11 +69,26 @@ save_position(struct worker *w)
 	files = follow_position(w->follow, &n);
 	if (!runner_hold_back(w->runner, files, n))
 		return;
-	if (queue_save_position(w->queue, files, n))
+	if (queue_save_position(w->queue, files, n)) {
 		log_errno(LOG_LEVEL_ERROR, "position not saved", NULL);
-	else
-		w->position_changed = false;
+		runner_make_room(w->runner);
+		w->unsaved = true;
+	} else {
+		w->position_changed = w->unsaved = false;
+	}
 	w->position_saved = now_ms();
+}
+
+/* At the end: what could not be written yet, the position last. Returns 0, or -1 if something is lost. */
+static int
+save_all(struct worker *w)
+{
+	int result = runner_finish(w->runner);
+
+	save_position(w);
+	if (w->unsaved)
+		save_position(w);
+	return (w->unsaved ? -1 : result);
 }
 
 /* Read on in the journal while there is room for a hook. Returns whether there may be more. */
@@ -208,13 +225,32 @@ is_done(struct worker *w, bool more, int64_t next)
 	return (runner_is_blocked(w->runner) || (!more && (next == 0 || next > time(NULL))));
 }
 
+/*
+ * Whether the state directory is still the one under its path. Where it is not, another one is or will be there:
+ * what is noted here would be lost, and what is received there would not be read.
+ */
+static bool
+is_in_place(struct worker *w)
+{
+	char why[STATE_WHY_SIZE] = "it was replaced";
+
+	if (state_in_place(w->state))
+		return (true);
+	state_is_complete(w->state->path, why);
+	log_line(LOG_LEVEL_ERROR, "the state directory was moved or replaced; the worker ends, start it again",
+	    "state_dir", w->state->path, "why", why, NULL);
+	w->moved = true;
+	return (false);
+}
+
 static void
 loop(struct worker *w, bool once)
 {
 	int64_t next;
 	bool more;
 
-	for (;;) {
+	while (is_in_place(w)) {
+		runner_flush(w->runner);
 		/* What waits for Fluid comes first, where no thread sees to it. */
 		if (once && !w->stopping && credentials_run(w->credentials))
 			on_settled(w);
@@ -256,6 +292,8 @@ open_watch(const struct worker *w)
 	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
 	snprintf(path, sizeof(path), "%s/journal", w->state->path);
+	if (fd != -1)
+		inotify_add_watch(fd, w->state->path, IN_MOVE_SELF | IN_DELETE_SELF | IN_MOVED_FROM);
 	if (fd != -1 && inotify_add_watch(fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) == -1) {
 		close(fd);
 		fd = -1;
@@ -272,6 +310,8 @@ take_signals(struct worker *w)
 	sigset_t signals;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit of the size of files is an error of write(), not the worker's end. */
+	signal(SIGXFSZ, SIG_IGN);
 	/* Inherited as ignored, it would keep from us how a hook ended. */
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&signals);
@@ -366,8 +406,9 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 	log_line(LOG_LEVEL_INFO, "working", "state_dir", state->path, "hooks", conf->hooks, NULL);
 	notify("READY=1");
 	loop(w, once);
-	save_position(w);
-	result = once && (w->unread || runner_has_failed(w->runner)) ? -1 : 0;
+	/* Elsewhere nothing is written any more. Its hooks are killed, and run again if it comes back. */
+	if (!w->moved && save_all(w) == 0 && !(once && (w->unread || runner_has_failed(w->runner))))
+		result = 0;
 out:
 	close_worker(w);
 	free(w);

@@ -440,14 +440,21 @@ def queue_not_writable(place):
         obstacle = place.item_path(one, folder).with_name(f".{one}.json.new")
         obstacle.mkdir()
     place.append([journal_line("order.created", event_body(1), delivery=one)])
-    log = place.once()
-    assert "retry not noted" in log and not any(place.position().values()), (log, place.places())
+    other = delivery_id()
+    place.append([journal_line("order.created", event_body(2), delivery=other)])
+    log = place.once(status=1)
+    assert "retry not noted" in log and "retry lost" in log, log
+    assert not any(place.position().values()), place.places()
+    assert place.lines("ran") == ["ran"], "a hook was started while a retry could not be noted"
     with place.worker():
         process.wait_until(lambda: len(place.lines("ran")) == 2, "the hook again")
         process.wait_until(lambda: place.log_text().count("retry not noted") == 2, "its failure")
+        assert place.lines("ran") == ["ran"] * 2
         place.item_path(one).with_name(f".{one}.json.new").rmdir()
         process.wait_until(lambda: place.item_path(one).exists(), "the retry is noted")
+        process.wait_until(lambda: place.item_path(other).exists(), "the other one's turn")
         process.wait_until(lambda: any(place.position().values()), "the position moves on")
+    place.item_path(other).unlink()
     # The same for a dead letter.
     place.configure(attempts=2)
     place.hurry()

@@ -10,6 +10,8 @@ import os
 import pwd
 import random
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,6 +200,102 @@ def not_anothers(place):
     process.stop(sleeper)
 
 
+def limit_file_size(pid, size):
+    """No file may grow beyond this for the process: as if the disk were full."""
+    subprocess.run(["prlimit", "--pid", str(pid), f"--fsize={size}:"], check=True, timeout=10,
+                   **process.identity())
+
+
+def no_room_for_notes(place):
+    """While the run of a hook cannot be noted, no other one is started; the note is made when there is room."""
+    if not shutil.which("prlimit"):
+        raise tap.Skip("prlimit is not installed")
+    notes = place.state / "queue/ran" / place.journal_file().name.removesuffix(".jsonl")
+    place.hook("any", f"echo $FLUIDHOOK_DELIVERY >>$OUT/begun; cp {notes} $OUT/notes.$FLUIDHOOK_DELIVERY\n"
+                      "while ! [ -e $OUT/go ]; do sleep 0.01; done; echo $FLUIDHOOK_DELIVERY >>$OUT/ran")
+    place.once()
+    # Larger than all other files that the worker writes.
+    place.write(notes, "\n" * 2000000)
+    ids = [delivery_id() for _ in range(3)]
+
+    def add(number):
+        place.append([journal_line("order.created", event_body(number), delivery=ids[number])])
+
+    with place.worker() as worker:
+        add(0)
+        process.wait_until(lambda: place.lines("begun") == ids[:1], "the first hook")
+        limit_file_size(worker.pid, 1000000)
+        place.touch("go")
+        process.wait_until(lambda: "hook's run not noted" in place.log_text(), "its note fails")
+        add(1)
+        # It goes on looking at what there is to do, and starts nothing.
+        process.wait_until(lambda: place.position().get(place.journal_file().name), "the position")
+        assert place.lines("begun") == ids[:1] and ids[0] not in notes.read_text()
+        limit_file_size(worker.pid, "unlimited")
+        process.wait_until(lambda: place.lines("ran") == ids[:2], "the second hook")
+        assert ids[0] in place.left(f"notes.{ids[1]}"), "it ran before the first one was noted"
+        process.wait_until(lambda: ids[1] in notes.read_text(), "it is noted, too")
+    # At the end it is said what is lost.
+    (place.out / "go").unlink()
+    worker = place.start(log="second.log")
+    add(2)
+    process.wait_until(lambda: place.lines("begun") == ids, "the third hook")
+    limit_file_size(worker.pid, 1000000)
+    place.touch("go")
+    process.wait_until(lambda: "hook's run not noted" in (place.logs / "second.log").read_text(), "it fails")
+    assert place.stop() == 1
+    assert "notes lost" in (place.logs / "second.log").read_text()
+    # Nothing is started before there is room for its note. The hook that ran does not run again.
+    place.hook("any", "echo $FLUIDHOOK_DELIVERY >>$OUT/again")
+    place.append([journal_line("order.created", event_body(7))])
+
+    def small():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+    log = place.once(status=1, preexec_fn=small)
+    assert "cannot be started now" in log and place.left("again") == "", log
+    place.hook("any", "stat -c %b $STATE/queue/reserve >$OUT/blocks; echo $FLUIDHOOK_DELIVERY >>$OUT/again".replace(
+        "$STATE", str(place.state)))
+    place.once()
+    assert int(place.left("blocks")) >= 1024 and not (place.state / "queue/reserve").exists()
+    assert len(place.lines("again")) == 1 and ids[2] not in place.left("again")
+
+
+def moved_away(place):
+    """A worker whose state directory, or a part of it, is moved or replaced ends, and runs nothing there."""
+    place.hook("any", "echo $FLUIDHOOK_DELIVERY >>$OUT/ran")
+    place.once()
+    away = place.dir / "away"
+    for number, path in enumerate((place.state, place.state / "journal", place.state / "queue",
+                                   place.state / "installations")):
+        worker = place.start(log=f"moved-{number}.log")
+        one = delivery_id()
+        place.append([journal_line("order.created", event_body(number), delivery=one)])
+        process.wait_until(lambda one=one: place.lines("ran")[-1:] == [one], "the hook")
+        path.rename(away)
+        assert worker.wait(20) == 1
+        place.stop()
+        log = (place.logs / f"moved-{number}.log").read_text()
+        assert "was moved or replaced" in log and str(place.state) in log, log
+        assert place.state.exists() == (path != place.state) and not path.exists(), "it was made again"
+        away.rename(path)
+        # Another directory in its place.
+        shutil.copytree(path, place.dir / "copy", symlinks=True)
+        for copied in (place.dir / "copy", *(place.dir / "copy").rglob("*")):
+            process.give(copied)
+        worker = place.start(log=f"replaced-{number}.log")
+        path.rename(away)
+        (place.dir / "copy").rename(path)
+        two = delivery_id()
+        place.append([journal_line("order.created", event_body(10 + number), delivery=two)])
+        assert worker.wait(20) == 1
+        place.stop()
+        assert two not in place.left("ran"), "it ran a hook of a directory that it had not opened"
+        place.once()
+        assert place.lines("ran")[-1:] == [two], "what was received there was not read"
+        shutil.rmtree(away)
+
+
 def reaps_all(place):
     """Whatever becomes the worker's child is reaped, as process 1 of a container has to, and hooks are not."""
     place.hook("any", "sh -c 'sleep 0.1 & echo $! >>$0/left' $OUT; exit $((FLUIDHOOK_ATTEMPT + 2))")
@@ -336,7 +434,8 @@ def idle(place):
 
 
 TESTS = [
-    (killed, {}), (killed_with_several, {"concurrency": 4}), (second_worker, {}), (left_running, {}), (not_anothers, {}), (reaps_all, {}), (foreign_state, {}), (stops_after_its_hook, {}),
+    (killed, {}), (killed_with_several, {"concurrency": 4}), (second_worker, {}), (left_running, {}), (not_anothers, {}), (reaps_all, {}),
+    (no_room_for_notes, {}), (moved_away, {}), (foreign_state, {}), (stops_after_its_hook, {}),
     (stops_after_the_timeout, {"hook_timeout": 1}), (stops_amid_lines, {}), (once_until_nothing_is_left, {}),
     (idle, {}),
 ]
