@@ -128,6 +128,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 		if (conf->n_droplets == 0)
 			checklist_bad(&l, "secrets", "Add a [droplet] with \"secrets = FILE\".",
 			    "no [droplet], so every install is refused");
+		check_subscriptions(&l, conf);
 		check_hooks(&l, conf);
 	}
 	status = checklist_status(&l);

@@ -18,6 +18,9 @@ int check_state(struct checklist *l, const struct conf *conf);
  */
 void check_write(struct checklist *l, const char *state_dir, int top, const char *owner);
 
+/** Subscriptions that failed, as the records say. The state directory can be read. */
+void check_subscriptions(struct checklist *l, const struct conf *conf);
+
 /** The hooks folder, as its worker sees it. */
 void check_hooks(struct checklist *l, const struct conf *conf);
 

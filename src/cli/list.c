@@ -139,6 +139,7 @@ print_json(const struct installation *i)
 	json_presence(w, "subscription_auth_token", i->subscription_auth_token);
 	json_text(w, "exchange_token_expires_at", i->exchange_token_expires_at);
 	json_text(w, "webhook_ids", i->webhook_ids);
+	json_text(w, "subscription_errors", i->subscription_errors);
 	json_time(w, "installed_at", i->installed_at);
 	json_time(w, "uninstalled_at", i->uninstalled_at);
 	json_text(w, "updated_at", when);
@@ -280,6 +281,8 @@ print_installation(const struct installation *i)
 	}
 	if (i->webhook_ids)
 		print_text("Webhooks", i->webhook_ids);
+	if (i->subscription_errors)
+		print_text("Subscriptions failed", i->subscription_errors);
 	print_time("Installed", i->installed_at);
 	if (i->uninstalled_at)
 		print_time("Uninstalled", i->uninstalled_at);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -21,12 +22,15 @@ struct subscribing {
 static void
 subscribe_one(struct subscribing *s, const char *record)
 {
-	struct fluid_error e;
+	struct subscribe_failure f;
 
-	if (subscribe_record(s->conf, s->transport, s->state, record, true, &e))
-		s->status = cli_fail("%s: subscriptions not made: %s", record, e.text);
-	else
+	if (subscribe_record(s->conf, s->transport, s->state, record, true, &f) == 0)
 		printf("%s\n", record);
+	else
+		s->status = cli_fail("%s: subscriptions not made: %s", record, f.e.text);
+	if (f.errors)
+		cli_fail("%s: %s", record, f.errors);
+	free(f.errors);
 }
 
 /* One of all: those that are not active want none. */

@@ -55,6 +55,8 @@ static const struct member {
 	MEMBER(TEXT, exchange_tried_at, WHERE_SET),
 	MEMBER(TEXT, subscription_auth_token, WHERE_SET),
 	MEMBER(TEXT, webhook_ids, WHERE_SET),
+	MEMBER(TEXT, subscription_errors, WHERE_SET),
+	MEMBER(SECONDS, subscription_alerted_at, WHERE_SET),
 	MEMBER(SECONDS, installed_at, ALWAYS),
 	MEMBER(MICROS, install_received_at, WHERE_SET),
 	MEMBER(SECONDS, credentials_installed_at, WHERE_SET),

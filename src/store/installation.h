@@ -45,6 +45,8 @@ struct installation {
 	char *exchange_tried_at;	/* when a try began whose outcome is not known */
 	char *subscription_auth_token;	/* the auth_token of its subscriptions: a key of its own */
 	char *webhook_ids;		/* of the subscriptions made with its token, by blanks */
+	char *subscription_errors;	/* "order.created: why; ..." of those that failed at the last try */
+	int64_t subscription_alerted_at;	/* when that was last told to the hooks, unix seconds */
 	int64_t installed_at;		/* unix seconds, 0 for never */
 	struct timespec install_received_at;
 	int64_t credentials_installed_at;	/* of the install that brought them, if an older one; else 0 */

@@ -216,16 +216,19 @@ forget(struct waiting **at)
 static int
 subscribe(struct credentials *c, struct transport *t, const char *record)
 {
-	struct fluid_error e;
+	struct subscribe_failure f;
 
 	if (c->conf->public_url == NULL || c->conf->n_subscribe == 0)
 		return (0);
-	if (subscribe_record(c->conf, t, c->state, record, false, &e) == 0) {
+	if (subscribe_record(c->conf, t, c->state, record, false, &f) == 0) {
 		log_line(LOG_LEVEL_INFO, "subscribed", "installation", record, NULL);
 		return (0);
 	}
-	log_line(LOG_LEVEL_ERROR, "subscriptions not made", "installation", record, "why", e.text, NULL);
-	return (e.failure == FLUID_REFUSED ? 0 : -1);
+	/* Once: it is tried again and again. */
+	log_line(f.is_news || f.errors == NULL ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "subscriptions not made",
+	    "installation", record, "why", f.errors ? f.errors : f.e.text, NULL);
+	free(f.errors);
+	return (-1);
 }
 
 /*

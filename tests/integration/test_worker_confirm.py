@@ -7,6 +7,7 @@ import subprocess
 from harness import fluid, process, tap
 from harness.process import wait_until
 from harness.site import RECEIVER
+from harness.web import Request
 from harness.worker import (COMMAND, EXCHANGE, equal, has_credentials, has_no_credentials, install_v2,
                             no_credentials_in_logs, nothing_waits, waiting, world)
 
@@ -16,6 +17,7 @@ WEBHOOKS = "/api/company/webhooks"
 URL = "https://hooks.example.com/webhook"
 EVENTS = ["order.created", "order.shipped", "subscription.started"]
 SUBSCRIBING = {"public_url": URL, "subscribe": " ".join(EVENTS)}
+KEYS = {}       # whose each subscription's key is
 CONFIRM = {"unsigned_installs": "confirm"}
 
 
@@ -311,6 +313,12 @@ def subscribed(w, company):
     webhooks = w.fluid.webhooks(company)
     equal(sorted(f"{h['resource']}.{h['event']}" for h in webhooks), sorted(EVENTS), "events")
     equal({h["url"] for h in webhooks}, {URL}, "urls")
+    # All of them are signed with one key, of this installation alone.
+    (key,) = {h["auth_token"] for h in webhooks}
+    equal(w.site.record(company.dri)["subscription_auth_token"], key, "key")
+    assert len(key) > 60 and KEYS.setdefault(key, company.dri) == company.dri, "a key of two installations"
+    assert key not in company.droplet.secrets + [company.wvt, company.dit]
+    assert w.site.record(company.dri).get("subscription_errors") is None
     equal(ids_of(w.site.record(company.dri)), sorted(str(h["id"]) for h in webhooks), "ids")
     return webhooks
 
@@ -337,9 +345,11 @@ def subscribes():
             subscribed(w, company)
             posts = [r for r in w.fluid.requests(WEBHOOKS, "POST")
                      if r.header("Authorization") == f"Bearer {company.dit}"]
+            key = w.site.record(company.dri)["subscription_auth_token"]
             equal([r.json()["webhook"] for r in posts], [
                 {"resource": e.split(".")[0], "event": e.split(".")[1], "url": URL,
-                 "active": True, "http_method": "post"} for e in EVENTS])
+                 "active": True, "http_method": "post", "auth_token": key} for e in EVENTS])
+            assert key not in w.site.all_output()
         # The same again, another order, another start: nothing more is made.
         w.deliver(first, first.install())
         w.deliver(first, fluid.enveloped("installed", first.company_v1()))
@@ -426,22 +436,96 @@ def subscribing_fails():
         equal(creations(w), made, "creations")
 
 
+def fluid_request(secret, body, company):
+    return Request(headers=fluid.signed(secret, body, shop=company.shop), body=body)
+
+
 def subscribing_refused():
-    """Where Fluid refuses, the worker says so once and goes on; the command fails"""
+    """One that Fluid refuses does not keep the others out; the record, show, check and the log say it"""
     with world(worker=SUBSCRIBING) as w:
         company = w.company()
-        w.fluid.know(company, scopes=())
+        w.fluid.know(company)
+        refusal = w.fluid.fail(path=WEBHOOKS, method="POST", shape="422_object", skip=1, times=1)
         w.deliver(company, company.install())
+        w.site.ok("work", "--once")
+        webhooks = w.fluid.webhooks(company)
+        equal(sorted(f"{h['resource']}.{h['event']}" for h in webhooks), sorted([EVENTS[0], EVENTS[2]]))
+        record = w.site.record(company.dri)
+        equal(record["subscription_errors"], f"{EVENTS[1]}: 422: url: must be https")
+        equal(ids_of(record), sorted(str(h["id"]) for h in webhooks), "ids")
+        equal(waiting(w), [f"subscribe/{company.dri}"])
+        equal({h["auth_token"] for h in webhooks}, {record["subscription_auth_token"]})
+        (line,) = [line for line in w.site.all_output().splitlines() if "subscriptions not made" in line]
+        assert "level=error" in line and company.dri in line and f"{EVENTS[1]}: 422" in line, line
+        assert EVENTS[1] in w.site.ok("show", company.dri)
+        said = json.loads(w.site.ok("show", company.dri, "--json"))
+        equal((said["subscription_errors"], said["subscription_auth_token"]),
+              (record["subscription_errors"], "present"))
+        done = w.site.run("check")
+        equal(done.returncode, 1)
+        (line,) = [line for line in done.stdout.splitlines() if company.dri in line]
+        assert "subscriptions" in line and EVENTS[1] in line and "422" in line, line
+        # The same again is no news, and is tried again.
+        refusal.times, errors = 1, w.site.all_output().count("level=error")
+        w.site.ok("work", "--once")
+        equal((refusal.times, w.site.all_output().count("level=error")), (0, errors))
+        equal(w.site.record(company.dri)["subscription_errors"], record["subscription_errors"])
         w.work()
-        w.wait_logged("level=error", "subscriptions not made", company.dri, "403", "required scope")
-        nothing_waits(w)
+        subscribed(w, company)
+        equal(len(w.fluid.webhooks(company)), len(EVENTS))
+        assert not [line for line in w.site.run("check").stdout.splitlines() if company.dri in line]
+        # One whose token may not subscribe at all does not keep other installations waiting.
+        barred = w.company()
+        w.fluid.know(barred, scopes=())
+        w.deliver(barred, barred.install())
+        w.wait_logged("level=error", "subscriptions not made", barred.dri, "403", "required scope")
         good = w.install()
-        subscribed(w, good)
-        done = w.site.run("subscribe", company.dri)
+        wait_until(lambda: len(w.fluid.webhooks(good)) == len(EVENTS), "subscriptions")
+        done = w.site.run("subscribe", barred.dri)
         equal((done.returncode, done.stdout), (1, ""))
-        assert company.dri in done.stderr and "403" in done.stderr, done.stderr
+        assert barred.dri in done.stderr and "403" in done.stderr, done.stderr
         done = w.site.run("subscribe", "--all")
-        equal((done.returncode, done.stdout), (1, good.dri + "\n"))
+        equal((done.returncode, sorted(done.stdout.split())), (1, sorted([company.dri, good.dri])))
+        w.fluid.know(barred)
+        w.site.ok("subscribe", barred.dri)
+
+
+def mends_subscriptions():
+    """A subscription without the installation's key, or by GET, is changed, and none is made twice"""
+    with world(worker=SUBSCRIBING) as w:
+        company = w.company()
+        made = w.fluid.know(company)
+        for name, more in zip(EVENTS, ({}, {"auth_token": "another"}, {"http_method": "get"})):
+            resource, event = name.split(".")
+            w.fluid.company.create_webhook(made, {"webhook": {"resource": resource, "event": event, "url": URL,
+                                                              **more}})
+        before = [h["id"] for h in w.fluid.webhooks(company)]
+        # One source says that a change needs the whole webhook.
+        w.fluid.fail(path=WEBHOOKS, method="PUT", shape="422_object")
+        w.deliver(company, company.install())
+        w.site.ok("work", "--once")
+        subscribed(w, company)
+        equal([h["id"] for h in w.fluid.webhooks(company)], before)
+        equal({h["http_method"] for h in w.fluid.webhooks(company)}, {"post"})
+        puts = [set(r.json()["webhook"]) for r in w.fluid.requests(WEBHOOKS, "PUT")]
+        whole = {"url", "active", "http_method", "auth_token", "resource", "event"}
+        equal(puts[:2], [whole - {"resource", "event"}, whole])
+        # What is as it has to be is not changed.
+        w.site.ok("subscribe", company.dri)
+        equal(len(w.fluid.requests(WEBHOOKS, "PUT")), len(EVENTS) + 1, "changes")
+        # What the key signs is accepted, where the installation has no other.
+        body = company.order()
+        key = w.site.record(company.dri)["subscription_auth_token"]
+        answer = w.front.send(fluid_request(key, body, company))
+        equal(answer.status, 200)
+        # After an uninstall it is another one.
+        w.deliver(company, company.uninstall(), fluid.now() + 1)
+        equal(w.site.record(company.dri).get("subscription_auth_token"), None)
+        w.deliver(company, company.install(name="Back"), fluid.now() + 2)
+        w.site.ok("work", "--once")
+        KEYS.pop(key, None)
+        subscribed(w, company)
+        assert w.site.record(company.dri)["subscription_auth_token"] != key
 
 
 def command():
@@ -507,5 +591,5 @@ tap.run([tap.Test(function.__doc__, function) for function in (
     confirmed, confirmed_by_exchange, exchanged_without_owner, not_confirmed, of_another_company,
     owner_unsaid, signed_meanwhile, confirmed_later, vouched_for_meanwhile,
     crowd_of_unsigned, subscribes, subscribes_a_new_one, subscribes_again,
-    subscribes_when_noted, subscribing_fails, subscribing_refused, command,
+    subscribes_when_noted, subscribing_fails, subscribing_refused, mends_subscriptions, command,
     at_once, no_credentials_in_logs)])
