@@ -117,6 +117,13 @@ is_fresh(const struct conf *conf, int64_t timestamp, int64_t now)
 	return (llabs(now - timestamp) <= (long long)conf->tolerance);
 }
 
+bool
+evidence_may_come(const struct conf *conf, const struct fluid_headers *h, const struct evidence *e,
+    int64_t now)
+{
+	return (e->waiting && signature_is_plausible(h) && is_fresh(conf, e->timestamp, now));
+}
+
 /* Raw keys that a request shows. What is longer than any key is none. */
 static void
 take_tokens(struct proof *p, const struct fluid_headers *h)

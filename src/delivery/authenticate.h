@@ -57,4 +57,11 @@ void evidence_release(const struct authority *a, struct evidence *e);
 /** Whether a signature and a timestamp are there once each, and well-formed. */
 bool signature_is_plausible(const struct fluid_headers *h);
 
+/**
+ * Of a delivery that is not genuine: whether its key may still come. Its signature is well-formed and fresh,
+ * and a verified record that it selects waits for its credentials.
+ */
+bool evidence_may_come(const struct conf *conf, const struct fluid_headers *h, const struct evidence *e,
+    int64_t now);
+
 #endif

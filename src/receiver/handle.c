@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "delivery/accept.h"
 #include "receiver/answer.h"
 #include "receiver/body.h"
 #include "receiver/take.h"
@@ -224,6 +225,31 @@ handle_genuine(struct handling *h)
 	}
 }
 
+/*
+ * No key verifies it, and none is there yet that could. The worker accepts it once the key has come; that it
+ * could not be kept does not change the answer.
+ */
+static void
+keep_for_later(struct handling *h)
+{
+	static const char reason[] = "no_key_yet";
+	const struct conf *conf = receiver_conf(h->receiver);
+	const struct refusal r = {
+		.method = h->request->method,
+		.status = 503,
+		.reason = reason,
+		.headers = &h->request->headers,
+		.body = h->body.bytes.data ? h->body.bytes.data : "",
+		.body_len = h->body.bytes.len,
+		.received_at = h->now,
+	};
+
+	if (state_has_room(h->store->state, conf->min_free) ||
+	    accept_later(h->store->refused, conf->keep_refused, &r))
+		log_errno(LOG_LEVEL_WARN, "refused request not kept", "state_dir", conf->state_dir, NULL);
+	refuse(h, r.status, "unavailable", reason);
+}
+
 static void
 handle_delivery(struct handling *h)
 {
@@ -244,6 +270,9 @@ handle_delivery(struct handling *h)
 		handle_genuine(h);
 	else if (verdict == VERDICT_NO_EVIDENCE)
 		handle_unsigned(h, reason);
+	else if (verdict == VERDICT_NOT_GENUINE && evidence_may_come(authority.conf,
+	    &h->request->headers, &h->evidence, h->now.tv_sec))
+		keep_for_later(h);
 	else if (verdict == VERDICT_NOT_GENUINE)
 		refuse(h, 401, "unauthorized", reason);
 	else

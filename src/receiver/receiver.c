@@ -42,6 +42,7 @@ receiver_new(struct conf *conf)
 static void
 store_free(struct store *s)
 {
+	refused_close(s->refused);
 	journal_close(s->journal);
 	records_free(s->records);
 	state_close(s->state);
@@ -71,7 +72,8 @@ store_open(const char *path)
 		goto err;
 	}
 	if ((s->records = records_new(s->state->installations)) == NULL ||
-	    (s->journal = journal_open(s->state->journal, journal)) == NULL) {
+	    (s->journal = journal_open(s->state->journal, journal)) == NULL ||
+	    (s->refused = refused_open(s->state->dir)) == NULL) {
 		saved = errno;
 		log_errno(LOG_LEVEL_ERROR, "state directory cannot be used", NULL);
 		goto err;

@@ -5,6 +5,7 @@
 #include "delivery/authenticate.h"
 #include "store/journal.h"
 #include "store/records.h"
+#include "store/refused.h"
 #include "store/state.h"
 
 /* What requests are handled with: a configuration and all that was opened for it. */
@@ -14,6 +15,7 @@ struct store {
 	struct state *state;
 	struct records *records;
 	struct journal *journal;
+	struct refused_store *refused;
 	unsigned users;
 	int64_t compare_at;	/* when the indexes are next compared with the records; monotonic ms */
 };
