@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/installation_arg.h"
 #include "store/installations.h"
+#include "store/reindex.h"
 
 enum { OWNER_SIZE = 64, FREE_INODES_LEAST = 16, DEPTH_MAX = 3 };
 
@@ -200,6 +201,36 @@ check_records(struct looking *k, int top)
 		    all == 1 ? "" : "s", k->counts[INSTALLATION_ACTIVE]);
 }
 
+/* What is derived from the records has to agree with them: else events of a shop get 401, or 503. */
+static void
+check_indexes(struct looking *k)
+{
+	struct reindex r = { .dry = true };
+	char why[STATE_WHY_SIZE];
+	struct state *s = state_open(k->conf->state_dir, why);
+	int result;
+
+	if (s == NULL) {
+		checklist_bad(k->list, "indexes", "They are made from the records.", "%s", why);
+		return;
+	}
+	result = reindex(s, &r);
+	state_close(s);
+	if (result)
+		checklist_bad(k->list, "indexes", "They are made from the records.", "%s: %s",
+		    k->conf->state_dir, strerror(errno));
+	else if (r.added)
+		checklist_bad(k->list, "indexes", "\"fluidhook repair\" makes them again.",
+		    "%lu record%s not in shops/, companies/ or queue/ where %s", r.added,
+		    r.added == 1 ? " is" : "s are", r.added == 1 ? "it belongs" : "they belong");
+	else if (!r.complete)
+		checklist_bad(k->list, "indexes", "\"fluidhook repair\" compares them with the records. Until "
+		    "then, events of an unknown shop get 503.", "shops/ or companies/ is not marked as complete");
+	else
+		checklist_good(k->list, "indexes", "agree with the records%s",
+		    r.removed ? ", but for entries of ended installations" : "");
+}
+
 /* Installs wait for Fluid only as long as their token lives: somebody has to be at work. */
 static void
 check_worker(struct looking *k, int top)
@@ -223,7 +254,7 @@ check_worker(struct looking *k, int top)
 
 /* Look at the directory itself. Returns 0, or -1 where there is no use in looking further. */
 static int
-begin(struct looking *k)
+begin(struct looking *k, bool *complete)
 {
 	const char *path = k->conf->state_dir;
 	char us[OWNER_SIZE], way_out[OWNER_SIZE + 32], why[STATE_WHY_SIZE];
@@ -252,6 +283,7 @@ begin(struct looking *k)
 	if (cli_become_owner(k->conf))
 		return (-1);
 	if (state_is_complete(path, why)) {
+		*complete = false;
 		checklist_bad(k->list, "state", "Deliveries get 503 until then.", "%s", why);
 		/* What is there can still be looked at, but it is no use where nothing is. */
 		return (state_is_marked(path, why));
@@ -263,9 +295,10 @@ int
 check_state(struct checklist *l, const struct conf *conf)
 {
 	struct looking k = { .list = l, .conf = conf };
+	bool complete = true;
 	int top;
 
-	if (begin(&k))
+	if (begin(&k, &complete))
 		return (-1);
 	if ((top = open(conf->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
 		checklist_bad(l, "state", "Its owner needs all rights on it: mode 0700.", "%s: %s",
@@ -276,6 +309,9 @@ check_state(struct checklist *l, const struct conf *conf)
 	check_room(&k, top);
 	check_write(l, conf->state_dir, top, k.owner);
 	check_records(&k, top);
+	/* Opening one from before 0.2 would adopt it. */
+	if (complete && faccessat(top, layout_version_file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		check_indexes(&k);
 	check_worker(&k, top);
 	close(top);
 	return (0);

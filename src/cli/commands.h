@@ -7,6 +7,6 @@
 extern const struct command init_command, check_command, register_command, webhook_command,
     secret_command, list_command, show_command, token_command, api_command, deliveries_command,
     delivery_command, send_command, doctor_command, work_command, subscribe_command, queue_command,
-    retry_command, prune_command;
+    retry_command, prune_command, repair_command;
 
 #endif

@@ -165,8 +165,8 @@ look_at_record(void *user, const char *file, struct installation *i)
 
 	if (i == NULL) {
 		c->r->unreadable++;
-		log_errno(LOG_LEVEL_ERROR, "record cannot be read: its index entries are not known", "file",
-		    file, NULL);
+		if (c->r->damaged)
+			c->r->damaged(c->r->user, file);
 		return (0);
 	}
 	c->r->records++;
@@ -174,6 +174,10 @@ look_at_record(void *user, const char *file, struct installation *i)
 	derive(&d, i);
 	installation_free(i);
 	missing = lacks(c->state, &d, record);
+	if (c->r->dry) {
+		c->r->added += missing;
+		return (stopped(c) ? STOPPED : 0);
+	}
 	/* It may have changed, or be changing: what counts is what it says under the lock. */
 	if (missing && locked(c, complete_record, record))
 		return (FAILED);
@@ -210,8 +214,12 @@ look_at_entry(void *user, const char *record)
 {
 	struct comparing *c = user;
 
-	if (belongs(c, record) == 0 && locked(c, remove_entry, record))
-		return (FAILED);
+	if (belongs(c, record) == 0) {
+		if (c->r->dry)
+			c->r->removed++;
+		else if (locked(c, remove_entry, record))
+			return (FAILED);
+	}
 	return (stopped(c) ? STOPPED : 0);
 }
 
@@ -259,6 +267,8 @@ reindex(struct state *s, struct reindex *r)
 	    (result = clear_index(&c, s->shops, "shops")) != 0 ||
 	    (result = clear_index(&c, s->companies, "companies")) != 0)
 		goto out;
+	if (r->dry)
+		goto out;
 	/* Links were made without a sync each. */
 	if (r->added + r->removed && syncfs(s->dir))
 		result = FAILED;
@@ -269,10 +279,18 @@ out:
 	return (result);
 }
 
+static void
+log_damaged(void *user, const char *file)
+{
+	(void)user;
+	log_errno(LOG_LEVEL_ERROR, "record cannot be read: its index entries are not known", "file", file,
+	    NULL);
+}
+
 int
 reindex_logged(struct state *s, bool (*stop)(void *user), void *user)
 {
-	struct reindex r = { .stop = stop, .user = user };
+	struct reindex r = { .stop = stop, .damaged = log_damaged, .user = user };
 	char added[24], removed[24], unreadable[24];
 	int result = reindex(s, &r);
 

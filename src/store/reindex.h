@@ -12,14 +12,18 @@
  */
 
 struct reindex {
-	/* What the caller wants; both may be NULL. */
+	/* What the caller wants. */
+	bool dry;			/* change nothing, only count */
+	/* These may be NULL. */
 	bool (*stop)(void *user);	/* whether to stop early */
 	/* Something was added or removed. path: below the state directory. */
 	void (*changed)(void *user, bool added, const char *path);
+	/* The places of this record are not known: it cannot be read, errno says why. */
+	void (*damaged)(void *user, const char *file);
 	void *user;
 	/* What was found. */
-	unsigned long records, added, removed;
-	unsigned long unreadable;	/* records whose places are not known; each is logged */
+	unsigned long records, added, removed;	/* dry: added counts records that lack something */
+	unsigned long unreadable;	/* records whose places are not known */
 	bool complete;			/* the indexes are, and say so: index_is_complete() */
 };
 

@@ -127,6 +127,13 @@ make_directories(int top, const char *path, void (*made)(void *user, const char 
 	return (-1);
 }
 
+/* The file whose lock is that of the records. Returns a descriptor, or -1 with errno set. */
+static int
+open_lock(int installations)
+{
+	return (openat(installations, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+}
+
 /* Write VERSION, unless another process was quicker. */
 static int
 mark(struct state *s, char why[STATE_WHY_SIZE])
@@ -173,8 +180,7 @@ open_directories(struct state *s, char why[STATE_WHY_SIZE])
 		else
 			close(fd);
 	}
-	if ((s->lock_fd = openat(s->installations, ".lock",
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) == -1) {
+	if ((s->lock_fd = open_lock(s->installations)) == -1) {
 		say(why, s->path, "%s: %s", lock_name, strerror(errno));
 		return (-1);
 	}
@@ -302,17 +308,26 @@ state_is_complete(const char *path, char why[STATE_WHY_SIZE])
 	return (look_at(path, true, why));
 }
 
-/* Indexes of no records are complete. Those of records that are there already are made by reindex(). */
+/*
+ * Make the first files. Indexes of no records are complete. Those of records that are there already are made
+ * by reindex().
+ */
 static int
-mark_indexes(int top)
+make_files(int top)
 {
 	struct state s = { .shops = layout_open(top, LAYOUT_SHOPS),
-		.companies = layout_open(top, LAYOUT_COMPANIES) };
+		.companies = layout_open(top, LAYOUT_COMPANIES),
+		.installations = layout_open(top, LAYOUT_INSTALLATIONS), .lock_fd = -1 };
 	int records = layout_has_records(top), result = -1, saved;
 
-	if (s.shops != -1 && s.companies != -1 && records != -1)
+	if (s.shops != -1 && s.companies != -1 && records != -1 &&
+	    (s.lock_fd = open_lock(s.installations)) != -1)
 		result = records ? 0 : index_mark(&s);
 	saved = errno;
+	if (s.lock_fd != -1)
+		close(s.lock_fd);
+	if (s.installations != -1)
+		close(s.installations);
 	if (s.shops != -1)
 		close(s.shops);
 	if (s.companies != -1)
@@ -335,7 +350,7 @@ state_init(const char *path, void (*made)(void *user, const char *name), void *u
 	if (version == LAYOUT_OLD || version == LAYOUT_NONE) {
 		if (make_directories(top, path, made, user, why))
 			goto out;
-		if (mark_indexes(top) || layout_mark(top)) {
+		if (make_files(top) || layout_mark(top)) {
 			say(why, path, "VERSION cannot be made: %s", strerror(errno));
 			goto out;
 		}

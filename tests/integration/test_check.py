@@ -12,7 +12,7 @@ from harness.site import Site
 from harness.fronts import Cgi
 from harness.web import Request
 
-PARTS = ["configuration", "company token", "state", "disk", "write", "records", "worker", "secrets",
+PARTS = ["configuration", "company token", "state", "disk", "write", "records", "indexes", "worker", "secrets",
          "hooks"]
 
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import json
 import shutil
 import time
 
@@ -10,7 +11,7 @@ from harness import fluid, process, tap
 from harness.command_site import CommandSite
 from harness.fluid import Company
 from harness.fronts import Cgi, Listen
-from harness.site import QUEUE, STATE, make_state
+from harness.site import MARK, QUEUE, STATE, make_state
 from harness.web import Request
 
 
@@ -181,5 +182,108 @@ def init():
     site.close()
 
 
+def unlink_all(folder):
+    """As in a backup without symbolic links."""
+    links = [path for path in folder.rglob("*") if path.is_symlink()]
+    for path in links:
+        path.unlink()
+    assert links
+
+
+def indexes_lost():
+    """The links of the indexes are lost while the receiver runs: it makes them again by itself."""
+    with place() as (site, front, company):
+        for name in ("shops", "companies"):
+            unlink_all(site.state / name)
+        process.wait_until(lambda: (site.state / "shops" / MARK).is_symlink() and
+                           (site.state / "companies" / MARK).is_symlink(), "marks are not back")
+        works(front, company)
+        assert "indexes did not agree with the records" in site.log_text()
+        site.check_modes()
+
+
+def indexes_at_start():
+    """A part of an index is lost while nothing runs: the receiver makes it again when it starts."""
+    with place() as (site, front, company):
+        front.stop()
+        shutil.rmtree(site.state / "shops" / company.shop)
+        done = site.run("check")
+        assert done.status == 1 and b"1 record is not in shops/" in done.out, done
+        front.start(site)
+        process.wait_until(lambda: (site.state / "shops" / company.shop / company.dri).is_symlink(),
+                           "not made again")
+        works(front, company)
+        assert b"agree with the records" in site.run("check").out
+
+
+def indexes_cgi():
+    """Without a process that stays, the request that finds the marks missing makes the indexes."""
+    with place(Cgi()) as (site, front, company):
+        for name in ("shops", "companies"):
+            unlink_all(site.state / name)
+        works(front, company)
+        site.check_modes()
+
+
+def repair_directories():
+    """repair makes a directory that is missing, and what belongs in it, and says so."""
+    with place() as (site, front, company):
+        assert site.ok("repair") == b"1 record, and the indexes agree with it.\n"
+        for name in ("shops", "companies", "queue"):
+            shutil.rmtree(site.state / name)
+        done = site.run("repair", "--json")
+        assert done.status == 0, done
+        report = json.loads(done.out)
+        assert report["directories"] == ["shops", "companies", "queue",
+                                         *(f"queue/{name}" for name in QUEUE)], report
+        assert report["added"] == [f"shops/{company.shop}/{company.dri}",
+                                   f"companies/{company.id}/{company.dri}"], report
+        assert (report["complete"], report["records"]) == (True, []), report
+        works(front, company)
+        site.check_modes()
+        (site.state / "VERSION").unlink()
+        (site.state / "installations").rename(site.dir / "aside")
+        done = site.run("repair")
+        assert done.status == 1 and b"no VERSION file" in done.err, done
+        assert not (site.state / "installations").exists()
+        (site.dir / "aside").rename(site.state / "installations")
+
+
+def repair_records():
+    """repair makes records again from the journal, as they were, by the rules of the receiver."""
+    with place() as (site, front, company):
+        droplet = company.droplet
+        gone, waiting = Company(droplet), Company(droplet)
+        says(send(front, gone.install(), droplet.secret), 200)
+        says(send(front, gone.uninstall(), gone.wvt), 200)
+        says(send(front, waiting.install_v2(), droplet.secret), 202)
+        all_three = (company, gone, waiting)
+        before = [site.record(one.dri) for one in all_three]
+        assert [record["status"] for record in before] == ["active", "uninstalled", "pending"]
+        shutil.rmtree(site.state / "installations")
+        shutil.rmtree(site.state / "queue")
+        is_unavailable(front, company)
+        done = site.run("repair")
+        assert done.status == 0, done
+        for one, record in zip(all_three, before):
+            line = f"rebuilt  {one.dri}: {record['status']}\n"
+            assert line.encode() in done.out, (line, done)
+            assert site.record(one.dri) == record, (site.record(one.dri), record)
+        assert (site.state / "queue/pending" / waiting.dri).exists()
+        works(front, company)
+        site.check_modes()
+        # Nothing is left to do. What is there is left alone, also if it is damaged.
+        assert b"rebuilt" not in site.ok("repair")
+        path = site.record_path(company.dri)
+        path.write_text("{")
+        done = site.run("repair")
+        assert done.status == 1 and f"installations/{company.dri}.json: damaged".encode() in done.err, done
+        assert path.read_text() == "{"
+        path.unlink()
+        site.ok("repair")
+        assert site.record(company.dri) == before[0]
+
+
 tap.run([tap.Test(test.__doc__.splitlines()[0], test) for test in (
-    not_initialised, missing, missing_cgi, adopted, replaced, locked, init)])
+    not_initialised, missing, missing_cgi, adopted, replaced, locked, init, indexes_lost, indexes_at_start,
+    indexes_cgi, repair_directories, repair_records)])

@@ -41,9 +41,10 @@ def make_state(path):
     for index in ("shops", "companies"):
         (path / index / MARK).symlink_to("../VERSION")
         process.give(path / index / MARK)
-    (path / "VERSION").write_text("1\n")
-    (path / "VERSION").chmod(0o600)
-    process.give(path / "VERSION")
+    for name, text in (("installations/.lock", ""), ("VERSION", "1\n")):
+        (path / name).write_text(text)
+        (path / name).chmod(0o600)
+        process.give(path / name)
 
 
 class Site:
