@@ -155,9 +155,11 @@ check_hooks(struct checklist *l, const struct conf *conf)
 	if (fstat(h.dir, &st) == 0 && is_open(&st))
 		bad(&h, "", "It has to belong to root or to the worker's user; chmod o-w it.",
 		    "somebody else can change what is in it");
-	while ((entry = readdir(folder)) != NULL)
+	while ((errno = 0, entry = readdir(folder)) != NULL)
 		if (entry->d_name[0] != '.')
 			look_at(&h, entry->d_name);
+	if (errno)
+		bad(&h, "", "Hooks in it do not run while it cannot be read.", strerror(errno));
 	closedir(folder);
 	if (!h.wrong)
 		checklist_good(l, "hooks", "%s", h.good.len ? h.good.data : "none");

@@ -223,6 +223,10 @@ check_indexes(struct looking *k)
 		checklist_bad(k->list, "indexes", "\"fluidhook repair\" makes them again.",
 		    "%lu record%s not in shops/, companies/ or queue/ where %s", r.added,
 		    r.added == 1 ? " is" : "s are", r.added == 1 ? "it belongs" : "they belong");
+	else if (r.orphans)
+		checklist_bad(k->list, "indexes", "\"fluidhook repair\" makes records again from the journal, and "
+		    "removes what is left over.", "%lu entr%s in shops/ and companies/ without a record",
+		    r.orphans, r.orphans == 1 ? "y" : "ies");
 	else if (!r.complete)
 		checklist_bad(k->list, "indexes", "\"fluidhook repair\" compares them with the records. Until "
 		    "then, events of an unknown shop get 503.", "shops/ or companies/ is not marked as complete");

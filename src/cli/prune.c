@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/when.h"
+#include "store/durable.h"
 #include "store/index.h"
 #include "store/installation.h"
 #include "store/journal_files.h"
@@ -161,7 +162,7 @@ prune(struct pruning *p, bool dry)
 			printf("%s\n", files[i]);
 	}
 	free(files);
-	if (!dry && fsync(p->state->journal))
+	if (!dry && sync_directory(p->state->journal))
 		status = cli_fail("%s/journal: %s", p->state->path, strerror(errno));
 	return (status);
 }

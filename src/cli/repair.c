@@ -162,7 +162,7 @@ static int
 repair(struct repair *p)
 {
 	const struct rebuilding records = { on_rebuilt, on_trouble, p };
-	struct reindex r = { .changed = on_changed, .damaged = on_damaged, .user = p };
+	struct reindex r = { .remove_orphans = true, .changed = on_changed, .damaged = on_damaged, .user = p };
 	char why[STATE_WHY_SIZE];
 	struct state *s;
 

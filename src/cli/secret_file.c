@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,8 +12,12 @@
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "store/durable.h"
+#include "store/lock.h"
 
 enum { FILE_MAX = 64 * 1024, FRESH_BYTES = 32 };
+
+/* Longer than any edit takes. */
+enum { LOCK_WAIT_SECRETS_MS = 10000 };
 
 int
 secret_fresh(char out[FRESH_SECRET_SIZE])
@@ -110,9 +113,14 @@ begin(struct editing *e, const char *path)
 		return (-1);
 	}
 	e->name[-1] = '/';
-	while (flock(e->dir, LOCK_EX))
-		if (errno != EINTR)
+	if (lock_file(e->dir, LOCK_WAIT_SECRETS_MS)) {
+		if (errno != ETIMEDOUT)
 			return (say(e));
+		cli_fail("%s: another process has had its directory locked for %d s: another \"fluidhook "
+		    "secret\" or \"register\", or a backup? Run this again when it has ended", e->path,
+		    LOCK_WAIT_SECRETS_MS / 1000);
+		return (-1);
+	}
 	if (fstatat(e->dir, e->name, &e->st, AT_SYMLINK_NOFOLLOW)) {
 		if (errno != ENOENT)
 			return (say(e));
@@ -175,7 +183,7 @@ finish(struct editing *e, const struct conf *conf)
 		close(fd);
 		goto fail;
 	}
-	if (close(fd) || renameat(e->dir, tmp, e->dir, e->name) || fsync(e->dir)) {
+	if (close(fd) || renameat(e->dir, tmp, e->dir, e->name) || sync_directory(e->dir)) {
 		saved = errno;
 		goto fail;
 	}

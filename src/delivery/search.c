@@ -177,8 +177,15 @@ look_at(void *user, const char *name)
 		return (1);
 	}
 	s->looked++;
-	if ((r = get(s, name)) == NULL)
+	if ((r = get(s, name)) == NULL) {
+		/* An index names it, so there was one. */
+		if (s->indexed && errno == ENOENT) {
+			log_line(LOG_LEVEL_ERROR, "record is missing that an index names", "record", name,
+			    NULL);
+			s->unreadable = true;
+		}
 		return (0);
+	}
 	if (is_candidate(s, r->installation)) {
 		s->candidates = true;
 		s->found[s->n_found++] = r;

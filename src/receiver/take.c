@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "delivery/signature.h"
+#include "store/durable.h"
 #include "store/entry.h"
 #include "store/index.h"
 #include "store/lifecycle.h"
@@ -26,7 +27,8 @@ count_active(void *user, const char *name)
 	struct counting *c = user;
 	const struct record *r = records_get(c->t->store->records, name);
 
-	if (r == NULL && errno != ENOENT) {
+	/* Also one that is missing: an index names it, so there was one. */
+	if (r == NULL) {
 		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", name, NULL);
 		c->error = EIO;
 		return (1);
@@ -339,7 +341,7 @@ take_applied(const struct taking *t, struct answer *a)
 	const struct record *r = t->evidence->record;
 
 	/* The record shows that it was applied, but whoever wrote that may have died before it was durable. */
-	if (!records_is_settled(t->store->records, r) && fsync(t->store->state->installations))
+	if (!records_is_settled(t->store->records, r) && sync_directory(t->store->state->installations))
 		return (TAKEN_NOT);
 	snprintf(a->installation, sizeof(a->installation), "%s", r->installation->record);
 	snprintf(a->delivery, sizeof(a->delivery), "%s",
@@ -364,7 +366,7 @@ take_unsigned_locked(const struct taking *t, struct answer *a, struct lifecycle 
 	case UNSIGNED_AGAIN:
 		/* Nothing is written, so that repeating it cannot fill the disk. */
 		snprintf(a->delivery, sizeof(a->delivery), "%s", waiting);
-		return (fsync(t->store->state->installations) ? TAKEN_NOT : TAKEN_PENDING);
+		return (sync_directory(t->store->state->installations) ? TAKEN_NOT : TAKEN_PENDING);
 	case UNSIGNED_NEW:
 		break;
 	}

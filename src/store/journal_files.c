@@ -1,6 +1,7 @@
 #include "store/journal_files.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,18 +57,21 @@ char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE]
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
 	char (*names)[JOURNAL_NAME_SIZE] = NULL, (*more)[JOURNAL_NAME_SIZE];
-	struct dirent *entry;
+	const struct dirent *entry;
 	size_t cap = 64;
+	int saved;
 
 	*n = 0;
 	if (folder == NULL) {
+		saved = errno;
 		if (fd != -1)
 			close(fd);
+		errno = saved;
 		return (NULL);
 	}
 	if ((names = calloc(cap, sizeof(*names))) == NULL)
 		goto out;
-	while ((entry = readdir(folder)) != NULL) {
+	while ((errno = 0, entry = readdir(folder)) != NULL) {
 		if (journal_file_number(entry->d_name) < 0)
 			continue;
 		if (*n == cap) {
@@ -82,8 +86,19 @@ char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE]
 		}
 		memcpy(names[(*n)++], entry->d_name, strlen(entry->d_name) + 1);
 	}
+	/* A list that was cut short would look like a journal without its other days. */
+	if (errno) {
+		saved = errno;
+		free(names);
+		names = NULL;
+		*n = 0;
+		errno = saved;
+		goto out;
+	}
 	qsort(names, *n, sizeof(*names), compare);
 out:
+	saved = errno;
 	closedir(folder);
+	errno = saved;
 	return (names);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "store/durable.h"
 #include "store/index.h"
 #include "store/marker.h"
 
@@ -529,7 +530,7 @@ lifecycle_apply(struct state *s, struct records *records, const struct lifecycle
 			goto out;
 	}
 	/* Nothing to change, but it may not be durable: the process that wrote it may have died. */
-	if (change == NONE && !is_new && (lifecycle_index(s, i) || fsync(s->installations)))
+	if (change == NONE && !is_new && (lifecycle_index(s, i) || sync_directory(s->installations)))
 		goto out;
 	/* Also when nothing changed: a crash may have come before this was done. */
 	if (save_superseding(s, i, change != NONE))

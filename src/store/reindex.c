@@ -184,24 +184,33 @@ look_at_record(void *user, const char *file, struct installation *i)
 	return (stopped(c) ? STOPPED : 0);
 }
 
-/* Whether the record belongs where an entry of it is. Returns 1, 0, or -1 where that is not known. */
-static int
-belongs(const struct comparing *c, const char *record)
+/* An entry of an index, and its record. */
+enum entry { RIGHT, STALE, ORPHAN, UNKNOWN };
+
+static enum entry
+judge(const struct comparing *c, const char *record)
 {
 	struct installation *i = installation_load(c->state->installations, record);
 	struct lifecycle_places p;
 
 	if (i == NULL)
-		return (errno == ENOENT ? 0 : -1);
+		return (errno == ENOENT ? ORPHAN : UNKNOWN);
 	lifecycle_places(i, &p);
 	installation_free(i);
-	return (strcmp(c->folder == c->state->shops ? p.shop : p.company, c->key) == 0);
+	return (strcmp(c->folder == c->state->shops ? p.shop : p.company, c->key) == 0 ? RIGHT : STALE);
+}
+
+/* Whether an entry is to be removed. One without a record may be all that is left of an installation. */
+static bool
+is_removable(const struct comparing *c, enum entry entry)
+{
+	return (entry == STALE || (entry == ORPHAN && c->r->remove_orphans));
 }
 
 static int
 remove_entry(struct comparing *c, const char *record)
 {
-	if (belongs(c, record) != 0)
+	if (!is_removable(c, judge(c, record)))
 		return (0);
 	if (index_remove(c->folder, c->key, record))
 		return (FAILED);
@@ -214,7 +223,11 @@ look_at_entry(void *user, const char *record)
 {
 	struct comparing *c = user;
 
-	if (belongs(c, record) == 0) {
+	enum entry entry = judge(c, record);
+
+	if (entry == ORPHAN && !c->r->remove_orphans)
+		c->r->orphans++;
+	if (is_removable(c, entry)) {
 		if (c->r->dry)
 			c->r->removed++;
 		else if (locked(c, remove_entry, record))
@@ -261,7 +274,7 @@ reindex(struct state *s, struct reindex *r)
 	struct comparing c = { .state = s, .r = r };
 	int result;
 
-	r->records = r->added = r->removed = r->unreadable = 0;
+	r->records = r->added = r->removed = r->orphans = r->unreadable = 0;
 	r->complete = index_is_complete(s);
 	if ((result = installations_each(s->installations, look_at_record, &c)) != 0 ||
 	    (result = clear_index(&c, s->shops, "shops")) != 0 ||
@@ -291,15 +304,19 @@ int
 reindex_logged(struct state *s, bool (*stop)(void *user), void *user)
 {
 	struct reindex r = { .stop = stop, .damaged = log_damaged, .user = user };
-	char added[24], removed[24], unreadable[24];
+	char added[24], removed[24], orphans[24], unreadable[24];
 	int result = reindex(s, &r);
 
 	snprintf(added, sizeof(added), "%lu", r.added);
 	snprintf(removed, sizeof(removed), "%lu", r.removed);
+	snprintf(orphans, sizeof(orphans), "%lu", r.orphans);
 	snprintf(unreadable, sizeof(unreadable), "%lu", r.unreadable);
 	if (r.added || r.removed)
 		log_line(LOG_LEVEL_WARN, "indexes did not agree with the records", "state_dir", s->path,
 		    "added", added, "removed", removed, NULL);
+	if (r.orphans)
+		log_line(LOG_LEVEL_ERROR, "records are missing that an index names; run \"fluidhook repair\"",
+		    "state_dir", s->path, "entries", orphans, NULL);
 	if (result == FAILED)
 		log_errno(LOG_LEVEL_ERROR, "indexes cannot be compared with the records", "state_dir", s->path,
 		    NULL);

@@ -370,7 +370,7 @@ item_remove(int dir, const struct queue_item *item)
 	snprintf(name, sizeof(name), "%s.json", item->delivery);
 	if (unlinkat(dir, name, 0) && errno != ENOENT)
 		return (-1);
-	return (fsync(dir));
+	return (sync_directory(dir));
 }
 
 int
@@ -408,7 +408,7 @@ queue_revive(struct queue *q, const struct queue_item *item, int64_t now)
 	snprintf(name, sizeof(name), "%s.json", item->delivery);
 	/* Never in both: a worker that runs can have given it up again by the time the old one goes. */
 	if (item_write(q->dead, &again) || renameat(q->dead, name, q->waiting, name) ||
-	    fsync(q->waiting) || fsync(q->dead))
+	    sync_directory(q->waiting) || sync_directory(q->dead))
 		return (-1);
 	return (0);
 }

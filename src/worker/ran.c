@@ -350,7 +350,7 @@ open_file(struct ran *r, const char *day)
 	if (r->fd == -1)
 		return (-1);
 	/* Also where it was there before: whoever made it may have died before this. */
-	if (fsync(r->dir) || fstat(r->fd, &st) || (st.st_size && pread(r->fd, &last, 1, st.st_size - 1) == -1) ||
+	if (sync_directory(r->dir) || fstat(r->fd, &st) || (st.st_size && pread(r->fd, &last, 1, st.st_size - 1) == -1) ||
 	    (last != '\n' && write_all(r->fd, "\n", 1))) {
 		close_file(r);
 		return (-1);

@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/timefmt.h"
+#include "store/index.h"
+#include "store/reindex.h"
 #include "worker/credentials.h"
 #include "worker/kept.h"
 #include "worker/queue.h"
@@ -379,6 +381,17 @@ close_worker(struct worker *w)
 			close(fds[i]);
 }
 
+/* A signal waits for signal_fd. */
+static bool
+is_told_to_stop(void *user)
+{
+	sigset_t pending;
+
+	(void)user;
+	return (sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 ||
+	    sigismember(&pending, SIGINT) == 1));
+}
+
 int
 work(const struct conf *conf, const char *conf_file, struct state *state, bool once)
 {
@@ -403,6 +416,9 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 		log_errno(LOG_LEVEL_ERROR, "worker cannot start", NULL);
 		goto out;
 	}
+	/* With --once every minute, only if something is lost: it takes a second for some thousand records. */
+	if (!once || !index_is_complete(state))
+		reindex_logged(state, is_told_to_stop, NULL);
 	log_line(LOG_LEVEL_INFO, "working", "state_dir", state->path, "hooks", conf->hooks, NULL);
 	notify("READY=1");
 	loop(w, once);

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import json
 import shutil
+import subprocess
 import time
 
 from harness import fluid, process, tap
@@ -13,6 +14,7 @@ from harness.fluid import Company
 from harness.fronts import Cgi, Listen
 from harness.site import MARK, QUEUE, STATE, make_state
 from harness.web import Request
+from harness.webservers import find
 
 
 @contextlib.contextmanager
@@ -284,6 +286,68 @@ def repair_records():
         assert site.record(company.dri) == before[0]
 
 
+def failing_writes():
+    """check tries the receiver's writes in each directory, and names the call and the file system."""
+    strace = find("strace")
+    if not strace:
+        raise tap.Skip("strace is not installed")
+    site = CommandSite()
+    for call, name, said, error in (
+            ("fsync", "journal", "fsync of the directory", "EINVAL"), ("symlink", "shops", "symlink", "EPERM"),
+            ("rename", "installations", "rename", "EXDEV")):
+        # By the directory's name alone where the call has its descriptor.
+        done = subprocess.run(
+            [strace, "-f", "-qq", "-o", "/dev/null", "-P", (site.state / name).resolve(), "-e",
+             f"trace=/^({call}|{call}at|{call}at2)$", "-e", f"inject=/^({call}|{call}at|{call}at2)$:error={error}",
+             *site.argv("check")],
+            env=site.environment(ASAN_OPTIONS="detect_leaks=0"), cwd="/", check=False, timeout=60,
+            capture_output=True, **process.identity())
+        if b"Operation not permitted" in done.stderr and not done.stdout:
+            raise tap.Skip("ptrace is not allowed")
+        assert done.returncode == 1, (call, done)
+        assert f"{site.state}/{name}: {said}: ".encode() in done.stdout, (call, done)
+        assert b"(file system " in done.stdout, done
+        assert not [path for path in site.state.rglob(".check*")], call
+    site.close()
+
+
+def orphans():
+    """A record that is lost, and whose index entry is there: 503, check says so, repair makes it again."""
+    with place() as (site, front, company):
+        path = site.record_path(company.dri)
+        whole = site.record(company.dri)
+        path.unlink()
+        says(send(front, company.order(), company.wvt, company.shop), 503)
+        assert (site.state / "shops" / company.shop / company.dri).is_symlink()
+        done = site.run("check")
+        assert done.status == 1 and b"2 entries in shops/ and companies/ without a record" in done.out, done
+        site.run("work", "--once")
+        front.stop()
+        front.start(site)
+        says(send(front, company.order(), company.wvt, company.shop), 503)
+        site.ok("repair")
+        assert site.record(company.dri) == whole
+        works(front, company)
+
+
+def marks_missing():
+    """While an index is not marked as complete, what is not found in it gets 503, and what is found 200."""
+    with place() as (site, front, company):
+        # A record that cannot be read: the marks are not made again.
+        (site.state / "installations/dri_damaged.json").write_text("{")
+        for name in ("shops", "companies"):
+            (site.state / name / MARK).unlink()
+        says(send(front, company.order(), company.wvt, company.shop), 200)
+        stranger = Company(site.droplets[0])
+        says(send(front, stranger.order(), stranger.wvt, stranger.shop), 503)
+        process.wait_until(lambda: "indexes are not complete" in site.log_text(), "not logged")
+        done = site.run("check")
+        assert done.status == 1 and b"not marked as complete" in done.out, done
+        (site.state / "installations/dri_damaged.json").unlink()
+        site.ok("repair")
+        says(send(front, stranger.order(), stranger.wvt, stranger.shop), 401)
+
+
 tap.run([tap.Test(test.__doc__.splitlines()[0], test) for test in (
     not_initialised, missing, missing_cgi, adopted, replaced, locked, init, indexes_lost, indexes_at_start,
-    indexes_cgi, repair_directories, repair_records)])
+    indexes_cgi, repair_directories, repair_records, failing_writes, orphans, marks_missing)])
