@@ -87,6 +87,15 @@ runner_new(const struct conf *conf, const char *conf_file, const struct state *s
 	return (r);
 }
 
+void
+runner_configure(struct runner *r, const struct conf *conf, const char *conf_file,
+    const struct credentials *credentials)
+{
+	r->conf = conf;
+	r->conf_file = conf_file;
+	r->credentials = credentials;
+}
+
 /* Let go of a slot's hook, which is killed if it still runs. */
 static void
 free_hook(struct runner *r, struct slot *slot)
@@ -476,7 +485,8 @@ readiness_of(struct runner *r, struct job *job, int patience)
 		log_errno(LOG_LEVEL_ERROR, "hook waits for a record that cannot be read", "installation",
 		    record, NULL);
 	if (readiness == JOB_READY && strcmp(job->item.event, "droplet.installed") == 0 && record &&
-	    name_is_safe(record, strlen(record)) && credentials_want(r->credentials, record))
+	    name_is_safe(record, strlen(record)) &&
+	    (r->credentials == NULL || credentials_want(r->credentials, record)))
 		return (JOB_WAITS);
 	return (readiness);
 }

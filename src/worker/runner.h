@@ -27,6 +27,13 @@ struct runner;
 struct runner *runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
     struct queue *queue, const struct credentials *credentials);
 
+/**
+ * Go on with another configuration. Hooks that run go on with the old one's hook_timeout. credentials NULL: there
+ * are none for now, and installs wait.
+ */
+void runner_configure(struct runner *r, const struct conf *conf, const char *conf_file,
+    const struct credentials *credentials);
+
 /** Hooks that still run are killed. NULL is fine. */
 void runner_free(struct runner *r);
 

@@ -21,6 +21,7 @@
 #include "worker/credentials.h"
 #include "worker/kept.h"
 #include "worker/queue.h"
+#include "worker/reload.h"
 #include "worker/runner.h"
 
 enum {
@@ -42,12 +43,22 @@ struct worker {
 	bool unread;			/* the journal could not be read */
 	bool position_changed;
 	bool unsaved;			/* it could not be saved */
+	bool failed;
 	bool moved;			/* the state directory is not under its path any more */
 	int64_t position_saved;		/* milliseconds */
 	int64_t refreshed;		/* when queue/waiting was last looked at; milliseconds */
 	int signal_fd, journal_watch;
 
-	struct credentials *credentials;	/* talks to Fluid */
+	struct credentials *credentials;	/* talks to Fluid; NULL while one after a SIGHUP is to come */
+	struct retiring {
+		struct credentials *old;	/* being ended in a thread, as a call to Fluid can take long */
+		pthread_t thread;
+		int ended;			/* an eventfd */
+	} retiring;
+	bool reload_due;
+	struct conf *own_conf;		/* read after a SIGHUP; NULL: it is the caller's */
+	struct conf *old_conf;		/* what is being ended still uses it */
+	char *own_file;
 	struct kept *kept;
 	bool kept_due;			/* look at the kept requests */
 };
@@ -149,13 +160,78 @@ on_settled(struct worker *w)
 	w->kept_due = true;
 }
 
+static void *
+retire(void *arg)
+{
+	struct retiring *r = arg;
+
+	credentials_free(r->old);
+	eventfd_write(r->ended, 1);
+	return (NULL);
+}
+
+/* Begin again to talk to Fluid, with the new configuration. Without it the worker cannot go on. */
+static void
+renew_credentials(struct worker *w, bool once)
+{
+	conf_free(w->old_conf);
+	w->old_conf = NULL;
+	if ((w->credentials = credentials_new(w->conf, w->state)) == NULL ||
+	    (!once && credentials_start(w->credentials))) {
+		log_errno(LOG_LEVEL_ERROR, "worker cannot go on; it ends, start it again", NULL);
+		w->stopping = w->failed = true;
+	}
+	runner_configure(w->runner, w->conf, w->own_file, w->credentials);
+	on_settled(w);
+}
+
+/* What talked to Fluid has ended. */
+static void
+on_retired(struct worker *w)
+{
+	pthread_join(w->retiring.thread, NULL);
+	w->retiring.old = NULL;
+	renew_credentials(w, false);
+}
+
+/*
+ * Take a new configuration. Hooks that run go on. Calls to Fluid that are under way end first: an exchange token
+ * must not be sent twice.
+ */
+static void
+reload(struct worker *w, bool once)
+{
+	char *path;
+	struct conf *conf = reload_conf(w->conf, &path);
+
+	w->reload_due = false;
+	if (conf == NULL)
+		return;
+	free(w->own_file);
+	w->old_conf = w->own_conf;
+	w->conf = w->own_conf = conf;
+	w->own_file = path;
+	w->retiring.old = w->credentials;
+	w->credentials = NULL;
+	runner_configure(w->runner, conf, path, NULL);
+	log_line(LOG_LEVEL_INFO, "configuration read again", "file", path, "hooks", conf->hooks, NULL);
+	runner_look(w->runner);
+	if (!once && pthread_create(&w->retiring.thread, NULL, retire, &w->retiring) == 0)
+		return;
+	credentials_free(w->retiring.old);
+	w->retiring.old = NULL;
+	renew_credentials(w, once);
+}
+
 static void
 read_signals(struct worker *w)
 {
 	struct signalfd_siginfo info;
 
 	while (read(w->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		if ((info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) && !w->stopping) {
+		if (info.ssi_signo == SIGHUP)
+			w->reload_due = true;
+		else if ((info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) && !w->stopping) {
 			w->stopping = true;
 			log_line(LOG_LEVEL_INFO, "stopping", NULL);
 		}
@@ -190,7 +266,8 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 
 	fds[0] = (struct pollfd){ .fd = w->signal_fd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = w->journal_watch, .events = POLLIN };
-	fds[2] = (struct pollfd){ .fd = credentials_settled(w->credentials), .events = POLLIN };
+	fds[2] = (struct pollfd){ .events = POLLIN,
+		.fd = w->credentials ? credentials_settled(w->credentials) : w->retiring.ended };
 	n = 3 + runner_poll(w->runner, fds + 3, &timeout);
 	if (next && next - now <= timeout / 1000)
 		timeout = next > now ? (int)(next - now) * 1000 : 0;
@@ -208,8 +285,12 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 		w->position_changed = true;
 	while (fds[1].revents && read(w->journal_watch, events, sizeof(events)) > 0)
 		;
-	if (fds[2].revents && eventfd_read(fds[2].fd, &count) == 0)
-		on_settled(w);
+	if (fds[2].revents && eventfd_read(fds[2].fd, &count) == 0) {
+		if (w->credentials)
+			on_settled(w);
+		else
+			on_retired(w);
+	}
 	if (fds[0].revents)
 		read_signals(w);
 	reap_others(w);
@@ -253,6 +334,8 @@ loop(struct worker *w, bool once)
 
 	while (is_in_place(w)) {
 		runner_flush(w->runner);
+		if (w->reload_due && w->retiring.old == NULL && !w->stopping)
+			reload(w, once);
 		/* What waits for Fluid comes first, where no thread sees to it. */
 		if (once && !w->stopping && credentials_run(w->credentials))
 			on_settled(w);
@@ -319,6 +402,7 @@ take_signals(struct worker *w)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	sigaddset(&signals, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	return (w->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -349,7 +433,7 @@ open_follow(struct worker *w)
 static int
 open_worker(struct worker *w, const char *conf_file)
 {
-	if (take_signals(w) == -1)
+	if (take_signals(w) == -1 || (w->retiring.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
 		return (-1);
 	if ((w->queue = queue_open(w->state->queue, true)) == NULL || open_follow(w))
 		return (-1);
@@ -368,9 +452,11 @@ open_worker(struct worker *w, const char *conf_file)
 static void
 close_worker(struct worker *w)
 {
-	const int fds[] = { w->signal_fd, w->journal_watch };
+	const int fds[] = { w->signal_fd, w->journal_watch, w->retiring.ended };
 
 	runner_free(w->runner);
+	if (w->retiring.old)
+		pthread_join(w->retiring.thread, NULL);
 	credentials_free(w->credentials);
 	kept_free(w->kept);
 	follow_free(w->follow);
@@ -379,6 +465,9 @@ close_worker(struct worker *w)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] != -1)
 			close(fds[i]);
+	conf_free(w->own_conf);
+	conf_free(w->old_conf);
+	free(w->own_file);
 }
 
 /* A signal waits for signal_fd. */
@@ -400,7 +489,8 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 
 	if (w == NULL)
 		return (-1);
-	*w = (struct worker){ .conf = conf, .state = state, .signal_fd = -1, .journal_watch = -1 };
+	*w = (struct worker){ .conf = conf, .state = state, .signal_fd = -1, .journal_watch = -1,
+		.retiring = { .ended = -1 } };
 	if (open_worker(w, conf_file)) {
 		if (errno == EWOULDBLOCK) {
 			/* For cron: that worker does what this one would. */
@@ -423,7 +513,7 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 	notify("READY=1");
 	loop(w, once);
 	/* Elsewhere nothing is written any more. Its hooks are killed, and run again if it comes back. */
-	if (!w->moved && save_all(w) == 0 && !(once && (w->unread || runner_has_failed(w->runner))))
+	if (!w->moved && save_all(w) == 0 && !w->failed && !(once && (w->unread || runner_has_failed(w->runner))))
 		result = 0;
 out:
 	close_worker(w);

@@ -296,6 +296,55 @@ def moved_away(place):
         shutil.rmtree(away)
 
 
+def rereads(place):
+    """SIGHUP: a new configuration is taken and hooks that run go on; an invalid one is refused and named."""
+    place.hook("any", "echo $FLUIDHOOK_DELIVERY >>$OUT/begun; while ! [ -e $OUT/go ]; do sleep 0.01; done\n"
+                      "echo $FLUIDHOOK_DELIVERY >>$OUT/old")
+    ids = [delivery_id() for _ in range(3)]
+
+    def add(number):
+        place.append([journal_line("order.created", event_body(number), delivery=ids[number])])
+
+    def hooks_of(name):
+        place.write(place.conf, good.replace("hooks = hooks\n", f"hooks = {name}\n"))
+
+    good = place.conf.read_text()
+    other = place.dir / "other"
+    other.mkdir()
+    process.give(other)
+    place.write(other / "any", f"#!/bin/sh\necho $FLUIDHOOK_DELIVERY >>{place.out}/new\n", 0o755)
+    with place.worker() as worker:
+        add(0)
+        process.wait_until(lambda: place.lines("begun") == ids[:1], "the hook")
+        hooks_of("other")
+        worker.send_signal(signal.SIGHUP)
+        process.wait_until(lambda: "configuration read again" in place.log_text(), "it is taken")
+        add(1)
+        place.touch("go")
+        process.wait_until(lambda: place.lines("new") == ids[1:2], "the hook of the new directory")
+        assert place.lines("old") == ids[:1], "the hook that ran was ended"
+        for text, said in ((good + "nonsense = 1\n", "unknown key"),
+                           (re.sub("state_dir = .*", "state_dir = elsewhere", good), "another worker"),
+                           ("", None)):
+            if said is None:
+                place.conf.unlink()
+                said = "No such file"
+            else:
+                place.write(place.conf, text)
+            worker.send_signal(signal.SIGHUP)
+            process.wait_until(lambda said=said: any("the old one stays" in line and said in line for line in
+                               place.log_text().splitlines()), f"it is refused: {said}")
+            assert worker.poll() is None
+        place.write(place.conf, good)
+        add(2)
+        process.wait_until(lambda: place.lines("new") == ids[1:], "it goes on with the old one")
+        # Many at once are one, or a few.
+        for _ in range(50):
+            worker.send_signal(signal.SIGHUP)
+        process.wait_until(lambda: place.log_text().count("configuration read again") >= 2, "again")
+    assert place.lines("old") == ids[:1] and place.queue() == []
+
+
 def reaps_all(place):
     """Whatever becomes the worker's child is reaped, as process 1 of a container has to, and hooks are not."""
     place.hook("any", "sh -c 'sleep 0.1 & echo $! >>$0/left' $OUT; exit $((FLUIDHOOK_ATTEMPT + 2))")
@@ -435,7 +484,7 @@ def idle(place):
 
 TESTS = [
     (killed, {}), (killed_with_several, {"concurrency": 4}), (second_worker, {}), (left_running, {}), (not_anothers, {}), (reaps_all, {}),
-    (no_room_for_notes, {}), (moved_away, {}), (foreign_state, {}), (stops_after_its_hook, {}),
+    (no_room_for_notes, {}), (moved_away, {}), (rereads, {}), (foreign_state, {}), (stops_after_its_hook, {}),
     (stops_after_the_timeout, {"hook_timeout": 1}), (stops_amid_lines, {}), (once_until_nothing_is_left, {}),
     (idle, {}),
 ]
