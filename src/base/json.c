@@ -262,7 +262,8 @@ static void *
 get_part(void *ctx, size_t size)
 {
 	struct json_writer *w = ctx;
-	size_t aligned = (size + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
+	const size_t unit = _Alignof(max_align_t);
+	size_t aligned = (size + unit - 1) / unit * unit;
 	void *part = w->memory + w->used;
 
 	if (aligned < size || aligned > sizeof(w->memory) - w->used)
@@ -289,8 +290,8 @@ struct json_writer *
 json_writer_new(struct buf *out, bool pretty)
 {
 	struct json_writer *w = malloc(sizeof(*w));
-	const yajl_alloc_funcs parts = { .malloc = get_part, .realloc = resize_part, .free = free_part,
-		.ctx = w };
+	const yajl_alloc_funcs parts = { .malloc = get_part, .realloc = resize_part,
+		.free = free_part, .ctx = w };
 
 	if (w == NULL)
 		return (NULL);

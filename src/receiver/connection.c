@@ -8,7 +8,7 @@
 
 enum {
 	READ_SIZE = 64 * 1024,
-	/* Records can have one byte each: what one request takes at most, beside its body and parameters. */
+	/* Records can have one byte each. What one request takes at most: */
 	SPOOL_OVERHEAD = 1024 * 1024,
 	SPOOL_TIMES = 4,
 	STDOUT = 6, END_REQUEST = 3, END_SIZE = 8,
@@ -16,8 +16,8 @@ enum {
 };
 
 /*
- * Look into the socket. LOOK_PART: nothing is there, or not all. A part must be taken out: the peer may
- * be unable to send the rest before, if it sends in small pieces.
+ * Look into the socket. LOOK_PART: nothing is there, or not all. A part must be taken out: a peer that
+ * sends in small pieces may be unable to send the rest before.
  */
 static enum look
 look_into_socket(struct connection *c, char *peek, bool *part)
@@ -161,7 +161,10 @@ connection_answer(struct connection *c, const char *text, size_t len)
 		{ (void *)(uintptr_t)text, len },
 		{ end, sizeof(end) },
 	};
-	const struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = 3 };
+	const struct msghdr message = {
+		.msg_iov = (struct iovec *)(uintptr_t)parts,
+		.msg_iovlen = sizeof(parts) / sizeof(parts[0]),
+	};
 
 	if (c->arrival.id == 0 || len > RECORD_MAX)
 		return (false);

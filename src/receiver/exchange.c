@@ -37,9 +37,9 @@ read_rest(FCGX_Stream *in)
 }
 
 /*
- * Read a request from this descriptor and append its answer to `answer`. The descriptor stays open, and
- * libfcgi writes what is appended when the caller finishes. libfcgi gets the connection by fields that
- * its header calls internal, because its own accept would block. Returns 0, or -1 with *fcgi finished.
+ * Read a request from this descriptor, and append its answer to `answer`, which is for finish() to
+ * write. libfcgi gets the descriptor by fields that its header calls internal, because its own accept
+ * would block. Returns 0, or -1 when libfcgi has closed the descriptor.
  */
 static int
 begin(struct receiver *r, FCGX_Request *fcgi, int fd, bool whole, struct buf *answer)
@@ -64,7 +64,7 @@ begin(struct receiver *r, FCGX_Request *fcgi, int fd, bool whole, struct buf *an
 	return (0);
 }
 
-/* Write the answer to where the request was read from. Returns 0, or -1 when libfcgi has closed that. */
+/* Write the answer to where the request was read from. Returns 0, or -1 as above. */
 static int
 finish(FCGX_Request *fcgi, const struct buf *answer)
 {
@@ -107,7 +107,8 @@ send_written(const struct connection *c, int file, off_t at, off_t end)
 	ssize_t n;
 
 	while (at < end) {
-		n = pread(file, data, end - at < (off_t)sizeof(data) ? (size_t)(end - at) : sizeof(data), at);
+		n = end - at < (off_t)sizeof(data) ? (ssize_t)(end - at) : (ssize_t)sizeof(data);
+		n = pread(file, data, (size_t)n, at);
 		if (n <= 0 || connection_send(c, data, (size_t)n))
 			return (-1);
 		at += n;
@@ -134,9 +135,9 @@ file_of_spool(struct connection *c, bool whole)
 }
 
 /*
- * libfcgi reads from a descriptor and writes to the same one. A file in memory serves for both: it holds
- * the request, and the answer is written at the place up to which the request was read. libfcgi gets a
- * duplicate, as it closes its descriptor after an error.
+ * libfcgi reads from a descriptor and writes to the same one. A file in memory serves for both: it
+ * holds the request, and the answer is written at the place up to which the request was read. libfcgi
+ * gets a duplicate, as it closes its descriptor after an error.
  */
 enum exchanged
 exchange_in_spool(struct receiver *r, struct connection *c, bool whole)

@@ -93,7 +93,7 @@ share(const struct listen *l, const char *path, struct buf *error)
 	return (0);
 }
 
-/* Make the socket file, which nobody can connect to yet. Returns a descriptor, or -1 with the error said. */
+/* Make the socket file, which nobody can connect to yet. Returns -1 with the error said. */
 static int
 bind_unix(const struct listen *l, const struct sockaddr_un *addr, struct buf *error)
 {
@@ -125,8 +125,8 @@ open_unix(const struct listen *l, struct listening *out, struct buf *error)
 	if ((out->path = absolute_path(unix_path(l))) == NULL)
 		return (say(error, l, strerror(errno)));
 	if (*unix_path(l) == '\0' || strlen(out->path) >= sizeof(addr.sun_path)) {
-		buf_addf(error, "%s: the absolute path of a unix socket has 1 to %zu bytes\n", l->address,
-		    sizeof(addr.sun_path) - 1);
+		buf_addf(error, "%s: the absolute path of a unix socket has 1 to %zu bytes\n",
+		    l->address, sizeof(addr.sun_path) - 1);
 		goto err0;
 	}
 	memcpy(addr.sun_path, out->path, strlen(out->path));
@@ -211,7 +211,8 @@ split_address(const struct listen *l, char *name, size_t size, const char **port
 		return (say(error, l, "an IPv6 address goes in brackets: [::1]:9000"));
 	}
 	if (len == 1 && *host == '*')
-		return (say(error, l, "whoever can connect is trusted: name one address, such as 127.0.0.1"));
+		return (say(error, l, "whoever can connect is trusted: name one address, such as "
+		    "127.0.0.1"));
 	if (len >= size)
 		return (say(error, l, "the host's name is too long"));
 	memcpy(name, host, len);
@@ -262,7 +263,8 @@ listen_close(struct listening *s, bool remove)
 {
 	struct stat st;
 
-	if (remove && s->path && lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+	if (remove && s->path && lstat(s->path, &st) == 0 && st.st_dev == s->dev &&
+	    st.st_ino == s->ino)
 		unlink(s->path);
 	/* Not before: as long as it is open, no other file gets its number. */
 	close(s->fd);

@@ -198,10 +198,7 @@ run_configured(const struct service *v)
 	return (run_service(v, conf));
 }
 
-/*
- * As many threads as can wait for the disk at the same time without getting in each other's way: what
- * they wait for is shared, but a processor is not.
- */
+/* More than there are processors: a thread waits for the disk, and one sync serves all that wait. */
 static unsigned long
 default_threads(void)
 {
@@ -210,7 +207,9 @@ default_threads(void)
 
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
 		threads = (unsigned long)CPU_COUNT(&cpus) * THREADS_PER_CPU;
-	return (threads < THREADS_LEAST ? THREADS_LEAST : threads > THREADS_MOST ? THREADS_MOST : threads);
+	if (threads < THREADS_LEAST)
+		return (THREADS_LEAST);
+	return (threads > THREADS_MOST ? THREADS_MOST : threads);
 }
 
 /* Serve as a process that stays. */

@@ -36,7 +36,7 @@ struct room {
 	struct place *places;
 	unsigned n_places, n_used;
 	struct places unused;
-	struct places waiting[N_STATES];	/* by enum connection_state; those that wait longest first */
+	struct places waiting[N_STATES];	/* by enum connection_state, the oldest first */
 	size_t spooled;
 	bool ticking;
 };
@@ -101,7 +101,7 @@ room_enter(struct room *r, int fd, int64_t now_ms)
 	unsigned generation;
 
 	pthread_mutex_lock(&r->mutex);
-	/* Places that were used lately are in the processor's cache, and the others cost no memory. */
+	/* Places that were used lately are in the cache, and the others cost no memory. */
 	if ((p = TAILQ_FIRST(&r->unused)) != NULL)
 		TAILQ_REMOVE(&r->unused, p, link);
 	else if (r->n_used < r->n_places)

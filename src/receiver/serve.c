@@ -20,7 +20,6 @@
 
 #include "base/log.h"
 #include "base/notify.h"
-#include "base/owner.h"
 #include "receiver/answer.h"
 #include "receiver/exchange.h"
 #include "receiver/receiver.h"
@@ -48,53 +47,6 @@ struct server {
 	pthread_mutex_t mutex;		/* of receiver */
 	struct receiver *receiver;
 };
-
-struct conf *
-serve_conf(const char *file, struct buf *errors)
-{
-	struct conf *conf = conf_load(file, errors);
-
-	if (conf && conf_check_secrets(conf, errors)) {
-		conf_free(conf);
-		conf = NULL;
-	}
-	return (conf);
-}
-
-void
-serve_become_owner(const struct conf *conf)
-{
-	/* A missing directory is logged when it is opened. */
-	if (owner_become(conf->state_dir) && errno != ENOENT)
-		log_errno(LOG_LEVEL_ERROR, "cannot become the owner of the state directory", "state_dir",
-		    conf->state_dir, NULL);
-}
-
-void
-serve_log_errors(const struct buf *errors)
-{
-	char line[1024];
-	size_t len;
-
-	for (size_t at = 0; at < errors->len; at += len + 1) {
-		len = strcspn(errors->data + at, "\n");
-		snprintf(line, sizeof(line), "%.*s", (int)len, errors->data + at);
-		log_line(LOG_LEVEL_ERROR, "configuration", "error", line, NULL);
-	}
-}
-
-/* Say at the start what would otherwise be found out one refused delivery at a time. */
-static void
-warn_of(const struct conf *conf)
-{
-	bool secrets = false;
-
-	for (size_t i = 0; i < conf->n_droplets; i++)
-		secrets |= conf->droplets[i].secrets != NULL;
-	if (!secrets)
-		log_line(LOG_LEVEL_WARN, "no droplet has secrets: every signed install will be refused",
-		    "file", conf->file, NULL);
-}
 
 /* How events that are of no connection are known; room_take() knows the others by larger keys. */
 enum { KEY_LISTENER, KEY_TIMER, KEY_QUIT, N_KEYS };
@@ -128,11 +80,11 @@ refuse(struct connection *c, const char *reason)
 	answer_free(&answer);
 }
 
-/* Close the connection, and answer 503 to a request that has begun on it. */
+/* Close the connection, and answer 503 to a request that has begun and waits for its rest. */
 static void
 give_up(struct server *s, struct connection *c, const char *reason)
 {
-	if (c->arrival.id) {
+	if (c->state == CONNECTION_WAITING && c->arrival.id) {
 		refuse(c, reason);
 		connection_discard(c);
 	} else if (c->state == CONNECTION_WAITING) {
@@ -168,8 +120,8 @@ serve_request(struct server *s, struct connection *c, enum look look)
 }
 
 /*
- * Do what can be done now for a connection that this thread holds. Returns true when it has to wait, or
- * false when it has been left.
+ * Do what can be done now for a connection that this thread holds. Returns true when it has to wait,
+ * or false when it has been left.
  */
 static bool
 advance(struct server *s, struct connection *c, char *peek)
@@ -246,8 +198,8 @@ close_overdue(struct server *s)
 			room_leave(s->room, c);
 	if ((silent = atomic_exchange(&s->silent, 0)) != 0) {
 		snprintf(count, sizeof(count), "%u", silent);
-		log_line(LOG_LEVEL_INFO, "connections closed on which no request began", "count", count,
-		    NULL);
+		log_line(LOG_LEVEL_INFO, "connections closed on which no request began", "count",
+		    count, NULL);
 	}
 }
 
@@ -321,6 +273,8 @@ serve_thread(void *arg)
 	char *peek = malloc(PEEK_SIZE);
 	uint64_t ticks;
 
+	if (peek == NULL)
+		log_errno(LOG_LEVEL_ERROR, "a thread cannot serve", NULL);
 	while (peek && !atomic_load(&s->quit)) {
 		if (epoll_wait(s->epoll, &event, 1, -1) != 1)
 			continue;
@@ -359,7 +313,7 @@ reload(struct server *s, const char *file)
 		log_errno(LOG_LEVEL_ERROR, "log file cannot be opened, the log stays where it is", "file",
 		    conf->log_file, NULL);
 	log_line(LOG_LEVEL_INFO, "configuration read", "file", file, NULL);
-	warn_of(conf);
+	serve_warn(conf);
 	pthread_mutex_lock(&s->mutex);
 	old = s->receiver;
 	s->receiver = new;
@@ -506,7 +460,7 @@ serve(const struct serving *how, struct conf *conf)
 
 	limit_memory();
 	take_signals(&signals);
-	warn_of(conf);
+	serve_warn(conf);
 	if (threads == NULL || open_server(&s, how, conf)) {
 		log_errno(LOG_LEVEL_ERROR, "cannot serve", NULL);
 		return (1);

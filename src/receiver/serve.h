@@ -35,4 +35,7 @@ void serve_become_owner(const struct conf *conf);
 /** Log every line of `errors`. */
 void serve_log_errors(const struct buf *errors);
 
+/** Say at the start what would otherwise be found out one refused delivery at a time. */
+void serve_warn(const struct conf *conf);
+
 #endif

@@ -303,8 +303,8 @@ look_after_socket(struct supervisor *s)
 	}
 	if (listen_open(&s->how->listen, &again, &error)) {
 		if (!s->lost)
-			log_line(LOG_LEVEL_ERROR, "the socket was removed and cannot be made again", "error",
-			    error.data ? strtok(error.data, "\n") : "out of memory", NULL);
+			log_line(LOG_LEVEL_ERROR, "the socket was removed and cannot be made again",
+			    "error", error.data ? strtok(error.data, "\n") : "out of memory", NULL);
 		s->lost = true;
 		buf_free(&error);
 		return;
