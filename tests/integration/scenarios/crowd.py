@@ -1,5 +1,6 @@
 """Many clients at once."""
 
+import collections
 import random
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,10 +13,29 @@ CLIENTS = 64
 
 
 def send_all(t, requests):
-    """Send all requests at once, in any order. Returns their statuses."""
+    """Send all requests at once, in any order; all are accepted. Those that waited too long for a
+    lock, on a slow machine, are sent again. Returns how many were."""
     random.shuffle(requests)
-    with ThreadPoolExecutor(len(requests)) as pool:
-        return [response.status for response in pool.map(t.front.send, requests)]
+    again = 0
+    while requests:
+        with ThreadPoolExecutor(len(requests)) as pool:
+            statuses = [response.status for response in pool.map(t.front.send, requests)]
+        requests = [request for request, status in zip(requests, statuses) if status == 503]
+        equal({status for status in statuses if status != 503} - {200}, set(), "statuses")
+        assert len(requests) < len(statuses), "not one was accepted"
+        assert not requests or "holds the lock" in t.site.log_text(), "503 for another reason"
+        again += len(requests)
+    return again
+
+
+def check_bodies(lines, want, again):
+    """The bodies in the journal: each as often as it was accepted; what was sent again may be there
+    once more."""
+    more = collections.Counter(lines)
+    missing = collections.Counter(want) - more
+    more.subtract(want)
+    equal((missing, set(lines) - set(want)), (collections.Counter(), set()), "bodies in the journal")
+    assert sum(more.values()) <= again, f"{sum(more.values())} lines too many"
 
 
 @scenario()
@@ -28,13 +48,12 @@ def install_and_uninstall(t):
                 for _ in range(CLIENTS // 2)]
     requests += [Request(headers=fluid.signed(t.droplet.secret, uninstall, now), body=uninstall)
                  for _ in range(CLIENTS // 2)]
-    equal(set(send_all(t, requests)), {200}, "statuses")
+    again = send_all(t, requests)
     t.has(company, status="uninstalled", authentication_token=None,
           webhook_verification_token=None)
     lines = [line for line in t.site.journal() if line["installation"] == company.dri]
-    equal(sorted(line["body"] for line in lines),
-          sorted([install, uninstall] * (CLIENTS // 2)), "bodies in the journal")
-    equal(len({line["delivery"] for line in lines}), CLIENTS, "different deliveries")
+    check_bodies([line["body"] for line in lines], [install, uninstall] * (CLIENTS // 2), again)
+    equal(len({line["delivery"] for line in lines}), len(lines), "different deliveries")
 
 
 @scenario()
@@ -43,13 +62,12 @@ def different_installs(t):
     companies = [t.company() for _ in range(CLIENTS)]
     bodies = [fluid.padded(c.install(), 1000 + 700 * n) for n, c in enumerate(companies)]
     requests = [Request(headers=fluid.signed(t.droplet.secret, body), body=body) for body in bodies]
-    equal(set(send_all(t, requests)), {200}, "statuses")
+    again = send_all(t, requests)
     for company in companies:
         t.has(company, status="active", authentication_token=company.dit)
     mine = {company.dri for company in companies}
     lines = [line["body"] for line in t.site.journal() if line["installation"] in mine]
-    equal(len(lines), CLIENTS, "journal lines")
-    equal(set(lines), set(bodies), "bodies in the journal")
+    check_bodies(lines, bodies, again)
 
 
 @scenario()
@@ -63,5 +81,5 @@ def reinstalls_at_once(t):
         body = company.install()
         requests += [Request(headers=fluid.signed(t.droplet.secret, body, now - 50 + n), body=body)
                      for _ in range(3)]
-    equal(set(send_all(t, requests)), {200}, "statuses")
+    send_all(t, requests)
     equal([t.status(c) for c in companies], ["superseded"] * 7 + ["active"], "statuses of records")
