@@ -408,6 +408,11 @@ find_rivals(struct rivals *r)
 	    i->fluid_company_id == NULL ||
 	    !name_is_safe(i->fluid_company_id, strlen(i->fluid_company_id)))
 		return (0);
+	/* Rivals may be missing in an index that was lost in part. It is built again soon. */
+	if (!index_is_complete(r->state)) {
+		errno = EAGAIN;
+		return (-1);
+	}
 	if (index_each(r->state->companies, i->fluid_company_id, 0, look_at_rival, r))
 		return (-1);
 	return (r->failed ? -1 : 0);

@@ -1,6 +1,8 @@
 /* Reinstalls, and installs that nobody signed (contract sections 3 and 4). No extra link flags. */
 #include "lifecycles.h"
 
+#include "store/index.h"
+
 /* The event as one of another installation. */
 static struct lifecycle
 as(struct lifecycle e, const char *dri)
@@ -131,6 +133,28 @@ test_unreadable_beside(void **state)
 	apply(w, &new);
 	check_status(w, "dri_a", INSTALLATION_SUPERSEDED, "once it can be read");
 	check_status(w, "dri_b", INSTALLATION_ACTIVE, "once the other can be read");
+}
+
+/* Goal: nor does one become active while the index may lack the others. */
+static void
+test_index_not_complete(void **state)
+{
+	struct world *w = *state;
+	struct lifecycle old = install_of("one", 0), new = as(install_of("two", 10), "dri_b");
+	enum installation_status status;
+
+	apply(w, &old);
+	assert_int_equal(index_unmark(w->state), 0);
+	assert_int_equal(index_remove(w->state->companies, "42", "dri_a"), 0);
+	assert_int_equal(state_lock(w->state), 0);
+	assert_int_equal(lifecycle_apply(w->state, w->records, &new, &status), -1);
+	state_unlock(w->state);
+	assert_false(in_state(w, "installations/dri_b.json"));
+	assert_int_equal(index_add(w->state->companies, "42", "dri_a"), 0);
+	assert_int_equal(index_mark(w->state), 0);
+	apply(w, &new);
+	check_status(w, "dri_a", INSTALLATION_SUPERSEDED, "once the index is complete");
+	check_status(w, "dri_b", INSTALLATION_ACTIVE, "once the index is complete");
 }
 
 /* Goal: an unsigned install changes no record that was verified, whatever its status. */
@@ -380,6 +404,8 @@ main(void)
 		    world_teardown),
 		cmocka_unit_test_setup_teardown(test_failed_before, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable_beside, world_setup,
+		    world_teardown),
+		cmocka_unit_test_setup_teardown(test_index_not_complete, world_setup,
 		    world_teardown),
 		cmocka_unit_test_setup_teardown(test_unsigned_about_ended, world_setup,
 		    world_teardown),
