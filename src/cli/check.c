@@ -121,6 +121,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	check_conf(&l, conf);
 	check_fluid(&l, conf);
 	check_worker_settings(&l, conf);
+	check_receivers(&l, conf);
 	/* From here on as the owner of the state directory: what it cannot read, the receiver cannot. */
 	if (check_state(&l, conf) == 0) {
 		for (size_t i = 0; i < conf->n_droplets; i++)

@@ -21,6 +21,12 @@ void check_write(struct checklist *l, const char *state_dir, int top, const char
 /** Subscriptions that failed, as the records say. The state directory can be read. */
 void check_subscriptions(struct checklist *l, const struct conf *conf);
 
+/**
+ * The receivers that serve, by their notes in the state directory: each is asked for its health. Called
+ * before check_state(), because the sockets may be root's and the web server's alone.
+ */
+void check_receivers(struct checklist *l, const struct conf *conf);
+
 /** The hooks folder, as its worker sees it. */
 void check_hooks(struct checklist *l, const struct conf *conf);
 

@@ -43,6 +43,7 @@ static void
 store_free(struct store *s)
 {
 	refused_close(s->refused);
+	receivers_leave(&s->note);
 	journal_close(s->journal);
 	records_free(s->records);
 	state_close(s->state);
@@ -59,6 +60,7 @@ store_open(const char *path)
 
 	if (s == NULL)
 		return (NULL);
+	s->note.fd = -1;
 	snprintf(journal, sizeof(journal), "%s/%s", path, layout_path(LAYOUT_JOURNAL));
 	/* Files that root writes would lock out the receiver that runs as the owner. */
 	if (owner_become(path)) {
@@ -183,7 +185,7 @@ now_ms(void)
 }
 
 void
-receiver_tend(struct receiver *r, bool (*stop)(void *user), void *user)
+receiver_tend(struct receiver *r, int listener, bool (*stop)(void *user), void *user)
 {
 	struct store *s;
 
@@ -193,6 +195,10 @@ receiver_tend(struct receiver *r, bool (*stop)(void *user), void *user)
 	pthread_mutex_unlock(&r->mutex);
 	if (s == NULL)
 		return;
+	/* `check` wants it; deliveries do not. */
+	if (s->note.fd == -1 && receivers_enter(&s->note, s->state->dir, listener))
+		log_errno(LOG_LEVEL_ERROR, "receiver cannot be noted", "directory",
+		    layout_path(LAYOUT_RECEIVERS), NULL);
 	if (now_ms() >= s->compare_at && (s->compare_at == 0 || !index_is_complete(s->state)) &&
 	    state_in_place(s->state) && reindex_logged(s->state, stop, user) != 1)
 		s->compare_at = now_ms() + COMPARE_AGAIN_MS;

@@ -4,6 +4,7 @@
 #include "base/conf.h"
 #include "delivery/authenticate.h"
 #include "store/journal.h"
+#include "store/receivers.h"
 #include "store/records.h"
 #include "store/refused.h"
 #include "store/state.h"
@@ -17,6 +18,7 @@ struct store {
 	struct journal *journal;
 	struct refused_store *refused;
 	unsigned users;
+	struct receiver_note note;	/* that this process serves (receiver_tend) */
 	int64_t compare_at;	/* when the indexes are next compared with the records; monotonic ms */
 };
 
@@ -40,11 +42,12 @@ void receiver_store_release(struct receiver *r, struct store *s);
 void receiver_store_lost(struct receiver *r, struct store *s);
 
 /**
- * Compare the indexes of the state directory with its records (store/reindex.h), if that was not done
+ * See to the state directory: note in it that this process serves the socket `listener`
+ * (store/receivers.h). Compare its indexes with its records (store/reindex.h), if that was not done
  * since it was opened, or if an index is no longer marked as complete. One thread calls this, again and
  * again. stop(): whether to leave the rest for later.
  */
-void receiver_tend(struct receiver *r, bool (*stop)(void *user), void *user);
+void receiver_tend(struct receiver *r, int listener, bool (*stop)(void *user), void *user);
 
 /** The same for a process that handles one request: only if an index is not marked as complete. */
 void receiver_tend_once(struct receiver *r);

@@ -388,7 +388,7 @@ wait_for_signals(struct server *s, sigset_t *signals, const char *conf_file)
 
 	for (;;) {
 		/* Only this thread replaces the receiver. */
-		receiver_tend(s->receiver, is_signalled, signals);
+		receiver_tend(s->receiver, s->listener, is_signalled, signals);
 		if ((signal = sigtimedwait(signals, NULL, &pause)) == -1)
 			continue;
 		if (signal != SIGHUP)

@@ -32,6 +32,7 @@ static const struct {
 	[LAYOUT_WAITING] = { "queue/waiting", "waiting", LAYOUT_QUEUE },
 	[LAYOUT_DEAD] = { "queue/dead", "dead", LAYOUT_QUEUE },
 	[LAYOUT_RAN] = { "queue/ran", "ran", LAYOUT_QUEUE },
+	[LAYOUT_RECEIVERS] = { "queue/receivers", "receivers", LAYOUT_QUEUE },
 };
 
 const char *

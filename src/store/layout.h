@@ -24,6 +24,7 @@ enum layout_dir {
 	LAYOUT_WAITING,
 	LAYOUT_DEAD,
 	LAYOUT_RAN,
+	LAYOUT_RECEIVERS,
 	LAYOUT_N,
 };
 

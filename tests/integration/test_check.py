@@ -3,17 +3,18 @@
 
 import json
 import os
+import signal
 import subprocess
 
 from harness import fluid, process, tap
 from harness.command import Command
 from harness.fluid import Company, Droplet
 from harness.site import Site
-from harness.fronts import Cgi
+from harness.fronts import Cgi, Listen, ListenTcp
 from harness.web import Request
 
-PARTS = ["configuration", "company token", "state", "disk", "write", "records", "indexes", "worker", "secrets",
-         "hooks"]
+PARTS = ["configuration", "company token", "receiver", "state", "disk", "write", "records", "indexes", "worker",
+         "secrets", "hooks"]
 
 
 class World:
@@ -258,6 +259,53 @@ def no_worker(world):
     assert check == "worker" and "1 installation waits" in text and "fluidhook work" in way_out
 
 
+def receivers(world):
+    """Receivers that serve are asked for their health; one that was killed is named"""
+    fronts = [Listen("one.sock"), ListenTcp()]
+    for front in fronts:
+        front.start(world.site)
+    seen = [f"unix:{fronts[0].address}", "%s:%d" % fronts[1].address]
+
+    def said():
+        _, lines = world.check()
+        return {line["text"].partition(": ")[0].removeprefix("none serves now"): line
+                for line in lines if line["check"] == "receiver"}
+
+    # The note is made behind the first answer.
+    process.wait_until(lambda: sorted(said()) == sorted(seen), "the receivers are not listed")
+    assert all(line["ok"] for line in said().values()), said()
+
+    secrets = world.site.secrets_file(world.site.droplets[0])
+    text = secrets.read_text()
+    secrets.write_text("# none\n")
+    for line in said().values():
+        assert not line["ok"] and "answers 503" in line["text"] and line["way_out"], line
+    secrets.write_text(text)
+
+    # One that is stopped, as by a debugger, does not answer.
+    stopped = fronts[1].serving()
+    os.kill(stopped, signal.SIGSTOP)
+    line = said()[seen[1]]
+    assert not line["ok"] and "no answer within" in line["text"], line
+    os.kill(stopped, signal.SIGCONT)
+
+    # Killed with its supervisor: the note stays, without its lock. A new one takes its place.
+    child = fronts[0].serving()
+    os.kill(fronts[0].proc.pid, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
+    fronts[0].proc.wait(30)
+    process.wait_until(lambda: not os.path.exists(f"/proc/{child}"), "it is not dead")
+    line = said()[seen[0]]
+    assert not line["ok"] and "did not end in order" in line["text"], line
+    assert f"rm {world.site.state}/queue/receivers/" in line["way_out"], line
+    front = Listen("one.sock")
+    front.start(world.site)
+    process.wait_until(lambda: said()[seen[0]]["ok"], "the new one is not seen")
+    assert front.stop() == 0 and fronts[1].stop() == 0
+    assert list(said()) == [" (a CGI program is started by each request)"], said()
+    assert os.listdir(world.site.state / "queue/receivers") == []
+
+
 def as_root(world):
     """Run as root it looks with the eyes of the receiver's user, and says so where that is another."""
     if os.geteuid() != 0:
@@ -288,5 +336,5 @@ def several_droplets(world):
 tap.run([with_world(function) for function in (
     in_order, configuration, state_directory, read_only, damaged_records, secrets, company_token,
     subscriptions, hooks,
-    no_worker, as_root)] + [
+    no_worker, receivers, as_root)] + [
     with_world(several_droplets, droplets=[Droplet("reports"), Droplet("shipping")])])

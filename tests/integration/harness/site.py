@@ -29,7 +29,7 @@ RECORD_MEMBERS = {"droplet_installation_uuid", "status", "droplet_uuid", "fluid_
 
 # The directories of a state directory (contract, section 4), and those of the queue.
 STATE = ("installations", "shops", "companies", "journal", "runs", "refused", "queue")
-QUEUE = ("pending", "unconfirmed", "subscribe", "waiting", "dead", "ran")
+QUEUE = ("pending", "unconfirmed", "subscribe", "waiting", "dead", "ran", "receivers")
 MARK = "+complete"      # of an index
 
 
