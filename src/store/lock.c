@@ -18,8 +18,19 @@ now_ms(void)
 void
 lock_wait_begin(struct lock_wait *w, int ms)
 {
+	*w = (struct lock_wait){ .ms = ms, .seen = INT64_MIN, .pause = PAUSE_LEAST };
 	w->until = now_ms() + ms;
-	w->pause = PAUSE_LEAST;
+	w->last = w->until + LOCK_QUEUE_MS;
+}
+
+void
+lock_wait_saw(struct lock_wait *w, int64_t seen)
+{
+	if (seen == w->seen)
+		return;
+	if (w->seen != INT64_MIN)
+		w->until = now_ms() + w->ms < w->last ? now_ms() + w->ms : w->last;
+	w->seen = seen;
 }
 
 bool

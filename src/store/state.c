@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -414,6 +415,28 @@ pause_for_other(struct state *s, struct lock_wait *w)
 	return (again);
 }
 
+/* Who has the lock leaves the time in its file. Another program does not. */
+static int64_t
+read_turn(const struct state *s)
+{
+	int64_t turn = 0;
+
+	return (pread(s->lock_fd, &turn, sizeof(turn), 0) == (ssize_t)sizeof(turn) ? turn : 0);
+}
+
+static void
+write_turn(const struct state *s)
+{
+	struct timespec now;
+	int64_t turn;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	turn = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	/* On a full disk this may fail: then others wait for the usual time. */
+	if (pwrite(s->lock_fd, &turn, sizeof(turn), 0) != (ssize_t)sizeof(turn))
+		log_errno(LOG_LEVEL_DEBUG, "lock file not written", "file", lock_name, NULL);
+}
+
 int
 state_lock(struct state *s)
 {
@@ -427,12 +450,15 @@ state_lock(struct state *s)
 			pthread_cond_wait(&s->freed, &s->mutex);
 		if ((result = lock_try(s->lock_fd)) == 0 || errno != EWOULDBLOCK)
 			break;
+		lock_wait_saw(&w, read_turn(s));
 		if (!pause_for_other(s, &w) && !s->held) {
 			errno = ETIMEDOUT;
 			break;
 		}
 	}
 	s->held = result == 0;
+	if (s->held)
+		write_turn(s);
 	pthread_mutex_unlock(&s->mutex);
 	if (result)
 		log_errno(LOG_LEVEL_ERROR, errno == ETIMEDOUT ? "another program holds the lock" :

@@ -75,7 +75,8 @@ bool state_in_place(const struct state *s);
 
 /**
  * Be the only one, among all threads and processes, to change installation records. Waits as long as
- * threads of this process change them, and at most LOCK_WAIT_MS while another program has the lock.
+ * threads of this process change them, as long as other processes of fluidhook have their turns (30 s at
+ * most), and at most LOCK_WAIT_MS while another program has the lock.
  * Returns 0, or -1 with errno set (ETIMEDOUT, logged with the file's name) and no lock held.
  */
 int state_lock(struct state *s);

@@ -289,6 +289,43 @@ test_lock(void **state)
 	state_close(s);
 }
 
+/* Another process of ours: for longer than the wait, one after the other has its turn. */
+static void *
+take_turns(void *arg)
+{
+	int fd = *(int *)arg;
+
+	for (int64_t turn = 1; turn <= 6; turn++) {
+		if (pwrite(fd, &turn, sizeof(turn), 0) != (ssize_t)sizeof(turn))
+			return (arg);
+		nanosleep(&(struct timespec){ .tv_nsec = 500000000 }, NULL);
+	}
+	flock(fd, LOCK_UN);
+	return (NULL);
+}
+
+/* Goal: processes of our own that have their turns are no other program's lock. */
+static void
+test_lock_among_processes(void **state)
+{
+	struct world *w = *state;
+	struct state *s = state_make(w->path);
+	int other = open(in_state(w, "installations/.lock"), O_RDWR | O_CLOEXEC);
+	double began = seconds();
+	pthread_t thread;
+	void *bad;
+
+	assert_int_equal(flock(other, LOCK_EX), 0);
+	assert_int_equal(pthread_create(&thread, NULL, take_turns, &other), 0);
+	assert_int_equal(state_lock(s), 0);
+	CHECK(seconds() - began > LOCK_WAIT_MS / 1000.0, "after %f s", seconds() - began);
+	state_unlock(s);
+	pthread_join(thread, &bad);
+	assert_null(bad);
+	close(other);
+	state_close(s);
+}
+
 /* Goal: threads of our own wait for each other as long as it takes: that is no other program's lock. */
 static void
 test_lock_among_threads(void **state)
@@ -324,6 +361,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_among_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_among_processes, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
