@@ -15,7 +15,9 @@
 enum { LINE_SIZE = 256, WAY_OUT_SIZE = 512 };
 
 /* What a hook can be called beside the known events. */
-static const char *const others[] = { "any", "fluidhook.install_failed" };
+static const char *const others[] = {
+	"any", "fluidhook", "fluidhook.install_failed", "fluidhook.subscription_failed",
+};
 
 enum { N_OTHERS = sizeof(others) / sizeof(others[0]) };
 

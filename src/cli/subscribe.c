@@ -8,6 +8,7 @@
 #include "cli/installation_arg.h"
 #include "fluid/transport.h"
 #include "store/installations.h"
+#include "worker/alert.h"
 #include "worker/subscribe.h"
 
 /* Subscriptions for installations that became active before there were any in the configuration. */
@@ -28,9 +29,12 @@ subscribe_one(struct subscribing *s, const char *record)
 		printf("%s\n", record);
 	else
 		s->status = cli_fail("%s: subscriptions not made: %s", record, f.e.text);
+	if (f.to_be_told)
+		alert_subscription_failed(s->conf, s->state, record, f.shop, f.errors);
 	if (f.errors)
 		cli_fail("%s: %s", record, f.errors);
 	free(f.errors);
+	free(f.shop);
 }
 
 /* One of all: those that are not active want none. */

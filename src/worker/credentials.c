@@ -18,6 +18,7 @@
 #include "store/index.h"
 #include "store/marker.h"
 #include "store/name.h"
+#include "worker/alert.h"
 #include "worker/backoff.h"
 #include "worker/lane.h"
 #include "worker/settle.h"
@@ -227,7 +228,10 @@ subscribe(struct credentials *c, struct transport *t, const char *record)
 	/* Once: it is tried again and again. */
 	log_line(f.is_news || f.errors == NULL ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "subscriptions not made",
 	    "installation", record, "why", f.errors ? f.errors : f.e.text, NULL);
+	if (f.to_be_told)
+		alert_subscription_failed(c->conf, c->state, record, f.shop, f.errors);
 	free(f.errors);
+	free(f.shop);
 	return (-1);
 }
 

@@ -76,7 +76,8 @@ hook_find(const char *hooks, bool optional, const char *event, char *out, size_t
 	if (dir == -1)
 		return (errno == ENOENT && optional ? 0 : -1);
 	for (size_t i = 0; i < 3 && found == 0; i++) {
-		if (lengths[i] == 0)
+		/* Alerts go only to hooks that are named after them (contract section 6). */
+		if (lengths[i] == 0 || (i == 2 && strncmp(event, "fluidhook.", 10) == 0))
 			continue;
 		if ((size_t)snprintf(out, size, "%s/%.*s", hooks, lengths[i], names[i]) >= size) {
 			errno = ENAMETOOLONG;

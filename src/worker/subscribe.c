@@ -233,8 +233,10 @@ save_result(struct state *s, const char *record, const char *ids, struct subscri
 	if (i) {
 		f->is_news = f->errors && !is_same(f->errors, i->subscription_errors);
 		f->to_be_told = f->is_news && is_to_be_told(i, now);
-		if (f->to_be_told)
+		if (f->to_be_told) {
 			i->subscription_alerted_at = now;
+			f->shop = i->fluid_shop ? strdup(i->fluid_shop) : NULL;
+		}
 		if ((ids && !is_same(ids, i->webhook_ids)) || f->is_news ||
 		    (f->errors == NULL && i->subscription_errors))
 			result = (ids && installation_set(&i->webhook_ids, ids)) ||

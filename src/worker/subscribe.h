@@ -13,6 +13,7 @@ struct subscribe_failure {
 	bool is_news;		/* the record did not say so before */
 	bool to_be_told;	/* it is news, and nothing was told to the hooks within the last hour */
 	char *errors;		/* as the record has them, or NULL; the caller frees it */
+	char *shop;		/* of the record, or NULL; the caller frees it */
 };
 
 /**

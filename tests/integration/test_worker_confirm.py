@@ -443,6 +443,9 @@ def fluid_request(secret, body, company):
 def subscribing_refused():
     """One that Fluid refuses does not keep the others out; the record, show, check and the log say it"""
     with world(worker=SUBSCRIBING) as w:
+        told = w.site.dir / "told"
+        w.site.hook("fluidhook.subscription_failed", f'cat >>{told}; echo >>{told}\n')
+        w.site.hook("any", f'echo "$FLUIDHOOK_EVENT" >>{w.site.dir}/any\n')
         company = w.company()
         w.fluid.know(company)
         refusal = w.fluid.fail(path=WEBHOOKS, method="POST", shape="422_object", skip=1, times=1)
@@ -465,11 +468,25 @@ def subscribing_refused():
         equal(done.returncode, 1)
         (line,) = [line for line in done.stdout.splitlines() if company.dri in line]
         assert "subscriptions" in line and EVENTS[1] in line and "422" in line, line
+        # The hooks are told, those that are named after it.
+        w.site.ok("work", "--once")
+        (line,) = told.read_text().splitlines()
+        alert = json.loads(line)
+        equal((alert["event"], alert["detail"]), ("fluidhook.subscription_failed", {
+            "installation": company.dri, "fluid_shop": company.shop + ".fluid.app",
+            "errors": record["subscription_errors"]}))
+        assert abs(fluid.seconds(alert["at"]) - fluid.now()) < 60, alert
+        equal((w.site.dir / "any").read_text().split(), ["droplet.installed"])
         # The same again is no news, and is tried again.
         refusal.times, errors = 1, w.site.all_output().count("level=error")
         w.site.ok("work", "--once")
         equal((refusal.times, w.site.all_output().count("level=error")), (0, errors))
         equal(w.site.record(company.dri)["subscription_errors"], record["subscription_errors"])
+        # What is news, but within the hour, is in the record alone.
+        w.fluid.fail(path=WEBHOOKS, method="POST", shape="503_empty")
+        w.site.ok("work", "--once")
+        w.site.ok("work", "--once")
+        equal(len(told.read_text().splitlines()), 1, "alerts")
         w.work()
         subscribed(w, company)
         equal(len(w.fluid.webhooks(company)), len(EVENTS))
