@@ -469,7 +469,9 @@ def subscribing_refused():
         (line,) = [line for line in done.stdout.splitlines() if company.dri in line]
         assert "subscriptions" in line and EVENTS[1] in line and "422" in line, line
         # The hooks are told, those that are named after it.
+        refusal.times = 1
         w.site.ok("work", "--once")
+        equal(refusal.times, 0)
         (line,) = told.read_text().splitlines()
         alert = json.loads(line)
         equal((alert["event"], alert["detail"]), ("fluidhook.subscription_failed", {
