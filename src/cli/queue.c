@@ -50,7 +50,7 @@ print_json(const struct queue_item *item, bool dead)
 
 	if (w == NULL)
 		return (-1);
-	timefmt_seconds(when, item->next);
+	timefmt_seconds(when, dead ? item->next : queue_unix(item->next));
 	json_object(w);
 	json_key(w, "delivery");
 	json_string(w, item->delivery);
@@ -81,7 +81,7 @@ print_table(const struct queue_item *items, unsigned n, bool dead)
 	if (t == NULL)
 		return;
 	for (unsigned i = 0; i < n; i++) {
-		timefmt_seconds(when, items[i].next);
+		timefmt_seconds(when, dead ? items[i].next : queue_unix(items[i].next));
 		snprintf(tries, sizeof(tries), "%u", items[i].attempts);
 		table_add(t, (const char *const[]){ items[i].delivery, items[i].event, tries, when,
 		    items[i].for_credentials ? "waits for credentials" : items[i].why });
@@ -151,7 +151,7 @@ const struct command queue_command = {
 static int
 revive(struct opened *o, const struct queue_item *item)
 {
-	if (queue_revive(o->queue, item, time(NULL)))
+	if (queue_revive(o->queue, item))
 		return (cli_fail("%s: %s", item->delivery, strerror(errno)));
 	printf("%s\n", item->delivery);
 	return (CLI_DONE);

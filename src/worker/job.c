@@ -52,7 +52,7 @@ job_read(struct job *job, const char *line, size_t len, const struct follow_plac
 {
 	const struct entry *e = &job->entry;
 
-	*job = (struct job){ .item = { .place = *place } };
+	*job = (struct job){ .item = { .place = *place, .seen = queue_clock() } };
 	if (entry_read(&job->entry, line, len, &job->texts)) {
 		errno = job->texts.failed ? ENOMEM : EBADMSG;
 		return (-1);
@@ -160,16 +160,19 @@ job_free(struct job *job)
 }
 
 /*
- * Received just now. The receiver writes the journal first and the record right after it, which so may
- * not say yet what the journal does.
+ * Received just now. The receiver writes the journal first and the record right after it, which so may not say yet what
+ * the journal does. If that is in the future, the date was wrong then or is now: the time since it was read counts.
  */
 static bool
-is_within(const struct entry *e, int64_t seconds)
+is_within(const struct job *job, int64_t seconds)
 {
 	struct timespec received;
+	int64_t age;
 
-	return (timefmt_parse(e->received_at, &received) == 0 &&
-	    time(NULL) - received.tv_sec < seconds);
+	if (timefmt_parse(job->entry.received_at, &received))
+		return (false);
+	age = time(NULL) - received.tv_sec;
+	return ((age >= 0 ? age : queue_clock() - job->item.seen) < seconds);
 }
 
 static bool
@@ -206,8 +209,8 @@ job_ready(struct job *job, const struct state *s)
 	if (i == NULL && errno != ENOENT)
 		return (JOB_UNKNOWN);
 	/* Fluid's denial removes the record of an unsigned install. */
-	if (i == NULL && !is_unsigned(&job->entry) && is_within(&job->entry, NO_RECORD_SECONDS))
-		return (is_within(&job->entry, RECORD_SECONDS) ? JOB_BEHIND : JOB_WAITS);
+	if (i == NULL && !is_unsigned(&job->entry) && is_within(job, NO_RECORD_SECONDS))
+		return (is_within(job, RECORD_SECONDS) ? JOB_BEHIND : JOB_WAITS);
 	if (i)
 		status = i->status;
 	overtaken = i && is_unsigned(&job->entry) && i->status != INSTALLATION_UNCONFIRMED &&
@@ -217,7 +220,7 @@ job_ready(struct job *job, const struct state *s)
 		return (JOB_ENDED);
 	if (status == INSTALLATION_PENDING || status == INSTALLATION_UNCONFIRMED)
 		return (JOB_WAITS);
-	if (status != INSTALLATION_ACTIVE && is_within(&job->entry, RECORD_SECONDS))
+	if (status != INSTALLATION_ACTIVE && is_within(job, RECORD_SECONDS))
 		return (JOB_BEHIND);
 	if (status == INSTALLATION_UNINSTALLED || status == INSTALLATION_SUPERSEDED ||
 	    (status == INSTALLATION_FAILED && is_unsigned(&job->entry)))

@@ -15,6 +15,9 @@
 
 enum { FILE_MAX = 1 << 20, FILES_MAX = 8192 };
 
+/* No wait is longer, whatever a file says: the clock may have been wrong when it was written. */
+enum { WAIT_MAX = 3600 };
+
 struct queue {
 	int dir, waiting, dead, ran_dir, lock_fd;
 	struct ran *ran;
@@ -102,6 +105,31 @@ queue_close(struct queue *q)
 			close(fds[i]);
 	ran_close(q->ran);
 	free(q);
+}
+
+int64_t
+queue_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return ((int64_t)t.tv_sec);
+}
+
+int64_t
+queue_unix(int64_t next)
+{
+	return (time(NULL) + next - queue_clock());
+}
+
+/* What a file says, for the clock of this start of the machine. */
+static void
+take_time(struct queue_item *item)
+{
+	int64_t wait = item->next - time(NULL);
+
+	item->seen = queue_clock();
+	item->next = item->seen + (wait < WAIT_MAX ? wait : WAIT_MAX);
 }
 
 struct ran *
@@ -297,8 +325,9 @@ set_number(struct queue_item *item, size_t m, long long n)
 }
 
 static int
-item_write(int dir, const struct queue_item *item)
+item_write(int dir, const struct queue_item *item, int64_t when)
 {
+	struct queue_item written = *item;
 	char name[UUID_SIZE + 8];
 	struct buf text = { 0 };
 	struct json_writer *w = json_writer_new(&text, false);
@@ -306,11 +335,12 @@ item_write(int dir, const struct queue_item *item)
 
 	if (w == NULL)
 		return (-1);
+	written.next = when;
 	json_object(w);
 	for (size_t m = 0; m < N_MEMBERS; m++) {
 		json_key(w, members[m].key);
 		if (members[m].number)
-			json_int(w, number_of(item, m));
+			json_int(w, number_of(&written, m));
 		else
 			json_string(w, (const char *)item + members[m].offset);
 	}
@@ -376,7 +406,7 @@ item_remove(int dir, const struct queue_item *item)
 int
 queue_wait(struct queue *q, const struct queue_item *item)
 {
-	return (item_write(q->waiting, item));
+	return (item_write(q->waiting, item, queue_unix(item->next)));
 }
 
 int
@@ -388,7 +418,7 @@ queue_remove(struct queue *q, const struct queue_item *item)
 int
 queue_bury(struct queue *q, const struct queue_item *item)
 {
-	return (item_write(q->dead, item) || item_remove(q->waiting, item) ? -1 : 0);
+	return (item_write(q->dead, item, time(NULL)) || item_remove(q->waiting, item) ? -1 : 0);
 }
 
 int
@@ -398,16 +428,15 @@ queue_unbury(struct queue *q, const struct queue_item *item)
 }
 
 int
-queue_revive(struct queue *q, const struct queue_item *item, int64_t now)
+queue_revive(struct queue *q, const struct queue_item *item)
 {
 	struct queue_item again = *item;
 	char name[UUID_SIZE + 8];
 
 	again.attempts = 0;
-	again.next = now;
 	snprintf(name, sizeof(name), "%s.json", item->delivery);
 	/* Never in both: a worker that runs can have given it up again by the time the old one goes. */
-	if (item_write(q->dead, &again) || renameat(q->dead, name, q->waiting, name) ||
+	if (item_write(q->dead, &again, time(NULL)) || renameat(q->dead, name, q->waiting, name) ||
 	    sync_directory(q->waiting) || sync_directory(q->dead))
 		return (-1);
 	return (0);
@@ -469,6 +498,8 @@ queue_items(struct queue *q, bool dead, unsigned *n, unsigned *damaged)
 		return (NULL);
 	}
 	items = read_items(dir, folder, n, damaged);
+	for (unsigned i = 0; !dead && i < *n && items; i++)
+		take_time(&items[i]);
 	closedir(folder);
 	return (items);
 }
@@ -504,5 +535,8 @@ queue_read(struct queue *q, const char *delivery, struct queue_item *item)
 	char name[UUID_SIZE + 8];
 
 	snprintf(name, sizeof(name), "%s.json", delivery);
-	return (item_read(q->waiting, name, item));
+	if (item_read(q->waiting, name, item))
+		return (-1);
+	take_time(item);
+	return (0);
 }

@@ -32,11 +32,18 @@ struct queue_item {
 	char event[EVENT_SIZE];		/* whose hook is to run */
 	char key[RAN_KEY_SIZE];		/* what makes two deliveries the same (worker/job.h) */
 	unsigned attempts;		/* how often it ran */
-	int64_t next;			/* unix seconds; of a dead one: when it was given up */
+	int64_t next;			/* when it is due, by queue_clock(); of a dead one: when it was given up, unix */
+	int64_t seen;			/* when it was read first, by queue_clock(); in memory alone */
 	bool for_credentials;		/* waits until its installation has them */
 	char why[160];			/* what happened last */
 	bool unsaved;			/* in memory alone; not written */
 };
+
+/** Seconds of a clock that nobody sets and that does not jump. Waits are measured with it, never with the date. */
+int64_t queue_clock(void);
+
+/** What is due at `next` of that clock, as unix seconds: for files and people. */
+int64_t queue_unix(int64_t next);
 
 /**
  * Open the queue. dir: the queue folder, which stays open as long. NULL with errno set; EWOULDBLOCK
@@ -80,7 +87,7 @@ int queue_bury(struct queue *q, const struct queue_item *item);
 int queue_unbury(struct queue *q, const struct queue_item *item);
 
 /** Take a dead one back: it waits, with no attempt counted and for now. Returns 0, or -1 with errno. */
-int queue_revive(struct queue *q, const struct queue_item *item, int64_t now);
+int queue_revive(struct queue *q, const struct queue_item *item);
 
 /**
  * The items that wait (or that are dead), oldest delivery first: an array of *n for free(). Damaged

@@ -257,7 +257,7 @@ static void
 on_failure(struct runner *r, struct queue_item *item, bool for_good)
 {
 	item->for_credentials = false;
-	item->next = time(NULL);
+	item->next = queue_clock();
 	if (for_good || item->attempts >= r->conf->attempts) {
 		log_hook(LOG_LEVEL_ERROR, "hook given up: fluidhook queue --dead", item);
 		if (queue_bury(r->queue, item) == 0 ||
@@ -334,7 +334,7 @@ end_slot(struct runner *r, struct slot *slot)
 		on_success(r, item);
 	} else if (lost_its_directory(r, slot)) {
 		item->attempts--;
-		item->next = time(NULL) + 1;
+		item->next = queue_clock() + 1;
 		let_wait(r, item);
 	} else {
 		on_failure(r, item, outcome == HOOK_FAILED_FOR_GOOD);
@@ -516,7 +516,7 @@ take_line(struct runner *r, struct job *job, struct slot *slot)
 		return (true);
 	if (readiness != JOB_READY) {
 		job->item.for_credentials = true;
-		job->item.next = time(NULL) + 1;
+		job->item.next = queue_clock() + 1;
 		let_wait(r, &job->item);
 		return (true);
 	}
@@ -555,7 +555,7 @@ static void
 keep_waiting(struct runner *r, const struct queue_item *item, const char *why)
 {
 	struct queue_item copy = *item;
-	int64_t next = time(NULL) + NO_HOOK_SECONDS;
+	int64_t next = queue_clock() + NO_HOOK_SECONDS;
 
 	if (strcmp(item->why, why) == 0) {
 		waiting_put_off(r->waiting, item->delivery, next);
@@ -579,7 +579,7 @@ is_over(struct runner *r, const struct queue_item *item)
 	if (done == 1)
 		forget(r, item);
 	else if (done == -1)
-		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
+		waiting_put_off(r->waiting, item->delivery, queue_clock() + 1);
 	return (done != 0);
 }
 
@@ -619,11 +619,11 @@ retry(struct runner *r, const struct queue_item *item)
 	} else if (item->for_credentials && (readiness = readiness_of(r, &job, 0)) == JOB_ENDED) {
 		forget(r, item);
 	} else if (readiness != JOB_READY || job_identify(&job)) {
-		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
+		waiting_put_off(r->waiting, item->delivery, queue_clock() + 1);
 	} else if (is_over(r, &job.item)) {
 		/* Which hook it is, and so the key, can have changed while it waited. */
 	} else if ((started = start(r, free_slot(r), &job, true)) == -1) {
-		waiting_put_off(r->waiting, item->delivery, time(NULL) + 1);
+		waiting_put_off(r->waiting, item->delivery, queue_clock() + 1);
 	} else if (started == 0 && item->for_credentials) {
 		/* It has not run yet: as any delivery without a hook, it is passed over. */
 		forget(r, item);
@@ -647,7 +647,7 @@ runner_retry(struct runner *r)
 {
 	char cursor[UUID_SIZE] = "";
 	struct queue_item item;
-	int64_t now = time(NULL);
+	int64_t now = queue_clock();
 
 	while (runner_has_room(r) && waiting_next(r->waiting, cursor, &item))
 		if (item.next <= now && !is_running(r, item.delivery))
@@ -663,7 +663,7 @@ runner_next(const struct runner *r)
 
 	while (waiting_next(r->waiting, cursor, &item))
 		if (!is_running(r, item.delivery) && (next == 0 || item.next < next))
-			next = item.next;
+			next = item.next > 0 ? item.next : 1;
 	return (next);
 }
 
@@ -740,7 +740,7 @@ runner_refresh(struct runner *r)
 void
 runner_wake(struct runner *r)
 {
-	waiting_wake_credentials(r->waiting, time(NULL));
+	waiting_wake_credentials(r->waiting, queue_clock());
 }
 
 unsigned

@@ -65,7 +65,7 @@ bool runner_line(struct runner *r, const struct buf *line, const struct follow_f
 /** Start what waits and is due, as far as there is room. */
 void runner_retry(struct runner *r);
 
-/** When something that waits is due (unix seconds, perhaps in the past), 0: nothing waits. */
+/** When something that waits is due (by queue_clock(), perhaps in the past), 0: nothing waits. */
 int64_t runner_next(const struct runner *r);
 
 /** Whether what was started last was a retry: then it is a line's turn. */

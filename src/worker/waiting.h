@@ -24,7 +24,7 @@ void waiting_bury(struct waiting *w, const struct queue_item *item);
 /** Whether this delivery, or another one with its key, waits or is dead. */
 bool waiting_has(const struct waiting *w, const struct queue_item *item);
 
-/** Look at it again at this time (unix seconds), without noting that on disk. */
+/** Look at it again at this time (by queue_clock()), without noting that on disk. */
 void waiting_put_off(struct waiting *w, const char *delivery, int64_t next);
 
 /** All that wait for credentials are due now. */

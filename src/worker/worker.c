@@ -260,7 +260,7 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 {
 	struct pollfd fds[3 + RUNNER_POLL_FDS];
 	char events[4096];
-	int64_t now = time(NULL);
+	int64_t now = queue_clock();
 	eventfd_t count;
 	unsigned n;
 
@@ -305,7 +305,7 @@ is_done(struct worker *w, bool more, int64_t next)
 {
 	if (runner_running(w->runner))
 		return (false);
-	return (runner_is_blocked(w->runner) || (!more && (next == 0 || next > time(NULL))));
+	return (runner_is_blocked(w->runner) || (!more && (next == 0 || next > queue_clock())));
 }
 
 /*

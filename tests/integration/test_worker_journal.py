@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import process, tap  # noqa: E402
-from harness.hooks import day_text, delivery_id, event_body, journal_line, with_place  # noqa: E402
+from harness.hooks import day_text, delivery_id, event_body, journal_line, when_text, with_place  # noqa: E402
 
 DAY = 86400
 NOW = time.time()
@@ -617,6 +617,26 @@ def only_the_event_that_ran(place):
     assert place.lines("ran")[1:] == [f"droplet.installed {second}"], place.lines("ran")
 
 
+def install_of_the_future(place):
+    """What was received while the clock was ahead does not wait until then; nor does what was put off then."""
+    place.hook("any", "exit 1")
+    place.hook("fluidhook", "echo $FLUIDHOOK_EVENT >>$OUT/ran")
+    company = place.company()
+    path = place.record_path(company.dri)
+    failed = {**json.loads(path.read_text()), "status": "failed", "reason": "exchange refused"}
+    (place.state / "journal" / place.journal_file().name).write_bytes(b"")
+    place.write(path, json.dumps(failed))
+    place.append([journal_line("droplet.installed", company.install(), company.dri, received=NOW + 5 * DAY)],
+                 place.journal_file(day_text(NOW + 5 * DAY)))
+    with place.worker():
+        process.wait_until(lambda: place.lines("ran") == ["fluidhook.install_failed"], "its hook", 12)
+    one = add(place, 1)
+    place.once()
+    place.write(place.item_path(one), json.dumps({**place.item(one), "next": int(NOW + 5 * DAY)}))
+    (item,) = place.queue()
+    assert item["next_at"] <= when_text(time.time() + 3601), item
+
+
 def many_remembered(place):
     """A worker that remembers 100,000 runs starts at once."""
     place.hook("any", RUNS)
@@ -717,7 +737,7 @@ TESTS = (all_files, new_files, files_of_the_future, unfinished_line, bad_lines, 
          locked_file, line_taken_back, position_lost, position_damaged, position_of_the_version_before,
          position_beyond, other_lines, skipped_days, moved_line, file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
          remembered_as_long_as_the_journal, damaged_notes, notes_of_the_version_before,
-         same_delivery, only_the_event_that_ran, many_remembered, many_lines, prune_keeps, prune_waits_for_credentials)
+         same_delivery, only_the_event_that_ran, install_of_the_future, many_remembered, many_lines, prune_keeps, prune_waits_for_credentials)
 
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__.rstrip(".").replace("#", ""), with_place(function))

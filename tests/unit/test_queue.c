@@ -10,6 +10,21 @@
 
 #define ONE "01a20b4e-0000-7000-8000-000000000001"
 
+static int64_t ahead;		/* how far the date is ahead, in seconds */
+
+time_t __real_time(time_t *out);
+time_t __wrap_time(time_t *out);
+
+time_t
+__wrap_time(time_t *out)
+{
+	time_t t = __real_time(NULL) + ahead;
+
+	if (out)
+		*out = t;
+	return (t);
+}
+
 struct place {
 	char *path;
 	int dir;
@@ -21,6 +36,7 @@ setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
+	ahead = 0;
 	p->path = folder_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	mkdirat(p->dir, "waiting", 0700);
@@ -148,6 +164,59 @@ beginning(void **state)
 	assert_null(queue_beginning(p->queue, &n, &complete));
 }
 
+/* An item that another start of the worker reads, as seconds from now. */
+static int64_t
+wait_of(struct place *p, const char *delivery)
+{
+	struct queue_item item;
+
+	assert_int_equal(queue_read(p->queue, delivery, &item), 0);
+	return (item.next - queue_clock());
+}
+
+static bool
+about(int64_t a, int64_t b)
+{
+	return (a - b <= 2 && b - a <= 2);
+}
+
+/* Goal: a wait lasts as long as it was meant to, and an hour at most, whatever the date was or is. */
+static void
+waits(void **state)
+{
+	static const struct {
+		int64_t wait, ahead_then, ahead_now, want;
+	} cases[] = {
+		{ 100, 0, 0, 100 }, { -100, 0, 0, -100 }, { 3500, 0, 0, 3500 }, { 5000, 0, 0, 3600 },
+		{ 100, 864000, 0, 3600 }, { 100, 0, 864000, 100 - 864000 }, { 100, 864000, 864000, 100 },
+	};
+	struct place *p = *state;
+	struct queue_item item = { .delivery = ONE, .place.name = "2026-11-23.jsonl", .event = "order.created" };
+	struct queue_item *items;
+	unsigned n, damaged;
+
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		item.next = queue_clock() + cases[i].wait;
+		ahead = cases[i].ahead_then;
+		CHECK(about(queue_unix(item.next), time(NULL) + cases[i].wait), "case %zu", i);
+		assert_int_equal(queue_wait(p->queue, &item), 0);
+		ahead = cases[i].ahead_now;
+		CHECK(about(wait_of(p, ONE), cases[i].want), "case %zu: %lld", i, (long long)wait_of(p, ONE));
+		assert_non_null(items = queue_items(p->queue, false, &n, &damaged));
+		assert_int_equal(n, 1);
+		CHECK(about(items->next - queue_clock(), cases[i].want), "case %zu", i);
+		free(items);
+	}
+	/* A dead letter says when it was given up, and one that is taken back is due. */
+	ahead = 0;
+	assert_int_equal(queue_bury(p->queue, &item), 0);
+	assert_non_null(items = queue_items(p->queue, true, &n, &damaged));
+	assert_true(about(items->next, time(NULL)));
+	assert_int_equal(queue_revive(p->queue, items), 0);
+	assert_true(about(wait_of(p, ONE), 0));
+	free(items);
+}
+
 int
 main(void)
 {
@@ -155,6 +224,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(saved, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_forms, setup, teardown),
 		cmocka_unit_test_setup_teardown(beginning, setup, teardown),
+		cmocka_unit_test_setup_teardown(waits, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
