@@ -27,6 +27,9 @@ void check_subscriptions(struct checklist *l, const struct conf *conf);
  */
 void check_receivers(struct checklist *l, const struct conf *conf);
 
+/** Whether all files of the journal can be read, in the open state directory `top`. */
+void check_journal(struct checklist *l, const char *state_dir, int top);
+
 /** The hooks folder, as its worker sees it. */
 void check_hooks(struct checklist *l, const struct conf *conf);
 

@@ -316,6 +316,7 @@ check_state(struct checklist *l, const struct conf *conf)
 	/* Opening one from before 0.2 would adopt it. */
 	if (complete && faccessat(top, layout_version_file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		check_indexes(&k);
+	check_journal(l, conf->state_dir, top);
 	check_worker(&k, top);
 	close(top);
 	return (0);

@@ -198,15 +198,20 @@ list(struct walk *w, const struct wanted *wanted)
 {
 	struct table *t = table_new((const char *const[]){ "RECEIVED", "EVENT", "DELIVERY", "INSTALLATION",
 	    "SHOP", NULL });
+	char first[TIMEFMT_DAY_SIZE];
 	struct timespec received;
 	unsigned long n = 0;
 	struct entry e;
 
+	timefmt_day(first, wanted->since);
 	while (t && (wanted->limit == 0 || n < wanted->limit) && walk_previous(w, &e) == 1) {
-		/* Lines are in the order received, but for the blink of an eye. */
+		/* Days are in order. In a day they need not be: the clock can have gone back. */
+		if (wanted->since != INT64_MIN &&
+		    strncmp(journal_reader_file(w->reader), first, JOURNAL_DAY_LEN) < 0)
+			break;
 		if (wanted->since != INT64_MIN && timefmt_parse(e.received_at, &received) == 0 &&
 		    received.tv_sec < wanted->since)
-			break;
+			continue;
 		if (!is_event(wanted->event, e.event) || !is_installation(wanted->installation, &e))
 			continue;
 		n++;
@@ -332,21 +337,35 @@ show(const struct entry *e, bool json)
 	return (status);
 }
 
-static bool
+/* Look for it in the days between these; NULL: in all. Returns 1 or 0, or -1: the journal cannot be read. */
+static int
+find_between(struct walk *w, const char *uuid, const char *earliest, const char *latest, struct entry *e)
+{
+	journal_reader_free(w->reader);
+	if ((w->reader = journal_reader_new(w->dir)) == NULL)
+		return (-1);
+	if (latest)
+		journal_reader_skip_to(w->reader, latest);
+	while (walk_previous(w, e) == 1) {
+		if (strcmp(e->delivery, uuid) == 0)
+			return (1);
+		if (earliest && strncmp(journal_reader_file(w->reader), earliest, JOURNAL_DAY_LEN) < 0)
+			break;
+	}
+	return (0);
+}
+
+/* In the days that its name says, else in all: a file can have been restored under another day's name. */
+static int
 find(struct walk *w, const char *uuid, struct entry *e)
 {
 	char latest[TIMEFMT_DAY_SIZE], earliest[TIMEFMT_DAY_SIZE];
+	int found;
 
-	if (!day_of(uuid, 1, latest) || !day_of(uuid, -1, earliest))
-		return (false);
-	journal_reader_skip_to(w->reader, latest);
-	while (walk_previous(w, e) == 1) {
-		if (strcmp(e->delivery, uuid) == 0)
-			return (true);
-		if (strncmp(journal_reader_file(w->reader), earliest, JOURNAL_DAY_LEN) < 0)
-			break;
-	}
-	return (false);
+	if (day_of(uuid, 1, latest) && day_of(uuid, -1, earliest) &&
+	    (found = find_between(w, uuid, earliest, latest, e)) != 0)
+		return (found);
+	return (find_between(w, uuid, NULL, NULL, e));
 }
 
 static int
@@ -361,8 +380,7 @@ run_delivery(const struct cli *c, const struct command *self, int argc, char **a
 	struct conf *conf;
 	struct entry e;
 	struct walk w;
-	bool found;
-	int status;
+	int found, status;
 
 	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
 		return (status);
@@ -374,7 +392,9 @@ run_delivery(const struct cli *c, const struct command *self, int argc, char **a
 	if (walk_open(&w, conf) == 0) {
 		found = find(&w, argv[1], &e);
 		progress_end(&w.progress);
-		if (!found)
+		if (found == -1)
+			cli_fail("%s/journal: %s", conf->state_dir, strerror(errno));
+		else if (found == 0)
 			cli_fail("%s: no such delivery in the journal", argv[1]);
 		else if (raw)
 			status = fwrite(e.body, 1, e.body_len, stdout) == e.body_len ? CLI_DONE :

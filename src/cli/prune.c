@@ -1,8 +1,8 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,7 +14,7 @@
 #include "store/index.h"
 #include "store/installation.h"
 #include "store/journal_files.h"
-#include "worker/queue.h"
+#include "worker/unread.h"
 
 /* Removing old days of the journal, but never what somebody still has to get. */
 
@@ -74,50 +74,47 @@ keep_items(struct pruning *p, struct queue *q, bool dead)
 	return (-1);
 }
 
-/* How far the worker has read this file; -1 where its position does not name it. */
-static int64_t
-offset_of(const struct follow_file *files, unsigned n, const char *name)
+static void
+keep_file(void *user, const char *name, unsigned long lines, int error)
 {
-	for (unsigned i = 0; i < n; i++)
-		if (strcmp(files[i].name, name) == 0)
-			return (files[i].is_old ? INT64_MAX : (int64_t)files[i].offset);
-	return (-1);
+	struct pruning *p = user;
+
+	(void)lines;
+	if (error)
+		fprintf(stderr, "fluidhook: %s/journal/%s: %s\n", p->state->path, name, follow_problem(error));
+	keep_from(p, name);
 }
 
-/*
- * Keep what the worker has not read: it names the files it is at, is done with all before them, and has
- * not begun any behind them. Where it has never run, nobody waits for anything.
- */
+/* Whether deliveries are handed to anything. Where the hooks cannot be seen, that is not known, and so it is said. */
+static bool
+has_targets(const struct conf *conf)
+{
+	DIR *folder = opendir(conf->hooks);
+	struct dirent *entry;
+	bool found = false;
+
+	if (folder == NULL)
+		return (errno != ENOENT || !conf->hooks_by_default);
+	while (!found && (entry = readdir(folder)) != NULL)
+		found = entry->d_name[0] != '.';
+	closedir(folder);
+	return (found || conf->n_subscribe);
+}
+
+/* Keep what no worker has read. Where there are neither hooks nor a worker that ever ran, nobody waits for anything. */
 static int
 keep_unread(struct pruning *p, struct queue *q)
 {
-	char (*names)[JOURNAL_NAME_SIZE];
-	struct follow_file *at;
-	struct stat st;
-	unsigned n_at;
-	bool complete = true;
-	size_t n;
-
-	if ((at = queue_position(q, &n_at, &complete)) == NULL) {
-		if (n_at && errno == EBADMSG) {
-			cli_fail("%s/queue/position.json is damaged: the worker begins a new one",
-			    p->state->path);
-			p->failed = true;
-		}
-		return (n_at ? -1 : 0);
+	if (faccessat(p->state->queue, "position.json", F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT &&
+	    !has_targets(p->conf))
+		return (0);
+	if (unread_each(p->state->journal, q, keep_file, p) == 0)
+		return (0);
+	if (errno == EBADMSG) {
+		cli_fail("%s/queue/position.json is damaged: the worker begins a new one", p->state->path);
+		p->failed = true;
 	}
-	if ((names = journal_files(p->state->journal, &n)) == NULL) {
-		free(at);
-		return (-1);
-	}
-	for (size_t i = 0; i < n; i++)
-		if ((complete || n_at == 0 || journal_file_compare(names[i], at[0].name) >= 0) &&
-		    fstatat(p->state->journal, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    offset_of(at, n_at, names[i]) < (int64_t)st.st_size)
-			keep_from(p, names[i]);
-	free(names);
-	free(at);
-	return (0);
+	return (-1);
 }
 
 /*

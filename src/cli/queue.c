@@ -10,7 +10,7 @@
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "worker/hook.h"
-#include "worker/queue.h"
+#include "worker/unread.h"
 
 /* What waits, what gave up, and again. */
 
@@ -101,6 +101,50 @@ say_unavailable(const struct conf *conf)
 		    strerror(errno));
 }
 
+/* What no worker has read. */
+struct unread {
+	const struct state *state;
+	unsigned long lines;
+	char first[JOURNAL_NAME_SIZE];		/* the file it begins in */
+	bool failed;				/* a file cannot be read: it is not known how much */
+};
+
+static void
+add_unread(void *user, const char *name, unsigned long lines, int error)
+{
+	struct unread *u = user;
+
+	if (error) {
+		cli_fail("%s/journal/%s: %s; its deliveries wait until it can be read", u->state->path, name,
+		    follow_problem(error));
+		u->failed = true;
+		return;
+	}
+	if (u->lines == 0)
+		memcpy(u->first, name, strlen(name) + 1);
+	u->lines += lines;
+}
+
+/* Say what waits in the journal. Returns the exit status. */
+static int
+say_unread(struct opened *o, bool nothing_listed)
+{
+	struct unread u = { .state = o->state };
+
+	if (unread_each(o->state->journal, o->queue, add_unread, &u)) {
+		if (errno == EBADMSG)
+			return (cli_fail("%s/queue/position.json is damaged: the worker reads the journal from its "
+			    "beginning", o->state->path));
+		return (cli_fail("%s/journal: %s", o->state->path, strerror(errno)));
+	}
+	if (u.lines)
+		fprintf(stderr, "%lu %s not read yet, the first in journal/%s: \"fluidhook work\" reads %s.\n", u.lines,
+		    u.lines == 1 ? "delivery is" : "deliveries are", u.first, u.lines == 1 ? "it" : "them");
+	else if (nothing_listed && !u.failed)
+		fputs("Nothing waits.\n", stderr);
+	return (u.failed ? CLI_FAILED : CLI_DONE);
+}
+
 static int
 run_queue(const struct cli *c, const struct command *self, int argc, char **argv)
 {
@@ -127,8 +171,10 @@ run_queue(const struct cli *c, const struct command *self, int argc, char **argv
 		print_json(&items[i], dead);
 	if (!json && n)
 		print_table(items, n, dead);
-	else if (!json && !damaged)
-		fputs(dead ? "Nothing was given up.\n" : "Nothing waits.\n", stderr);
+	else if (!json && !damaged && dead)
+		fputs("Nothing was given up.\n", stderr);
+	if (!dead && say_unread(&o, !json && n == 0 && !damaged) != CLI_DONE)
+		status = CLI_FAILED;
 	if (damaged)
 		status = CLI_FAILED;
 	say_unavailable(o.conf);

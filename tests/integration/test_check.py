@@ -13,8 +13,8 @@ from harness.site import Site
 from harness.fronts import Cgi, Listen, ListenTcp
 from harness.web import Request
 
-PARTS = ["configuration", "company token", "receiver", "state", "disk", "write", "records", "indexes", "worker",
-         "secrets", "hooks"]
+PARTS = ["configuration", "company token", "receiver", "state", "disk", "write", "records", "indexes", "journal",
+         "worker", "secrets", "hooks"]
 
 
 class World:

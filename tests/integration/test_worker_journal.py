@@ -710,6 +710,87 @@ def prune_keeps(place):
     assert place.run("prune", "--keep", "30d").split() == names[4:] and left() == []
 
 
+def prune_without_a_worker(place):
+    """Where no worker ever ran, prune keeps what a hook could still get, and removes it if there are no hooks."""
+    add(place, 1, 40)
+    path = place.journal_file(day_text(NOW - 40 * DAY))
+    place.hook("order.created", RUNS)
+    assert place.run("prune", "--keep", "30d") == "" and "Kept from" in place.said and path.exists()
+    (place.hooks / "order.created").unlink()
+    place.hooks.rename(place.dir / "away")
+    assert place.run("prune", "--keep", "30d") == "" and path.exists()
+    (place.dir / "away").rename(place.hooks)
+    assert place.run("prune", "--keep", "30d").split() == [path.name] and not path.exists()
+
+
+def prune_keeps_new_files(place):
+    """prune keeps what was restored, replaced or cannot be read, though a worker has read later days."""
+    place.hook("any", RUNS)
+    add(place, 1, 1)
+    place.once()
+    one = add(place, 2, 45)
+    path = place.journal_file(day_text(NOW - 45 * DAY))
+    assert place.run("prune", "--keep", "30d") == "" and path.exists()
+    place.once()
+    assert place.lines("ran")[1:] == [one]
+    content = path.read_bytes()
+    (line,), _ = lines_of([3], NOW - 45 * DAY)
+    place.write(path, line.decode() + "\n")
+    assert place.run("prune", "--keep", "30d") == "" and path.exists()
+    path.unlink()
+    path.symlink_to(place.dir / "nowhere")
+    assert place.run("prune", "--keep", "30d") == "" and path.is_symlink() and "symbolic link" in place.said
+    path.unlink()
+    place.write(path, content.decode())
+    assert place.run("prune", "--keep", "30d").split() == [path.name]
+
+
+def queue_counts_unread(place):
+    """queue says what no worker has read, and which journal files cannot be read."""
+    place.hook("any", RUNS)
+    assert place.queue() == [] and "unread" not in place.said
+    place.run("queue")
+    assert "Nothing waits" in place.said
+    for number in range(5):
+        add(place, number, number % 2)
+    place.run("queue")
+    first = place.journal_file(day_text(NOW - DAY))
+    assert "5 deliveries are not read yet" in place.said and first.name in place.said, place.said
+    assert "Nothing waits" not in place.said
+    place.once()
+    place.run("queue")
+    assert "not read" not in place.said and "Nothing waits" in place.said
+    add(place, 9)
+    assert place.queue() == [] and "1 delivery is not read yet" in place.said
+    first.rename(place.dir / "away")
+    first.mkdir()
+    place.run("queue", status=1)
+    assert f"{first.name}: is no regular file" in place.said and "1 delivery is not read" in place.said
+    assert f"{first.name}: is no regular file" in place.run("check", status=1), place.said
+    first.rmdir()
+    place.write(place.state / "queue/position.json", "{")
+    place.run("queue", status=1)
+    assert "position.json is damaged" in place.said
+
+
+def clock_went_back(place):
+    """deliveries and delivery find what was received while the clock was wrong."""
+    ids = []
+    for hours in (3, 1, 30, 2):
+        received = NOW - hours * 3600
+        (line,), (one,) = lines_of([hours], received)
+        place.append([line], place.journal_file(day_text(received)))
+        ids.append(one)
+    early = add(place, 7, 3)
+    listed = [entry["delivery"] for entry in place.values("deliveries", "--since", "4h")]
+    assert sorted(listed) == sorted((ids[0], ids[1], ids[3])), (listed, ids)
+    # Restored under the name of another day.
+    place.journal_file(day_text(NOW - 3 * DAY)).rename(place.journal_file(day_text(NOW - 20 * DAY)))
+    assert json.loads(place.run("delivery", early, "--json"))["delivery"] == early
+    place.run("delivery", delivery_id(), status=1)
+    assert "no such delivery" in place.said
+
+
 def prune_waits_for_credentials(place):
     """The day of an install that waits for its credentials stays."""
     place.hook("any", RUNS)
@@ -737,7 +818,8 @@ TESTS = (all_files, new_files, files_of_the_future, unfinished_line, bad_lines, 
          locked_file, line_taken_back, position_lost, position_damaged, position_of_the_version_before,
          position_beyond, other_lines, skipped_days, moved_line, file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
          remembered_as_long_as_the_journal, damaged_notes, notes_of_the_version_before,
-         same_delivery, only_the_event_that_ran, install_of_the_future, many_remembered, many_lines, prune_keeps, prune_waits_for_credentials)
+         same_delivery, only_the_event_that_ran, install_of_the_future, many_remembered, many_lines, prune_keeps, prune_without_a_worker, prune_keeps_new_files, queue_counts_unread,
+         clock_went_back, prune_waits_for_credentials)
 
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__.rstrip(".").replace("#", ""), with_place(function))
