@@ -21,7 +21,7 @@ enum {
 	FILE_MAX = 1 << 30,
 	SLOTS_MIN = 256,
 	WINDOW = 2 * RAN_DAYS + 1,
-	DAYS_MAX = WINDOW + 3,		/* in memory, unless notes of more are not written yet */
+	DAYS_MAX = WINDOW + 3,		/* in memory */
 	NEWEST_KEPT = RAN_DAYS + 1,
 	LINE_SIZE = UUID_SIZE + RAN_KEY_SIZE + 16,
 	RESERVE = 64 * 1024,		/* for the notes of all hooks that can run at once, several times */
@@ -188,16 +188,10 @@ out:
 	return (result);
 }
 
-static bool
-is_unwritten(const struct ran *r, const char *day)
-{
-	for (size_t i = 0; i < r->n_unwritten; i++)
-		if (strcmp(r->unwritten[i].day, day) == 0)
-			return (true);
-	return (false);
-}
-
-/* Room for one more day: of the one that was used least recently, or more memory. NULL: ENOMEM. */
+/*
+ * Room for one more day: of the one that was used least recently, or more memory. NULL: ENOMEM. A day whose notes are not
+ * written yet can go as well: load_day() knows them.
+ */
 static struct day *
 room_for_day(struct ran *r)
 {
@@ -205,8 +199,7 @@ room_for_day(struct ran *r)
 	void *more;
 
 	for (size_t i = 0; r->n_days >= DAYS_MAX && i < r->n_days; i++)
-		if ((oldest == NULL || r->days[i].used < oldest->used) &&
-		    !is_unwritten(r, r->days[i].name))
+		if (oldest == NULL || r->days[i].used < oldest->used)
 			oldest = &r->days[i];
 	if (oldest) {
 		free(oldest->set.slots);
@@ -453,6 +446,15 @@ static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
 	if (*n)
 		qsort(days, *n, sizeof(*days), newest_first);
 	return (days);
+}
+
+static bool
+is_unwritten(const struct ran *r, const char *day)
+{
+	for (size_t i = 0; i < r->n_unwritten; i++)
+		if (strcmp(r->unwritten[i].day, day) == 0)
+			return (true);
+	return (false);
 }
 
 void
