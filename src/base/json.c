@@ -21,6 +21,7 @@ struct json_parser {
 	bool flawed;		/* no JSON, although yajl reads on */
 	bool no_memory;
 	struct utf8_check utf8;
+	struct buf mended;	/* a string with a surrogate without its pair */
 	struct json_memory memory;
 };
 
@@ -63,16 +64,35 @@ on_number(void *ctx, const char *text, size_t len)
 	return (scalar(ctx, JSON_NUMBER, text, len));
 }
 
+/*
+ * yajl turns an escaped low surrogate without its pair into three bytes that are no UTF-8. What is read is
+ * stored as JSON again, which must be valid: so it becomes U+FFFD, which is as long.
+ */
+static int
+string(struct json_parser *p, enum json_kind kind, const char *text, size_t len)
+{
+	if (len == 0 || memchr(text, 0xed, len) == NULL || utf8_is_valid(text, len))
+		return (scalar(p, kind, text, len));
+	buf_reset(&p->mended);
+	buf_add(&p->mended, text, len);
+	if (p->mended.failed) {
+		p->failed = p->no_memory = true;
+		return (0);
+	}
+	utf8_mend_surrogates(p->mended.data, len);
+	return (scalar(p, kind, p->mended.data, len));
+}
+
 static int
 on_string(void *ctx, const unsigned char *text, size_t len)
 {
-	return (scalar(ctx, JSON_STRING, (const char *)text, len));
+	return (string(ctx, JSON_STRING, (const char *)text, len));
 }
 
 static int
 on_key(void *ctx, const unsigned char *text, size_t len)
 {
-	return (scalar(ctx, JSON_KEY, (const char *)text, len));
+	return (string(ctx, JSON_KEY, (const char *)text, len));
 }
 
 static int
@@ -208,6 +228,7 @@ json_parser_free(struct json_parser *p)
 	if (p == NULL)
 		return;
 	json_memory_free(&p->memory);
+	buf_wipe(&p->mended);
 	free(p);
 }
 

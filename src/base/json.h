@@ -17,7 +17,7 @@ enum json_kind {
 
 /**
  * One thing the parser met. text, len: the unescaped bytes of a string or key (not terminated; may
- * contain NUL), the exact text of a number, "true" or "false"; NULL otherwise. depth counts the open
+ * contain NUL; U+FFFD or "?" for a surrogate without its pair), the exact text of a number, "true" or "false"; NULL otherwise. depth counts the open
  * containers, with the one this event opens or closes.
  */
 typedef void json_event(void *user, enum json_kind kind, const char *text, size_t len,

@@ -84,6 +84,14 @@ utf8_cut(const char *text, size_t len, size_t most)
 	return (most);
 }
 
+void
+utf8_mend_surrogates(char *text, size_t len)
+{
+	for (size_t i = 0; i + 3 <= len; i++)
+		if ((unsigned char)text[i] == 0xed && (unsigned char)text[i + 1] >= 0xa0)
+			memcpy(text + i, "\xef\xbf\xbd", 3);
+}
+
 size_t
 utf8_mark(const char *text, size_t len)
 {

@@ -22,6 +22,9 @@ bool utf8_is_valid(const char *text, size_t len);
 /** How many of the text's bytes to keep so that they are at most `most` and end at a whole character. */
 size_t utf8_cut(const char *text, size_t len, size_t most);
 
+/** Replace each encoded surrogate, which no UTF-8 has, by U+FFFD, which is as long. */
+void utf8_mend_surrogates(char *text, size_t len);
+
 /** The length of the byte order mark that a text begins with: 3, or 0 where it has none. */
 size_t utf8_mark(const char *text, size_t len);
 

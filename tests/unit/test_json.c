@@ -53,6 +53,34 @@ test_events(void **state)
 	buf_free(&out);
 }
 
+/* Goal: a surrogate without its pair makes no text that is not UTF-8, in values and in keys. */
+static void
+test_surrogates(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "{'a':'x\\udc00y'}", "1{ 1ka 1sx\xef\xbf\xbdy 1} " },
+		{ "{'a':'\\udfff'}", "1{ 1ka 1s\xef\xbf\xbd 1} " },
+		{ "{'a':'\xed\x95\x9c\\uDC00\\uDC00\xed\x95\x9c'}",
+		    "1{ 1ka 1s\xed\x95\x9c\xef\xbf\xbd\xef\xbf\xbd\xed\x95\x9c 1} " },
+		{ "{'\\udbff':1}", "1{ 1k? 1#1 1} " },
+		{ "{'\\udc00':1}", "1{ 1k\xef\xbf\xbd 1#1 1} " },
+	};
+	struct buf out = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		const char *text = quoted(cases[i].text);
+
+		for (size_t at = 0; at <= strlen(text); at++) {
+			assert_int_equal(parse_split(text, strlen(text), at, &out), 0);
+			assert_string_equal(out.data, cases[i].want);
+		}
+	}
+	buf_free(&out);
+}
+
 /* Texts that are one whole object, and such as are not. */
 static const struct {
 	const char *text;
@@ -248,6 +276,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_surrogates),
 		cmocka_unit_test(test_one_object),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_members),

@@ -122,6 +122,18 @@ def company_names(t):
 
 
 @scenario()
+def unpaired_surrogates(t):
+    """Half a character in a text (an escape alone) leaves a record and a line that can be read"""
+    company = t.company()
+    body = company.install(name="@").replace(b'"@"', b'"Acme \\udc00"')
+    t.taken(t.deliver(body, t.droplet.secret), body, installation=company.dri)
+    t.has(company, name="Acme \ufffd", status="active")
+    body = company.order().replace(b'"identifier":"', b'"identifier":"\\udfff')
+    t.taken(t.deliver(body, company.wvt, shop=company.shop), body, event="order.created",
+            installation=company.dri, key="installation")
+
+
+@scenario()
 def long_company_names(t):
     """A company's name is kept up to 1,024 bytes, cut at a whole character; the record stays readable"""
     for name, kept in (("x" * 1025, 1024), ("x" * 900000, 1024), ("\u20ac" * 400, 341),
