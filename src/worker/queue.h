@@ -13,10 +13,7 @@
 /*
  * What the worker remembers, in queue/ of the state directory:
  *
- *	position.json		how far the journal has been read: for each of its files
- *				"<where the next line begins> <where the last delivery begins> <that delivery>",
- *				or "read"; versions before 0.2 wrote a number, for the last few files
- *	beginning		a journal file: a version before 0.2 dealt with the days before it
+ *	position.json, beginning	how far the journal has been read (worker/position.h)
  *	waiting/<delivery>.json	deliveries whose hook is to run (again) at a later time
  *	dead/<delivery>.json	deliveries whose hook was given up
  *	ran/			which deliveries' hooks ran (worker/ran.h)
@@ -56,23 +53,8 @@ void queue_close(struct queue *q);
 /** Which deliveries' hooks ran, of a queue that was opened to be used alone. */
 struct ran *queue_ran(struct queue *q);
 
-/**
- * The saved position: an array for free(), of *n files, and whether it names all files that were read (worker/follow.h).
- * NULL with *n 0: none. NULL with *n 1: errno, which is EBADMSG if it is damaged.
- */
-struct follow_file *queue_position(struct queue *q, unsigned *n, bool *complete);
-
-/**
- * Where to begin if there is no position, or a damaged one: as queue_position(). That is the journal's beginning, but
- * for days that a version before 0.2 dealt with.
- */
-struct follow_file *queue_beginning(struct queue *q, unsigned *n, bool *complete);
-
-/** A version before 0.2 dealt with the days before this journal file's. Durable. Returns 0, or -1 with errno set. */
-int queue_note_beginning(struct queue *q, const char *file);
-
-/** Save the position, durably. Returns 0, or -1 with errno set. */
-int queue_save_position(struct queue *q, const struct follow_file *files, unsigned n);
+/** The queue's directory. */
+int queue_directory(const struct queue *q);
 
 /** Let a delivery wait; one that waits already is replaced. Durable. Returns 0, or -1 with errno set. */
 int queue_wait(struct queue *q, const struct queue_item *item);

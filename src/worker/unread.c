@@ -1,4 +1,5 @@
 #include "worker/unread.h"
+#include "worker/position.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -58,12 +59,12 @@ unread_each(int journal, struct queue *q, unread_file *each, void *user)
 	bool complete = true;
 	unsigned n;
 	size_t n_names;
-	struct follow_file *files = queue_position(q, &n, &complete);
+	struct follow_file *files = position_load(queue_directory(q), &n, &complete);
 	char (*names)[JOURNAL_NAME_SIZE];
 	unsigned long lines;
 	int error;
 
-	if (files == NULL && (n || (files = queue_beginning(q, &n, &complete)) == NULL))
+	if (files == NULL && (n || (files = position_beginning(queue_directory(q), &n, &complete)) == NULL))
 		return (-1);
 	if ((names = journal_files(journal, &n_names)) == NULL) {
 		free(files);

@@ -20,6 +20,7 @@
 #include "store/reindex.h"
 #include "worker/credentials.h"
 #include "worker/kept.h"
+#include "worker/position.h"
 #include "worker/queue.h"
 #include "worker/reload.h"
 #include "worker/runner.h"
@@ -82,7 +83,7 @@ save_position(struct worker *w)
 	files = follow_position(w->follow, &n);
 	if (!runner_hold_back(w->runner, files, n))
 		return;
-	if (queue_save_position(w->queue, files, n)) {
+	if (position_save(queue_directory(w->queue), files, n)) {
 		log_errno(LOG_LEVEL_ERROR, "position not saved", NULL);
 		runner_make_room(w->runner);
 		w->unsaved = true;
@@ -414,16 +415,16 @@ open_follow(struct worker *w)
 {
 	unsigned n;
 	bool complete = true;
-	struct follow_file *files = queue_position(w->queue, &n, &complete);
+	struct follow_file *files = position_load(queue_directory(w->queue), &n, &complete);
 
 	if (files == NULL && n && errno == EBADMSG)
 		log_line(LOG_LEVEL_ERROR, "position is damaged: reading the journal from its beginning; what was "
 		    "dealt with does not run again", "file", "queue/position.json", NULL);
 	else if (files == NULL && n)
 		return (-1);
-	if (files && !complete && n && queue_note_beginning(w->queue, files[0].name))
+	if (files && !complete && n && position_note_beginning(queue_directory(w->queue), files[0].name))
 		log_errno(LOG_LEVEL_ERROR, "beginning of the journal not noted", NULL);
-	if (files == NULL && (files = queue_beginning(w->queue, &n, &complete)) == NULL)
+	if (files == NULL && (files = position_beginning(queue_directory(w->queue), &n, &complete)) == NULL)
 		return (-1);
 	w->follow = follow_new(w->state->journal, files, n, complete);
 	free(files);

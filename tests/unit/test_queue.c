@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "worker/position.h"
 #include "worker/queue.h"
 
 #define ONE "01a20b4e-0000-7000-8000-000000000001"
@@ -73,10 +74,10 @@ saved(void **state)
 	unsigned n;
 	bool complete = false;
 
-	assert_null(queue_position(p->queue, &n, &complete));
+	assert_null(position_load(queue_directory(p->queue), &n, &complete));
 	assert_int_equal(n, 0);
-	assert_int_equal(queue_save_position(p->queue, files, LENGTH(files)), 0);
-	assert_non_null(read = queue_position(p->queue, &n, &complete));
+	assert_int_equal(position_save(queue_directory(p->queue), files, LENGTH(files)), 0);
+	assert_non_null(read = position_load(queue_directory(p->queue), &n, &complete));
 	assert_true(complete);
 	assert_int_equal(n, LENGTH(files));
 	for (size_t i = 0; i < LENGTH(files); i++) {
@@ -87,8 +88,8 @@ saved(void **state)
 		assert_int_equal(read[i].is_old, files[i].is_old);
 	}
 	free(read);
-	assert_int_equal(queue_save_position(p->queue, NULL, 0), 0);
-	assert_non_null(read = queue_position(p->queue, &n, &complete));
+	assert_int_equal(position_save(queue_directory(p->queue), NULL, 0), 0);
+	assert_non_null(read = position_load(queue_directory(p->queue), &n, &complete));
 	assert_int_equal(n, 0);
 	assert_true(complete);
 	free(read);
@@ -124,7 +125,7 @@ other_forms(void **state)
 		unsigned n;
 
 		file_text(p->path, "position.json", cases[i].text, 0600);
-		read = queue_position(p->queue, &n, &complete);
+		read = position_load(queue_directory(p->queue), &n, &complete);
 		CHECK((read != NULL) == cases[i].good, "%s", cases[i].text);
 		if (read)
 			CHECK(complete == cases[i].complete, "%s", cases[i].text);
@@ -143,25 +144,25 @@ beginning(void **state)
 	bool complete;
 	unsigned n;
 
-	assert_non_null(read = queue_beginning(p->queue, &n, &complete));
+	assert_non_null(read = position_beginning(queue_directory(p->queue), &n, &complete));
 	assert_int_equal(n, 0);
 	assert_true(complete);
 	free(read);
-	assert_int_equal(queue_note_beginning(p->queue, "2026-11-23.jsonl"), 0);
-	assert_non_null(read = queue_beginning(p->queue, &n, &complete));
+	assert_int_equal(position_note_beginning(queue_directory(p->queue), "2026-11-23.jsonl"), 0);
+	assert_non_null(read = position_beginning(queue_directory(p->queue), &n, &complete));
 	assert_int_equal(n, 1);
 	assert_false(complete);
 	assert_string_equal(read->name, "2026-11-23.jsonl");
 	assert_int_equal(read->offset, 0);
 	free(read);
 	file_text(p->path, "beginning", "nonsense\n", 0600);
-	assert_non_null(read = queue_beginning(p->queue, &n, &complete));
+	assert_non_null(read = position_beginning(queue_directory(p->queue), &n, &complete));
 	assert_int_equal(n, 0);
 	free(read);
 	/* Not to be read is not the same as not there. */
 	assert_int_equal(unlinkat(p->dir, "beginning", 0), 0);
 	assert_int_equal(mkdirat(p->dir, "beginning", 0700), 0);
-	assert_null(queue_beginning(p->queue, &n, &complete));
+	assert_null(position_beginning(queue_directory(p->queue), &n, &complete));
 }
 
 /* An item that another start of the worker reads, as seconds from now. */
