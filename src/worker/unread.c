@@ -1,11 +1,12 @@
 #include "worker/unread.h"
-#include "worker/position.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "worker/position.h"
 
 enum { BLOCK = 64 * 1024 };
 
