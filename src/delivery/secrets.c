@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "delivery/signature.h"
 #include "store/durable.h"
+#include "store/glance.h"
 
 enum { FILE_MAX = 64 * 1024 };
 
@@ -17,6 +18,7 @@ enum { FILE_MAX = 64 * 1024 };
 struct cached {
 	char *path;
 	struct stat st;
+	struct glance seen;	/* that the file still looks so */
 	struct secret_list *list;
 	struct cached *next;
 };
@@ -205,22 +207,31 @@ entry_of(struct secrets *s, const char *path)
 struct secret_list *
 secrets_get(struct secrets *s, const char *path)
 {
+	int64_t now = glance_now();
 	struct secret_list *l = NULL;
 	struct cached *c;
 	struct stat st;
+	bool settled;
 
-	if (stat(path, &st))
-		return (NULL);
 	pthread_mutex_lock(&s->mutex);
 	if ((c = entry_of(s, path)) == NULL)
 		goto out;
-	if (c->list == NULL || !stat_same(&c->st, &st) || !stat_settled(&st)) {
-		if ((l = secret_list_read(path)) == NULL)
+	if (c->list == NULL || !glance_is_recent(&c->seen, now)) {
+		if (stat(path, &st))
 			goto out;
-		list_release(c->list);
-		c->list = l;
-		c->st = st;
-		l->users = 1;
+		settled = stat_settled(&st);
+		glance_note(&c->seen, 0);
+		if (c->list == NULL || !stat_same(&c->st, &st) || !settled) {
+			if ((l = secret_list_read(path)) == NULL)
+				goto out;
+			list_release(c->list);
+			c->list = l;
+			c->st = st;
+			l->users = 1;
+		}
+		/* A file that changed just now could change again and look the same. */
+		if (settled)
+			glance_note(&c->seen, now);
 	}
 	l = c->list;
 	l->users++;

@@ -50,7 +50,7 @@ struct secrets *secrets_new(void);
 void secrets_free(struct secrets *s);
 
 /**
- * The secrets of a file, as it is now. To be given back with secrets_release().
+ * The secrets of a file, as it is now (store/glance.h). To be given back with secrets_release().
  * NULL with errno set as by secret_list_read(). Safe from several threads.
  */
 struct secret_list *secrets_get(struct secrets *s, const char *path);

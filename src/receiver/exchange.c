@@ -57,6 +57,7 @@ begin(struct receiver *r, FCGX_Request *fcgi, int fd, bool whole, struct buf *an
 	request_from_params(&q, fcgi->envp);
 	q.read = read_stream;
 	q.source = fcgi->in;
+	q.one_of_many = true;
 	handle(r, &q, answer);
 	/* Closing a socket with bytes unread would reset it before the answer was read. */
 	if (whole)

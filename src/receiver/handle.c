@@ -10,6 +10,7 @@
 #include "receiver/answer.h"
 #include "receiver/body.h"
 #include "receiver/take.h"
+#include "store/glance.h"
 
 /* An unsigned install has no larger body (contract section 3). */
 enum { UNSIGNED_BODY_MAX = 64 * 1024 };
@@ -120,6 +121,7 @@ health(struct handling *h)
 {
 	const struct conf *conf = receiver_conf(h->receiver);
 
+	h->store = receiver_store(h->receiver);
 	if (h->store == NULL || state_ready(h->store->state, conf->min_free) ||
 	    journal_ready(h->store->journal, &h->now)) {
 		note_trouble(h, "not ready");
@@ -129,6 +131,7 @@ health(struct handling *h)
 	} else {
 		answer_status(h->answer, 200, "ok");
 	}
+	receiver_store_release(h->receiver, h->store);
 }
 
 static struct taking
@@ -251,7 +254,24 @@ keep_for_later(struct handling *h)
 }
 
 static void
-handle_delivery(struct handling *h)
+act_on(struct handling *h, enum verdict verdict, const char *reason)
+{
+	if (verdict == VERDICT_GENUINE)
+		handle_genuine(h);
+	else if (verdict == VERDICT_NO_EVIDENCE)
+		handle_unsigned(h, reason);
+	else if (verdict == VERDICT_NOT_GENUINE && evidence_may_come(receiver_conf(h->receiver),
+	    &h->request->headers, &h->evidence, h->now.tv_sec))
+		keep_for_later(h);
+	else if (verdict == VERDICT_NOT_GENUINE)
+		refuse(h, 401, "unauthorized", reason);
+	else
+		refuse(h, 503, "unavailable", reason);
+}
+
+/* Returns whether it would be refused, but for something that was not looked at just now. */
+static bool
+judge(struct handling *h)
 {
 	const struct authority authority = {
 		.conf = receiver_conf(h->receiver),
@@ -263,21 +283,31 @@ handle_delivery(struct handling *h)
 	enum verdict verdict = authenticate(&authority, &h->request->headers, h->body.delivery,
 	    h->body.bytes.data ? h->body.bytes.data : "", h->body.bytes.len, h->now.tv_sec,
 	    &h->evidence, &reason);
+	bool again;
 
 	if (event)
 		memccpy(h->answer->event, event, '\0', sizeof(h->answer->event));
-	if (verdict == VERDICT_GENUINE)
-		handle_genuine(h);
-	else if (verdict == VERDICT_NO_EVIDENCE)
-		handle_unsigned(h, reason);
-	else if (verdict == VERDICT_NOT_GENUINE && evidence_may_come(authority.conf,
-	    &h->request->headers, &h->evidence, h->now.tv_sec))
-		keep_for_later(h);
-	else if (verdict == VERDICT_NOT_GENUINE)
-		refuse(h, 401, "unauthorized", reason);
-	else
-		refuse(h, 503, "unavailable", reason);
+	again = glance_relied() && (verdict != VERDICT_GENUINE || h->evidence.foreign);
+	if (!again)
+		act_on(h, verdict, reason);
 	evidence_release(&authority, &h->evidence);
+	return (again);
+}
+
+/* Nothing is refused because of what a file was like a moment ago: it is judged again then. */
+static void
+handle_delivery(struct handling *h)
+{
+	bool recent = h->request->one_of_many, again;
+
+	do {
+		glance_permit(recent);
+		h->store = receiver_store(h->receiver);
+		again = judge(h);
+		receiver_store_release(h->receiver, h->store);
+		recent = false;
+	} while (again);
+	glance_permit(false);
 }
 
 /*
@@ -335,12 +365,10 @@ handle_request(struct handling *h)
 			return;
 	}
 	clock_gettime(CLOCK_REALTIME, &h->now);
-	h->store = receiver_store(h->receiver);
 	if (method->delivers)
 		handle_delivery(h);
 	else
 		health(h);
-	receiver_store_release(h->receiver, h->store);
 }
 
 static double

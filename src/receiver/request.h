@@ -1,6 +1,7 @@
 #ifndef RECEIVER_REQUEST_H
 #define RECEIVER_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,7 @@ struct request {
 	const char *request_id;		/* the web server's, for the log; or NULL */
 	struct fluid_headers headers;
 	char *const *params;		/* "NAME=value", ended by NULL */
+	bool one_of_many;		/* what was seen for the one before may count (store/glance.h) */
 
 	/**
 	 * Read the next bytes of the body. Returns how many, 0 at its end, -1 when it broke off

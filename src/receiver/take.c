@@ -11,6 +11,7 @@
 #include "delivery/signature.h"
 #include "store/durable.h"
 #include "store/entry.h"
+#include "store/glance.h"
 #include "store/index.h"
 #include "store/lifecycle.h"
 
@@ -218,6 +219,17 @@ taken_as(enum installation_status status)
 	    TAKEN_PENDING : TAKEN);
 }
 
+/* Nothing is written to records of a directory that another one has replaced. 0, or -1 with errno set. */
+static int
+lock_records(const struct taking *t)
+{
+	if (!state_in_place(t->store->state)) {
+		errno = ESTALE;
+		return (-1);
+	}
+	return (state_lock(t->store->state));
+}
+
 /* Apply it to the record. The caller holds the lock of the records. */
 static enum taken
 apply_locked(const struct taking *t, const struct lifecycle *life)
@@ -243,7 +255,7 @@ apply(const struct taking *t, const struct lifecycle *life)
 
 	if (lifecycle_is_settled(t->store->records, life, &status))
 		return (taken_as(status));
-	if (state_lock(t->store->state))
+	if (lock_records(t))
 		return (TAKEN_NOT);
 	taken = apply_locked(t, life);
 	saved = errno;
@@ -273,7 +285,7 @@ take_claimable(const struct taking *t, struct answer *a, const struct lifecycle 
 	enum taken taken = TAKEN_NOT;
 	int foreign, saved;
 
-	if (state_lock(t->store->state))
+	if (lock_records(t))
 		return (TAKEN_NOT);
 	foreign = lifecycle_is_foreign(t->store->state, life);
 	if (foreign == LIFECYCLE_FOREIGN)
@@ -331,6 +343,8 @@ take_business(const struct taking *t, struct answer *a)
 enum taken
 take_genuine(const struct taking *t, struct answer *a)
 {
+	/* Who may say it is known. What changes a record, or names one, is decided by the files as they are. */
+	glance_permit(false);
 	uuid_v7(a->delivery, &t->now);
 	return (delivery_is_lifecycle(t->body->delivery) ? take_lifecycle(t, a) : take_business(t, a));
 }
@@ -387,7 +401,7 @@ take_unsigned(const struct taking *t, struct answer *a)
 		return (TAKEN_REFUSED);
 	uuid_v7(a->delivery, &t->now);
 	read_lifecycle(t, a, sha256, &life);
-	if (state_lock(t->store->state))
+	if (lock_records(t))
 		return (TAKEN_NOT);
 	taken = take_unsigned_locked(t, a, &life);
 	saved = errno;

@@ -148,7 +148,14 @@ has_mark(int folder)
 bool
 index_is_complete(const struct state *s)
 {
-	return (has_mark(s->shops) == 1 && has_mark(s->companies) == 1);
+	int64_t now = glance_now();
+
+	if (glance_is_recent(&s->seen->marks, now))
+		return (true);
+	if (has_mark(s->shops) != 1 || has_mark(s->companies) != 1)
+		return (false);
+	glance_note(&s->seen->marks, now);
+	return (true);
 }
 
 static int
@@ -182,5 +189,8 @@ index_mark(const struct state *s)
 int
 index_unmark(const struct state *s)
 {
-	return (unmark(s->shops) || unmark(s->companies) ? -1 : 0);
+	int result = unmark(s->shops) || unmark(s->companies) ? -1 : 0;
+
+	glance_forget();
+	return (result);
 }

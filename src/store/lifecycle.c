@@ -97,12 +97,19 @@ leave_former(struct state *s, const struct installation *i)
 int
 lifecycle_save(struct state *s, const struct installation *i)
 {
+	int result;
+
 	if (i->status == INSTALLATION_UNCONFIRMED && marker_set(s->unconfirmed, i->record))
 		return (-1);
 	if (i->exchange_token && i->status != INSTALLATION_UNCONFIRMED &&
 	    marker_set(s->pending, i->record))
 		return (-1);
-	if (lifecycle_index(s, i) || installation_save(s->installations, i) || leave_former(s, i))
+	if (lifecycle_index(s, i))
+		return (-1);
+	result = installation_save(s->installations, i);
+	/* Also after a failure: the new record may be there, and only its folder's commit have failed. */
+	glance_forget();
+	if (result || leave_former(s, i))
 		return (-1);
 	if (i->status != INSTALLATION_UNCONFIRMED)
 		marker_clear(s->unconfirmed, i->record);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "store/durable.h"
+#include "store/glance.h"
 
 /* Bounds the memory: a record is some 600 bytes. */
 enum { SLOTS = 1024 };
@@ -21,6 +22,7 @@ struct entry {
 	struct stat st;
 	unsigned users;		/* callers, and one for the slot */
 	bool settled;
+	struct glance seen;	/* that the file still is what was read */
 };
 
 struct records {
@@ -72,6 +74,29 @@ slot_of(const char *name)
 	return (h % SLOTS);
 }
 
+/*
+ * The entry of this name in its slot, or NULL. With st == NULL, the last look at the file has to be a recent
+ * one; else the file looks like this at the time `now`.
+ */
+static struct entry *
+find(struct records *r, const char *name, const struct stat *st, int64_t now)
+{
+	struct entry *e;
+
+	pthread_mutex_lock(&r->mutex);
+	e = r->slots[slot_of(name)];
+	if (e && (strcmp(e->owned->record, name) != 0 ||
+	    (st ? !stat_same(&e->st, st) : !glance_is_recent(&e->seen, now))))
+		e = NULL;
+	if (e) {
+		e->users++;
+		if (st)
+			glance_note(&e->seen, now);
+	}
+	pthread_mutex_unlock(&r->mutex);
+	return (e);
+}
+
 const struct record *
 records_get(struct records *r, const char *name)
 {
@@ -79,18 +104,15 @@ records_get(struct records *r, const char *name)
 	char file[NAME_SIZE + 8];
 	struct entry *e;
 	struct stat st;
+	int64_t now = glance_now();
 
+	if ((e = find(r, name, NULL, now)) != NULL)
+		return (&e->record);
 	snprintf(file, sizeof(file), "%s.json", name);
 	if (fstatat(r->dir, file, &st, AT_SYMLINK_NOFOLLOW))
 		return (NULL);
-	pthread_mutex_lock(&r->mutex);
-	e = r->slots[slot];
-	if (e && strcmp(e->owned->record, name) == 0 && stat_same(&e->st, &st)) {
-		e->users++;
-		pthread_mutex_unlock(&r->mutex);
+	if ((e = find(r, name, &st, now)) != NULL)
 		return (&e->record);
-	}
-	pthread_mutex_unlock(&r->mutex);
 
 	if ((e = calloc(1, sizeof(*e))) == NULL)
 		return (NULL);
@@ -101,6 +123,7 @@ records_get(struct records *r, const char *name)
 	e->record.installation = e->owned;
 	e->st = st;
 	e->users = 1;
+	glance_note(&e->seen, now);
 	if (stat_settled(&st)) {
 		pthread_mutex_lock(&r->mutex);
 		entry_release(r->slots[slot]);

@@ -7,8 +7,8 @@
 
 /*
  * Installation records as the receiver reads them: again and again, and hardly ever changed. What
- * was read is kept and checked against the file (inode, size, times) at every use, so it is never
- * staler than the file.
+ * was read is kept and checked against the file (inode, size, times) at every use, or as often as
+ * store/glance.h says.
  */
 
 struct records;

@@ -224,8 +224,11 @@ state_open(const char *path, char why[STATE_WHY_SIZE])
 	struct state *s = calloc(1, sizeof(*s));
 	int saved;
 
-	if (s == NULL || (s->path = strdup(path)) == NULL) {
+	if (s == NULL || (s->path = strdup(path)) == NULL ||
+	    (s->seen = calloc(1, sizeof(*s->seen))) == NULL) {
 		say(why, path, "%s", strerror(errno));
+		if (s)
+			free(s->path);
 		free(s);
 		return (NULL);
 	}
@@ -260,6 +263,7 @@ state_close(struct state *s)
 		close(s->lock_fd);
 	pthread_cond_destroy(&s->freed);
 	pthread_mutex_destroy(&s->mutex);
+	free(s->seen);
 	free(s->path);
 	free(s);
 }
@@ -388,7 +392,10 @@ bool
 state_in_place(const struct state *s)
 {
 	struct stat named;
+	int64_t now = glance_now();
 
+	if (glance_is_recent(&s->seen->in_place, now))
+		return (true);
 	if (stat(s->path, &named) || !same_place(&s->top, &named) ||
 	    fstatat(s->dir, layout_version_file, &named, AT_SYMLINK_NOFOLLOW) ||
 	    !stat_same(&s->version, &named))
@@ -397,6 +404,7 @@ state_in_place(const struct state *s)
 		if (fstatat(s->dir, layout_path((enum layout_dir)d), &named, AT_SYMLINK_NOFOLLOW) ||
 		    !same_place(&s->places[d], &named))
 			return (false);
+	glance_note(&s->seen->in_place, now);
 	return (true);
 }
 
@@ -480,7 +488,10 @@ int
 state_has_room(const struct state *s, uint64_t min_free)
 {
 	struct statvfs fs;
+	int64_t now = glance_now();
 
+	if (glance_is_recent(&s->seen->room, now))
+		return (0);
 	if (fstatvfs(s->journal, &fs))
 		return (-1);
 	if ((uint64_t)fs.f_bavail * fs.f_frsize < min_free ||
@@ -488,6 +499,7 @@ state_has_room(const struct state *s, uint64_t min_free)
 		errno = ENOSPC;
 		return (-1);
 	}
+	glance_note(&s->seen->room, now);
 	return (0);
 }
 

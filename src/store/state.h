@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "store/glance.h"
 #include "store/layout.h"
 
 /* The state directory (contract section 4), opened. */
@@ -20,6 +21,11 @@ struct state_place {
 	ino_t ino;
 };
 
+/* What was seen of it lately. */
+struct state_seen {
+	struct glance in_place, room, marks;
+};
+
 struct state {
 	char *path;
 	int dir, lock_fd;
@@ -27,6 +33,7 @@ struct state {
 	int installations, shops, companies, journal, queue, pending, unconfirmed;
 	struct state_place top, places[LAYOUT_N];
 	struct stat version;	/* of the file VERSION: what it says was read then */
+	struct state_seen *seen;
 	pthread_mutex_t mutex;
 	pthread_cond_t freed;
 	bool held;		/* by a thread of this process */
@@ -69,7 +76,7 @@ int state_restore(const char *path, void (*made)(void *user, const char *name), 
 /**
  * Whether the path still leads to this state directory, and the names in it to what was opened: they can
  * have been moved, removed or replaced. If not, close it and call state_open(), which says what is wrong.
- * Costs a few calls of stat(2).
+ * Costs a few calls of stat(2), or none (store/glance.h).
  */
 bool state_in_place(const struct state *s);
 
@@ -82,7 +89,7 @@ bool state_in_place(const struct state *s);
 int state_lock(struct state *s);
 void state_unlock(struct state *s);
 
-/** Whether at least min_free bytes and some inodes are free. Returns 0, or -1 with errno ENOSPC. */
+/** Whether at least min_free bytes and some inodes are free (store/glance.h). Returns 0, or -1 with errno. */
 int state_has_room(const struct state *s, uint64_t min_free);
 
 /**

@@ -1,0 +1,204 @@
+/*
+ * Requests handled one after the other by one process, while files change. The clock hardly moves, so that
+ * all happens within 10 ms. Link with: -Wl,--wrap=clock_gettime
+ */
+#include "support.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "delivery/signature.h"
+#include "receiver/handle.h"
+
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+
+enum { NOW = 2000000000 };
+
+/* All files have rested for long. */
+int
+__wrap_clock_gettime(clockid_t clock, struct timespec *out)
+{
+	static long ns;
+
+	(void)clock;
+	*out = (struct timespec){ .tv_sec = NOW, .tv_nsec = ++ns };
+	return (0);
+}
+
+static const char install[] = "{\"resource\":\"droplet\",\"event\":\"installed\",\"company\":{"
+	"\"droplet_installation_uuid\":\"dri_a\",\"droplet_uuid\":\"drp_x\",\"fluid_company_id\":1,"
+	"\"fluid_shop\":\"a.fluid.app\",\"name\":\"A\",\"webhook_verification_token\":\"wvt_a\","
+	"\"authentication_token\":\"cat_a\"}}";
+static const char order[] = "{\"resource\":\"order\",\"event\":\"created\",\"company\":{"
+	"\"droplet_installation_uuid\":\"dri_a\"}}";
+
+struct world {
+	char *folder;
+	struct receiver *receiver;
+};
+
+static int
+setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	char text[1024];
+
+	w->folder = folder_make();
+	file_text(w->folder, "secrets", "dws_one\n", 0600);
+	state_close(state_make(path_in(w->folder, "state")));
+	snprintf(text, sizeof(text), "state_dir = state\nmin_free = 1M\nlog_level = error\n"
+	    "[droplet]\nuuid = drp_x\nsecrets = secrets\n");
+	w->receiver = receiver_new(conf_make(w->folder, text));
+	assert_non_null(w->receiver);
+	*state = w;
+	return (0);
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	receiver_release(w->receiver);
+	folder_remove(w->folder);
+	free(w);
+	return (0);
+}
+
+static ssize_t
+read_text(void *source, char *out, size_t size)
+{
+	const char **at = source;
+	size_t n = strlen(*at);
+
+	if (n > size)
+		n = size;
+	memcpy(out, *at, n);
+	*at += n;
+	return ((ssize_t)n);
+}
+
+/* The status that a request signed with this key gets. */
+static int
+post(struct world *w, const char *body, const char *key, bool one_of_many)
+{
+	unsigned char signature[SIGNATURE_LEN];
+	char header[sizeof("HTTP_X_FLUID_SIGNATURE=") + SIGNATURE_HEX_SIZE], hex[SIGNATURE_HEX_SIZE];
+	char *params[] = { (char[]){ "REQUEST_METHOD=POST" }, (char[]){ "HTTP_X_FLUID_TIMESTAMP=2000000000" },
+		(char[]){ "HTTP_X_FLUID_SHOP=a.fluid.app" }, header, NULL };
+	struct buf answer = { 0 };
+	struct request q;
+	int status;
+
+	signature_compute(signature, key, "2000000000", body, strlen(body));
+	signature_hex(hex, signature);
+	snprintf(header, sizeof(header), "HTTP_X_FLUID_SIGNATURE=%s", hex);
+	request_from_params(&q, params);
+	q.read = read_text;
+	q.source = &body;
+	q.one_of_many = one_of_many;
+	handle(w->receiver, &q, &answer);
+	status = atoi(answer.data + strlen("Status: "));
+	buf_free(&answer);
+	return (status);
+}
+
+/* Goal: a new secret counts at once, whatever was seen before; a retired one for 10 ms at most. */
+static void
+test_secret(void **state)
+{
+	struct world *w = *state;
+
+	/* The first one changes a record, after which everything is looked at again. */
+	assert_int_equal(post(w, install, "dws_one", true), 200);
+	assert_int_equal(post(w, install, "dws_one", true), 200);
+	file_text(w->folder, "secrets", "dws_two\n", 0600);
+	assert_int_equal(post(w, install, "dws_one", true), 200);
+	assert_int_equal(post(w, install, "dws_two", true), 200);
+	/* That look was a fresh one, and what it found counts from then on. */
+	assert_int_equal(post(w, install, "dws_one", true), 401);
+	file_text(w->folder, "secrets", "dws_three\n", 0600);
+	assert_int_equal(post(w, install, "dws_two", false), 401);
+}
+
+/* Goal: the same for the key of an installation. */
+static void
+test_installation_key(void **state)
+{
+	struct world *w = *state;
+	struct buf record = { 0 };
+	char *at;
+
+	assert_int_equal(post(w, install, "dws_one", true), 200);
+	assert_int_equal(post(w, order, "wvt_a", true), 200);
+	file_read(w->folder, "state/installations/dri_a.json", &record);
+	while ((at = strstr(record.data, "wvt_a")) != NULL)
+		at[4] = 'b';
+	file_write(w->folder, "state/installations/dri_a.json", record.data, record.len, 0600);
+	buf_free(&record);
+	assert_int_equal(post(w, order, "wvt_b", true), 200);
+	assert_int_equal(post(w, order, "wvt_a", true), 401);
+}
+
+/* Goal: what the process itself did counts at once: the key of an installation that has ended is none. */
+static void
+test_own_change(void **state)
+{
+	struct world *w = *state;
+	char uninstall[sizeof(install) + 8];
+
+	assert_int_equal(post(w, install, "dws_one", true), 200);
+	assert_int_equal(post(w, order, "wvt_a", true), 200);
+	snprintf(uninstall, sizeof(uninstall), "{\"resource\":\"droplet\",\"event\":\"uninstalled\"%s",
+	    install + strlen("{\"resource\":\"droplet\",\"event\":\"installed\""));
+	assert_int_equal(post(w, uninstall, "dws_one", true), 200);
+	assert_int_equal(post(w, order, "wvt_a", true), 401);
+}
+
+/* Goal: a secrets file that is gone is noticed where it matters, and one that has come back at once. */
+static void
+test_secrets_gone(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(unlink(path_in(w->folder, "secrets")), 0);
+	assert_int_equal(post(w, install, "dws_one", true), 503);
+	file_text(w->folder, "secrets", "dws_one\n", 0600);
+	assert_int_equal(post(w, install, "dws_one", true), 200);
+}
+
+/* Goal: no line goes to a journal that was moved away, nor a record to a folder that was. */
+static void
+test_moved(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(post(w, install, "dws_one", true), 200);
+	assert_int_equal(post(w, order, "wvt_a", true), 200);
+	assert_int_equal(rename(path_in(w->folder, "state/journal"), path_in(w->folder, "journal")), 0);
+	assert_int_equal(post(w, order, "wvt_a", true), 503);
+	assert_int_equal(rename(path_in(w->folder, "journal"), path_in(w->folder, "state/journal")), 0);
+	assert_int_equal(post(w, order, "wvt_a", true), 200);
+	assert_int_equal(post(w, order, "wvt_a", true), 200);
+	assert_int_equal(rename(path_in(w->folder, "state/shops"), path_in(w->folder, "shops")), 0);
+	assert_int_equal(post(w, "{\"resource\":\"droplet\",\"event\":\"installed\",\"company\":{"
+	    "\"droplet_installation_uuid\":\"dri_b\",\"droplet_uuid\":\"drp_x\",\"fluid_company_id\":2,"
+	    "\"fluid_shop\":\"b.fluid.app\",\"name\":\"B\",\"webhook_verification_token\":\"wvt_b\","
+	    "\"authentication_token\":\"cat_b\"}}", "dws_one", true), 503);
+	assert_false(file_exists(w->folder, "state/installations/dri_b.json"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_secret, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_installation_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_secrets_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
