@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/installation_arg.h"
+#include "store/index.h"
 #include "store/reindex.h"
 
 /* Making again what is missing in a state directory, as far as the rest of it tells. */
@@ -162,6 +163,7 @@ static int
 repair(struct repair *p)
 {
 	const struct rebuilding records = { on_rebuilt, on_trouble, p };
+	struct reindex first = { .changed = on_changed, .user = p };
 	struct reindex r = { .remove_orphans = true, .changed = on_changed, .damaged = on_damaged, .user = p };
 	char why[STATE_WHY_SIZE];
 	struct state *s;
@@ -173,6 +175,9 @@ repair(struct repair *p)
 		return (cli_fail("%s", why));
 	if ((s = cli_state(p->conf)) == NULL)
 		return (CLI_FAILED);
+	/* A record is made again only beside others of its company that are all in the index. */
+	if (!index_is_complete(s) && reindex(s, &first))
+		on_trouble(p, "installations", strerror(errno));
 	if (repair_records(p->conf, s, &records))
 		on_trouble(p, "journal", strerror(errno));
 	if (reindex(s, &r))

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/timefmt.h"
 #include "cli/repair.h"
 #include "delivery/delivery.h"
+#include "delivery/lifecycle_read.h"
 #include "delivery/signature.h"
 #include "store/entry.h"
 #include "store/journal_reader.h"
@@ -15,7 +17,10 @@
 
 /* Lines of the journal, the newest first: the installs and uninstalls whose record is missing. */
 struct lines {
-	struct buf *all;
+	struct found {
+		char record[NAME_SIZE];
+		struct buf text;
+	} *all;
 	size_t n, cap;
 };
 
@@ -23,16 +28,17 @@ static void
 lines_free(struct lines *l)
 {
 	for (size_t i = 0; i < l->n; i++)
-		buf_wipe(&l->all[i]);
+		buf_wipe(&l->all[i].text);
 	free(l->all);
 }
 
 /* Keep a copy. Returns 0, or -1 with errno ENOMEM. */
 static int
-lines_add(struct lines *l, const struct buf *line)
+lines_add(struct lines *l, const char *record, const struct buf *line)
 {
 	size_t cap = l->cap ? 2 * l->cap : 64;
-	struct buf *more, copy = { 0 };
+	struct found *more;
+	struct buf copy = { 0 };
 
 	if (l->n == l->cap) {
 		if ((more = reallocarray(l->all, cap, sizeof(*more))) == NULL)
@@ -46,7 +52,9 @@ lines_add(struct lines *l, const struct buf *line)
 		errno = ENOMEM;
 		return (-1);
 	}
-	l->all[l->n++] = copy;
+	l->all[l->n].text = copy;
+	snprintf(l->all[l->n].record, sizeof(l->all[l->n].record), "%s", record);
+	l->n++;
 	return (0);
 }
 
@@ -96,7 +104,7 @@ consider(struct lines *l, const struct state *s, const struct buf *line, struct 
 	if (entry_read(&e, line->data, line->len, texts) || !is_lifecycle(&e))
 		return (texts->failed ? -1 : 0);
 	if ((missing = is_missing(s, e.installation)) == 1)
-		missing = lines_add(l, line);
+		missing = lines_add(l, e.installation, line);
 	return (missing);
 }
 
@@ -137,42 +145,25 @@ time_of(const struct conf *conf, const struct entry *e, const struct timespec *r
 }
 
 /* What a line says about its record. sha256: where the digest of the body goes if the line has none. */
-static struct lifecycle
+static void
 read_line(const struct conf *conf, const struct entry *e, const struct delivery *d,
-    char sha256[SIGNATURE_HEX_SIZE])
+    char sha256[SIGNATURE_HEX_SIZE], struct lifecycle *out)
 {
-	struct delivery_value name = delivery_value(d, COMPANY_NAME);
-	const char *text = delivery_text(d, COMPANY_NAME);
-	struct timespec received = { 0 };
-
-	timefmt_parse(e->received_at, &received);
+	lifecycle_read(d, out);
+	timefmt_parse(e->received_at, &out->received_at);
 	if (e->sha256 == NULL)
 		sha256_hex(sha256, e->body, e->body_len);
-	return ((struct lifecycle){
-		.installed = strcmp(e->event, "droplet.installed") == 0,
-		.trust = strcmp(e->key, "droplet") == 0 ? TRUST_DROPLET : TRUST_INSTALLATION,
-		.record = e->installation,
-		.droplet_installation_uuid = delivery_text(d, COMPANY_DRI),
-		.droplet_uuid = e->droplet ? e->droplet : delivery_text(d, COMPANY_DROPLET_UUID),
-		.fluid_company_id = delivery_text(d, COMPANY_FLUID_COMPANY_ID),
-		.fluid_company_id_number =
-		    delivery_value(d, COMPANY_FLUID_COMPANY_ID).kind == JSON_NUMBER,
-		.fluid_shop = delivery_text(d, COMPANY_SHOP),
-		.name = text,
-		.name_len = text ? name.len : 0,
-		.authentication_token = delivery_text(d, COMPANY_AUTHENTICATION_TOKEN),
-		.webhook_verification_token = delivery_text(d, COMPANY_VERIFICATION_TOKEN),
-		.exchange_token = delivery_text(d, CREDENTIALS_TOKEN),
-		.exchange_token_expires_at = delivery_text(d, CREDENTIALS_EXPIRES_AT),
-		.exchange_endpoint = delivery_text(d, CREDENTIALS_ENDPOINT),
-		.at = time_of(conf, e, &received),
-		.received_at = received,
-		.delivery = e->delivery,
-		.body_sha256 = e->sha256 ? e->sha256 : sha256,
-	});
+	out->installed = strcmp(e->event, "droplet.installed") == 0;
+	out->trust = strcmp(e->key, "droplet") == 0 ? TRUST_DROPLET : TRUST_INSTALLATION;
+	out->record = e->installation;
+	if (e->droplet)
+		out->droplet_uuid = e->droplet;
+	out->at = time_of(conf, e, &out->received_at);
+	out->delivery = e->delivery;
+	out->body_sha256 = e->sha256 ? e->sha256 : sha256;
 }
 
-/* Apply one line. Returns 0, or -1 with errno set. */
+/* Apply one line. The caller holds the lock of the records. Returns 0, or -1 with errno set. */
 static int
 apply(const struct conf *conf, struct state *s, const struct entry *e)
 {
@@ -180,22 +171,16 @@ apply(const struct conf *conf, struct state *s, const struct entry *e)
 	char sha256[SIGNATURE_HEX_SIZE];
 	enum installation_status status;
 	struct lifecycle life;
-	int result, saved;
+	int result = -1, saved;
 
 	if (d == NULL)
 		return (-1);
 	delivery_feed(d, e->body, e->body_len);
-	if (delivery_finish(d)) {
-		delivery_free(d);
+	if (delivery_finish(d) || delivery_event(d) == NULL) {
 		errno = EBADMSG;
-		return (-1);
-	}
-	life = read_line(conf, e, d, sha256);
-	if ((result = state_lock(s)) == 0) {
+	} else {
+		read_line(conf, e, d, sha256, &life);
 		result = lifecycle_apply(s, NULL, &life, &status);
-		saved = errno;
-		state_unlock(s);
-		errno = saved;
 	}
 	saved = errno;
 	delivery_free(d);
@@ -203,7 +188,95 @@ apply(const struct conf *conf, struct state *s, const struct entry *e)
 	return (result);
 }
 
-/* Report each record once: by the newest line about it. */
+/* A record that is made again. */
+struct again {
+	const char *name;
+	bool begun, failed;
+};
+
+static int
+by_name(const void *a, const void *b)
+{
+	return (strcmp(((const struct again *)a)->name, ((const struct again *)b)->name));
+}
+
+/* The records that the lines are about, each once, by name: an array of *n for free(). NULL: ENOMEM. */
+static struct again *
+records_of(const struct lines *l, size_t *n)
+{
+	struct again *records = calloc(l->n + 1, sizeof(*records));
+
+	*n = 0;
+	if (records == NULL)
+		return (NULL);
+	for (size_t i = 0; i < l->n; i++)
+		records[i].name = l->all[i].record;
+	qsort(records, l->n, sizeof(*records), by_name);
+	for (size_t i = 0; i < l->n; i++)
+		if (*n == 0 || strcmp(records[i].name, records[*n - 1].name) != 0)
+			records[(*n)++] = records[i];
+	return (records);
+}
+
+static const char *
+problem(int error)
+{
+	switch (error) {
+	case EBADMSG:
+		return ("its line in the journal has no valid body");
+	case EAGAIN:
+		return ("not made again, as the index of its company is not complete");
+	default:
+		return (strerror(error));
+	}
+}
+
+/*
+ * Apply the next line of a record. The caller holds the lock. If that fails, the record is removed again: a
+ * part of its lines would make one that says something else than the journal, and that no later repair would
+ * look at. Returns 0, or -1 with errno set; EBADMSG is an error of the line alone.
+ */
+static int
+apply_locked(const struct conf *conf, struct state *s, const struct entry *e, struct again *again)
+{
+	char file[NAME_SIZE + 8];
+	/* A delivery can have made it since the journal was read. */
+	int missing = again->begun ? 1 : is_missing(s, again->name), saved;
+
+	again->failed = missing != 1;
+	if (again->failed)
+		return (missing);
+	again->begun = true;
+	if (apply(conf, s, e) == 0)
+		return (0);
+	saved = errno;
+	if (saved != EBADMSG) {
+		again->failed = true;
+		snprintf(file, sizeof(file), "%s.json", again->name);
+		unlinkat(s->installations, file, 0);
+	}
+	errno = saved;
+	return (-1);
+}
+
+static void
+apply_next(const struct conf *conf, struct state *s, const struct entry *e, struct again *again,
+    const struct rebuilding *r)
+{
+	int result = state_lock(s), saved;
+
+	if (result == 0) {
+		result = apply_locked(conf, s, e, again);
+		saved = errno;
+		state_unlock(s);
+		errno = saved;
+	} else {
+		again->failed = true;
+	}
+	if (result)
+		r->trouble(r->user, again->name, problem(errno));
+}
+
 static void
 report(const struct rebuilding *r, const struct state *s, const char *record)
 {
@@ -217,38 +290,29 @@ report(const struct rebuilding *r, const struct state *s, const char *record)
 	installation_free(i);
 }
 
-static int
-by_name(const void *a, const void *b)
-{
-	return (strcmp(*(const char *const *)a, *(const char *const *)b));
-}
-
+/* In the order of the journal, as one installation can have ended another. Returns 0, or -1: ENOMEM. */
 static int
 apply_all(const struct conf *conf, struct state *s, const struct lines *l, const struct rebuilding *r)
 {
-	char **records = calloc(l->n + 1, sizeof(*records));
+	size_t n;
+	struct again *records = records_of(l, &n), *again;
 	struct buf texts = { 0 };
 	struct entry e;
-	size_t n = 0;
 
 	if (records == NULL)
 		return (-1);
 	for (size_t i = l->n; i-- > 0;) {
+		again = bsearch(&(struct again){ .name = l->all[i].record }, records, n, sizeof(*records),
+		    by_name);
 		buf_reset(&texts);
-		if (entry_read(&e, l->all[i].data, l->all[i].len, &texts))
+		if (again->failed)
 			continue;
-		if (apply(conf, s, &e))
-			r->trouble(r->user, e.installation, errno == EBADMSG ? "its line in the journal has no "
-			    "valid body" : strerror(errno));
-		if ((records[n] = strdup(e.installation)) != NULL)
-			n++;
+		if (entry_read(&e, l->all[i].text.data, l->all[i].text.len, &texts) == 0)
+			apply_next(conf, s, &e, again, r);
 	}
-	qsort(records, n, sizeof(*records), by_name);
 	for (size_t i = 0; i < n; i++)
-		if (i == 0 || strcmp(records[i], records[i - 1]) != 0)
-			report(r, s, records[i]);
-	for (size_t i = 0; i < n; i++)
-		free(records[i]);
+		if (!records[i].failed)
+			report(r, s, records[i].name);
 	free(records);
 	buf_wipe(&texts);
 	return (0);

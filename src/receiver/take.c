@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "delivery/lifecycle_read.h"
 #include "delivery/signature.h"
 #include "store/durable.h"
 #include "store/entry.h"
@@ -177,37 +178,19 @@ static void
 read_lifecycle(const struct taking *t, const struct answer *a, char sha256[SIGNATURE_HEX_SIZE],
     struct lifecycle *out)
 {
-	const struct delivery *d = t->body->delivery;
 	const struct conf_droplet *droplet = t->evidence->droplet;
-	struct delivery_value name = delivery_value(d, COMPANY_NAME);
-	bool is_string = name.present && name.kind == JSON_STRING;
 
 	sha256_hex(sha256, t->body->bytes.data, t->body->bytes.len);
-	*out = (struct lifecycle){
-		.installed = strcmp(delivery_event(d), "droplet.installed") == 0,
-		.trust = t->evidence->key == KEY_DROPLET ? TRUST_DROPLET :
-		    t->evidence->key == KEY_INSTALLATION ? TRUST_INSTALLATION : TRUST_NONE,
-		.authority = droplet ? droplet->uuid : NULL,
-		.owns_unnamed = droplet == t->conf->droplets,
-		.record = a->installation,
-		.droplet_installation_uuid = delivery_text(d, COMPANY_DRI),
-		.droplet_uuid = delivery_text(d, COMPANY_DROPLET_UUID),
-		.fluid_company_id = delivery_text(d, COMPANY_FLUID_COMPANY_ID),
-		.fluid_company_id_number =
-		    delivery_value(d, COMPANY_FLUID_COMPANY_ID).kind == JSON_NUMBER,
-		.fluid_shop = delivery_text(d, COMPANY_SHOP),
-		.name = is_string ? name.text : NULL,
-		.name_len = is_string ? name.len : 0,
-		.authentication_token = delivery_text(d, COMPANY_AUTHENTICATION_TOKEN),
-		.webhook_verification_token = delivery_text(d, COMPANY_VERIFICATION_TOKEN),
-		.exchange_token = delivery_text(d, CREDENTIALS_TOKEN),
-		.exchange_token_expires_at = delivery_text(d, CREDENTIALS_EXPIRES_AT),
-		.exchange_endpoint = delivery_text(d, CREDENTIALS_ENDPOINT),
-		.at = time_of(t),
-		.received_at = t->now,
-		.delivery = a->delivery,
-		.body_sha256 = sha256,
-	};
+	lifecycle_read(t->body->delivery, out);
+	out->trust = t->evidence->key == KEY_DROPLET ? TRUST_DROPLET :
+	    t->evidence->key == KEY_INSTALLATION ? TRUST_INSTALLATION : TRUST_NONE;
+	out->authority = droplet ? droplet->uuid : NULL;
+	out->owns_unnamed = droplet == t->conf->droplets;
+	out->record = a->installation;
+	out->at = time_of(t);
+	out->received_at = t->now;
+	out->delivery = a->delivery;
+	out->body_sha256 = sha256;
 	if (out->droplet_uuid == NULL && droplet)
 		out->droplet_uuid = droplet->uuid;
 }

@@ -31,11 +31,11 @@ def place(front=None):
         site.close()
 
 
-def send(front, body=None, secret=None, shop=None):
+def send(front, body=None, secret=None, shop=None, timestamp=None):
     """A delivery, signed; without a body the question for health."""
     if body is None:
         return front.send(Request("GET"))
-    return front.send(Request(headers=fluid.signed(secret, body, shop=shop), body=body))
+    return front.send(Request(headers=fluid.signed(secret, body, timestamp, shop), body=body))
 
 
 def says(response, status):
@@ -286,6 +286,54 @@ def repair_records():
         assert site.record(company.dri) == before[0]
 
 
+def repair_records_and_indexes():
+    """Records that are lost together with the indexes are made again in one go, with all that they knew."""
+    with place(Cgi()) as (site, front, company):
+        droplet, now = company.droplet, fluid.now() - 10
+        again = company.again()
+        long_name, odd_name = Company(droplet, name="N" * 2000), Company(droplet, name="a\0b")
+        says(send(front, again.install(), droplet.secret, timestamp=now + 20), 200)
+        gone = Company(droplet)
+        install = gone.install()
+        says(send(front, install, droplet.secret, timestamp=now), 200)
+        says(send(front, gone.uninstall(), droplet.secret, timestamp=now + 1), 200)
+        for one in (long_name, odd_name):
+            says(send(front, one.install(), droplet.secret), 200)
+        all_five = (company, again, gone, long_name, odd_name)
+        before = [site.record(one.dri) for one in all_five]
+        assert [one["status"] for one in before] == ["superseded", "active", "uninstalled", "active", "active"]
+        for name in ("installations", "shops", "companies"):
+            shutil.rmtree(site.state / name)
+        done = site.run("repair")
+        assert done.status == 0, done
+        for one, record in zip(all_five, before):
+            assert site.record(one.dri) == record, (site.record(one.dri), record)
+        # The bytes of the install are still known: signed anew, they do not undo the uninstall.
+        says(send(front, install, droplet.secret, timestamp=now + 5), 200)
+        assert site.record(gone.dri)["status"] == "uninstalled"
+        site.check_modes()
+
+
+def repair_records_partly():
+    """A record that cannot be made again as a whole stays missing, and a later repair makes it."""
+    with place(Cgi()) as (site, front, company):
+        droplet = company.droplet
+        says(send(front, company.uninstall(), droplet.secret, timestamp=fluid.now() + 1), 200)
+        before = site.record(company.dri)
+        site.record_path(company.dri).unlink()
+        # Another record that cannot be read: the indexes cannot be complete without it.
+        damaged = site.record_path("dri_damaged")
+        damaged.write_text("{")
+        for name in ("shops", "companies"):
+            shutil.rmtree(site.state / name)
+        done = site.run("repair")
+        assert done.status == 1 and b"index of its company is not complete" in done.err, done
+        assert site.record(company.dri) is None, site.record(company.dri)
+        damaged.unlink()
+        site.ok("repair")
+        assert site.record(company.dri) == before, (site.record(company.dri), before)
+
+
 def failing_writes():
     """check tries the receiver's writes in each directory, and names the call and the file system."""
     strace = find("strace")
@@ -350,4 +398,5 @@ def marks_missing():
 
 tap.run([tap.Test(test.__doc__.splitlines()[0], test) for test in (
     not_initialised, missing, missing_cgi, adopted, replaced, locked, init, indexes_lost, indexes_at_start,
-    indexes_cgi, repair_directories, repair_records, failing_writes, orphans, marks_missing)])
+    indexes_cgi, repair_directories, repair_records, repair_records_and_indexes,
+    repair_records_partly, failing_writes, orphans, marks_missing)])
