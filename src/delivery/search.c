@@ -151,12 +151,19 @@ has_key(const struct installation *i)
 	return (i->webhook_verification_token || i->subscription_auth_token);
 }
 
+/* A verified record whose key is still to come; also of one that works, whose newer install is not exchanged. */
+static bool
+waits_for_key(const struct installation *i)
+{
+	return (lifecycle_is_verified(i) && (i->status == INSTALLATION_PENDING ||
+	    i->status == INSTALLATION_FAILED || (i->status == INSTALLATION_ACTIVE && i->exchange_token)));
+}
+
 /* Only active installations are candidates. Returns whether it is one, and so keeps the record. */
 static bool
 is_candidate(struct search *s, const struct installation *i)
 {
-	if ((i->status == INSTALLATION_PENDING || i->status == INSTALLATION_FAILED) &&
-	    lifecycle_is_verified(i))
+	if (waits_for_key(i))
 		s->waiting = true;
 	return (i->status == INSTALLATION_ACTIVE && has_key(i));
 }

@@ -131,6 +131,24 @@ def failed_and_repaired():
         wait_until(lambda: not kept(w), "it is still kept")
 
 
+def newer_key():
+    """An installation that works: events under the key of a newer install wait for its exchange"""
+    with world() as w:
+        old = w.company()
+        new = w.company(dri=old.dri, id=old.id, shop=old.shop)
+        w.deliver(old, old.install(), fluid.now() - 10)
+        w.deliver(new, install_v2(new))
+        event(w, old, old.order(), status=200)
+        body = new.order()
+        event(w, new, body)
+        w.fluid.offer(new)
+        w.site.ok("work", "--once")
+        has_credentials(w, new)
+        equal([line["body"] for line in orders(w)][1:], [body])
+        equal(kept(w), [])
+        event(w, new, new.order(), key="another key", status=401)
+
+
 def bounded():
     """keep_refused bounds the space, the oldest go first, and 0 keeps none"""
     with world(keep_refused="64K") as w:
@@ -179,5 +197,5 @@ def killed():
 if not RECEIVER.is_file() or not COMMAND.is_file():
     tap.bail(f"there is no {RECEIVER} or {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__, function) for function in (
-    early, refused_for_good, by_company_and_installation, failed_and_repaired, bounded, killed,
+    early, refused_for_good, by_company_and_installation, newer_key, failed_and_repaired, bounded, killed,
     no_credentials_in_logs)])
