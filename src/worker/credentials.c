@@ -17,10 +17,10 @@
 #include "store/durable.h"
 #include "store/index.h"
 #include "store/marker.h"
-#include "store/name.h"
 #include "worker/alert.h"
 #include "worker/backoff.h"
 #include "worker/lane.h"
+#include "worker/markers.h"
 #include "worker/settle.h"
 #include "worker/subscribe.h"
 
@@ -29,11 +29,7 @@ enum {
 	SIGNAL_MS = 200,		/* how often --once looks for a signal during a call */
 	PASS_MS = 20,			/* the directories are not read more often than this */
 	PATH_SIZE = 4096,
-	BUCKETS = 1024,
 };
-
-/* The directories of queue/ with a marker for each record that waits. */
-enum folder { PENDING, UNCONFIRMED, SUBSCRIBE, N_FOLDERS };
 
 /*
  * How many calls run side by side, and the longest wait between two tries in seconds. A call that hangs
@@ -49,18 +45,6 @@ static const struct kind {
 	[SUBSCRIBE] = { "subscribe", 1, 3600 },
 };
 
-/* A marker that was seen, as long as it is there. Times are those of backoff_now(). */
-struct waiting {
-	struct lane_item item;		/* first: what the lane knows */
-	struct waiting *following;	/* in its bucket */
-	enum folder folder;
-	char record[NAME_SIZE];
-	bool busy;			/* it is the lane's */
-	int64_t next;			/* not before */
-	unsigned tries;
-	uint64_t pass;			/* the last one that saw the marker */
-};
-
 struct credentials {
 	const struct conf *conf;
 	struct state *state;
@@ -68,12 +52,11 @@ struct credentials {
 	int reserves;			/* directory for what is set aside before an exchange */
 	struct transport *transport;
 	pthread_mutex_t mutex;		/* protects what is below */
-	struct waiting *buckets[BUCKETS];
+	struct markers seen;
 	struct lane lanes[N_FOLDERS];
 	unsigned busy;			/* how many are the lanes' */
 	unsigned n_settled;		/* since credentials_run() began */
 	unsigned n_given;		/* how many the last pass gave to the lanes */
-	uint64_t pass;
 	int64_t passed;			/* when the last one began */
 	bool rested;			/* nothing was called since memory was given back */
 	atomic_bool stop;
@@ -88,7 +71,7 @@ static void on_ended(void *user);
 static void
 init_lanes(struct credentials *c)
 {
-	for (enum folder folder = PENDING; folder < N_FOLDERS; folder++) {
+	for (enum markers_folder folder = PENDING; folder < N_FOLDERS; folder++) {
 		struct lane *l = &c->lanes[folder];
 
 		l->max = kinds[folder].calls;
@@ -156,7 +139,7 @@ stop_all(struct credentials *c)
 	if (c->has_thread)
 		pthread_join(c->thread, NULL);
 	c->has_thread = false;
-	for (enum folder folder = PENDING; c->transport && folder < N_FOLDERS; folder++)
+	for (enum markers_folder folder = PENDING; c->transport && folder < N_FOLDERS; folder++)
 		if (c->lanes[folder].mutex)
 			lane_join(&c->lanes[folder]);
 }
@@ -164,16 +147,10 @@ stop_all(struct credentials *c)
 void
 credentials_free(struct credentials *c)
 {
-	struct waiting *w;
-
 	if (c == NULL)
 		return;
 	stop_all(c);
-	for (size_t i = 0; i < BUCKETS; i++)
-		while ((w = c->buckets[i]) != NULL) {
-			c->buckets[i] = w->following;
-			free(w);
-		}
+	markers_free(&c->seen);
 	transport_free(c->transport);
 	if (c->markers[SUBSCRIBE] != -1)
 		close(c->markers[SUBSCRIBE]);
@@ -185,32 +162,6 @@ credentials_free(struct credentials *c)
 		close(c->settled);
 	pthread_mutex_destroy(&c->mutex);
 	free(c);
-}
-
-/* Where a marker's entry is; what is there is NULL when it has none. FNV-1a. */
-static struct waiting **
-find(struct credentials *c, enum folder folder, const char *record)
-{
-	uint32_t h = 2166136261u ^ folder;
-	struct waiting **w;
-
-	for (const char *p = record; *p; p++)
-		h = (h ^ (unsigned char)*p) * 16777619u;
-	for (w = &c->buckets[h % BUCKETS]; *w; w = &(*w)->following)
-		if ((*w)->folder == folder && strcmp((*w)->record, record) == 0)
-			break;
-	return (w);
-}
-
-static void
-forget(struct waiting **at)
-{
-	struct waiting *w = *at;
-
-	if (w) {
-		*at = w->following;
-		free(w);
-	}
 }
 
 /* Have the subscriptions of a record that is active. Returns 0, or -1 to try again later. */
@@ -241,12 +192,12 @@ subscribe(struct credentials *c, struct transport *t, const char *record)
  * is held.
  */
 static bool
-is_elsewhere(struct credentials *c, enum folder folder, const char *record)
+is_elsewhere(struct credentials *c, enum markers_folder folder, const char *record)
 {
-	const struct waiting *w;
+	const struct marked *w;
 
-	for (enum folder other = PENDING; other <= UNCONFIRMED; other++)
-		if (other != folder && (w = *find(c, other, record)) != NULL && w->busy)
+	for (enum markers_folder other = PENDING; other <= UNCONFIRMED; other++)
+		if (other != folder && (w = *markers_find(&c->seen, other, record)) != NULL && w->busy)
 			return (true);
 	return (false);
 }
@@ -275,7 +226,7 @@ static void
 work(void *user, struct transport *t, struct lane_item *item)
 {
 	struct credentials *c = user;
-	struct waiting *w = (struct waiting *)(void *)item;
+	struct marked *w = (struct marked *)(void *)item;
 	struct reserve reserve = { .dir = -1, .fd = -1 };
 	struct settling s = { .state = c->state, .transport = t, .became_active = c->markers[SUBSCRIBE],
 		.reserves = c->reserves, .reserve = &reserve, .stop = &c->stop };
@@ -324,7 +275,7 @@ is_stopping(const struct credentials *c)
 /* One reading of a directory. */
 struct reading {
 	struct credentials *c;
-	enum folder folder;
+	enum markers_folder folder;
 };
 
 /* A marker is there. The mutex is held. */
@@ -333,7 +284,7 @@ see_marker(void *user, const char *record)
 {
 	struct reading *r = user;
 	struct credentials *c = r->c;
-	struct waiting **at = find(c, r->folder, record), *w = *at;
+	struct marked **at = markers_find(&c->seen, r->folder, record), *w = *at;
 
 	if (w == NULL) {
 		if ((w = *at = calloc(1, sizeof(*w))) == NULL)
@@ -341,7 +292,7 @@ see_marker(void *user, const char *record)
 		w->folder = r->folder;
 		snprintf(w->record, sizeof(w->record), "%s", record);
 	}
-	w->pass = c->pass;
+	w->pass = c->seen.pass;
 	if (w->busy || w->next > backoff_now() || is_elsewhere(c, r->folder, record))
 		return (0);
 	w->busy = true;
@@ -349,27 +300,6 @@ see_marker(void *user, const char *record)
 	c->n_given++;
 	lane_add(&c->lanes[r->folder], &w->item);
 	return (0);
-}
-
-/* Forget what has no marker any more. Returns when the next one is due, 0 for none. The mutex is held. */
-static int64_t
-sweep(struct credentials *c, bool complete)
-{
-	int64_t next = 0;
-
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct waiting **at = &c->buckets[i]; *at;) {
-			struct waiting *w = *at;
-
-			if (complete && !w->busy && w->pass != c->pass) {
-				forget(at);
-				continue;
-			}
-			if (!w->busy && (next == 0 || w->next < next))
-				next = w->next;
-			at = &w->following;
-		}
-	return (next);
 }
 
 /* Give what is due to the lanes. Returns when something is due again (see backoff_now()), 0 when nothing waits. */
@@ -380,10 +310,10 @@ pass(struct credentials *c)
 	int64_t next;
 
 	pthread_mutex_lock(&c->mutex);
-	c->pass++;
+	c->seen.pass++;
 	c->n_given = 0;
 	c->passed = backoff_now();
-	for (enum folder folder = PENDING; folder < N_FOLDERS; folder++) {
+	for (enum markers_folder folder = PENDING; folder < N_FOLDERS; folder++) {
 		struct reading r = { .c = c, .folder = folder };
 
 		if (index_each(c->state->queue, kinds[folder].name, 0, see_marker, &r) == 0)
@@ -391,11 +321,11 @@ pass(struct credentials *c)
 		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", kinds[folder].name, NULL);
 		complete = false;
 	}
-	next = sweep(c, complete);
+	next = markers_sweep(&c->seen, complete);
 	if (c->busy)
 		c->rested = false;
 	pthread_mutex_unlock(&c->mutex);
-	for (enum folder folder = PENDING; folder < N_FOLDERS; folder++)
+	for (enum markers_folder folder = PENDING; folder < N_FOLDERS; folder++)
 		if (lane_start(&c->lanes[folder]))
 			log_errno(LOG_LEVEL_ERROR, "thread cannot be started", NULL);
 	return (next);
@@ -407,7 +337,7 @@ is_busy(struct credentials *c)
 	bool busy = false;
 
 	pthread_mutex_lock(&c->mutex);
-	for (enum folder folder = PENDING; folder < N_FOLDERS; folder++)
+	for (enum markers_folder folder = PENDING; folder < N_FOLDERS; folder++)
 		busy = busy || c->lanes[folder].running || (c->lanes[folder].queued && !c->stop);
 	pthread_mutex_unlock(&c->mutex);
 	return (busy);

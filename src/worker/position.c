@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "store/durable.h"
 
 enum { FILE_MAX = 1 << 20, FILES_MAX = 8192 };
@@ -160,4 +161,26 @@ position_note_beginning(int dir, const char *file)
 
 	snprintf(line, sizeof(line), "%s\n", file);
 	return (durable_replace(dir, "beginning", line, strlen(line), 0600));
+}
+
+struct follow *
+position_follow(int dir, int journal)
+{
+	unsigned n;
+	bool complete = true;
+	struct follow_file *files = position_load(dir, &n, &complete);
+	struct follow *f;
+
+	if (files == NULL && n && errno == EBADMSG)
+		log_line(LOG_LEVEL_ERROR, "position is damaged: reading the journal from its beginning; what was "
+		    "dealt with does not run again", "file", "queue/position.json", NULL);
+	else if (files == NULL && n)
+		return (NULL);
+	if (files && !complete && n && position_note_beginning(dir, files[0].name))
+		log_errno(LOG_LEVEL_ERROR, "beginning of the journal not noted", NULL);
+	if (files == NULL && (files = position_beginning(dir, &n, &complete)) == NULL)
+		return (NULL);
+	f = follow_new(journal, files, n, complete);
+	free(files);
+	return (f);
 }

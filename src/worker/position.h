@@ -32,4 +32,7 @@ int position_note_beginning(int dir, const char *file);
 /** Save the position, durably. Returns 0, or -1 with errno set. */
 int position_save(int dir, const struct follow_file *files, unsigned n);
 
+/** Follow the journal from where the last worker has been, else from its beginning. NULL with errno set. */
+struct follow *position_follow(int dir, int journal);
+
 #endif

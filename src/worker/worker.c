@@ -15,9 +15,9 @@
 
 #include "base/log.h"
 #include "base/notify.h"
-#include "base/timefmt.h"
 #include "store/index.h"
 #include "store/reindex.h"
+#include "worker/backoff.h"
 #include "worker/credentials.h"
 #include "worker/kept.h"
 #include "worker/position.h"
@@ -29,7 +29,6 @@ enum {
 	POLL_MS = 5000,			/* for file systems without inotify */
 	SAVE_MS = 1000,			/* how often the position is saved while it moves */
 	LINES_AT_ONCE = 2000,		/* then look at everything else again */
-	SECONDS_A_DAY = 86400,
 	PATH_SIZE = 4096,
 };
 
@@ -64,15 +63,6 @@ struct worker {
 	bool kept_due;			/* look at the kept requests */
 };
 
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
-}
-
 /* Save how far everything before is dealt with: in each file up to the first line whose hook still runs. */
 static void
 save_position(struct worker *w)
@@ -90,7 +80,7 @@ save_position(struct worker *w)
 	} else {
 		w->position_changed = w->unsaved = false;
 	}
-	w->position_saved = now_ms();
+	w->position_saved = backoff_now();
 }
 
 /* At the end: what could not be written yet, the position last. Returns 0, or -1 if something is lost. */
@@ -340,8 +330,8 @@ loop(struct worker *w, bool once)
 		/* What waits for Fluid comes first, where no thread sees to it. */
 		if (once && !w->stopping && credentials_run(w->credentials))
 			on_settled(w);
-		if (now_ms() - w->refreshed >= POLL_MS) {
-			w->refreshed = now_ms();
+		if (backoff_now() - w->refreshed >= POLL_MS) {
+			w->refreshed = backoff_now();
 			runner_refresh(w->runner);
 			w->kept_due = true;
 			ran_drop_old(queue_ran(w->queue), w->state->journal);
@@ -364,7 +354,7 @@ loop(struct worker *w, bool once)
 			if (is_done(w, false, next))
 				return;
 		}
-		if (w->position_changed && now_ms() - w->position_saved >= SAVE_MS)
+		if (w->position_changed && backoff_now() - w->position_saved >= SAVE_MS)
 			save_position(w);
 		wait_for_something(w, next, (w->kept_due && !w->stopping) ||
 		    (more && runner_has_room(w->runner)) ? 0 : POLL_MS);
@@ -409,34 +399,13 @@ take_signals(struct worker *w)
 	return (w->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-/* Go on where the last worker has been. Returns 0, or -1 with errno set. */
-static int
-open_follow(struct worker *w)
-{
-	unsigned n;
-	bool complete = true;
-	struct follow_file *files = position_load(queue_directory(w->queue), &n, &complete);
-
-	if (files == NULL && n && errno == EBADMSG)
-		log_line(LOG_LEVEL_ERROR, "position is damaged: reading the journal from its beginning; what was "
-		    "dealt with does not run again", "file", "queue/position.json", NULL);
-	else if (files == NULL && n)
-		return (-1);
-	if (files && !complete && n && position_note_beginning(queue_directory(w->queue), files[0].name))
-		log_errno(LOG_LEVEL_ERROR, "beginning of the journal not noted", NULL);
-	if (files == NULL && (files = position_beginning(queue_directory(w->queue), &n, &complete)) == NULL)
-		return (-1);
-	w->follow = follow_new(w->state->journal, files, n, complete);
-	free(files);
-	return (w->follow ? 0 : -1);
-}
-
 static int
 open_worker(struct worker *w, const char *conf_file)
 {
 	if (take_signals(w) == -1 || (w->retiring.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
 		return (-1);
-	if ((w->queue = queue_open(w->state->queue, true)) == NULL || open_follow(w))
+	if ((w->queue = queue_open(w->state->queue, true)) == NULL ||
+	    (w->follow = position_follow(w->state->queue, w->state->journal)) == NULL)
 		return (-1);
 	ran_drop_old(queue_ran(w->queue), w->state->journal);
 	if ((w->kept = kept_new(w->state)) == NULL)

@@ -1,0 +1,97 @@
+#include "worker/launch.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+
+enum { RESERVE = 512 * 1024 };	/* bytes: an item for each hook that can run, and directories */
+
+int
+launch_find(struct runner *r, const char *event, char *path)
+{
+	int found = hook_find(r->conf->hooks, r->conf->hooks_by_default, event, path, HOOK_PATH_SIZE);
+
+	if (found == -1) {
+		if (!r->hooks_unavailable)
+			log_errno(LOG_LEVEL_ERROR, "hooks directory is unavailable: deliveries wait for it",
+			    "hooks", r->conf->hooks, NULL);
+		runner_block(r);
+	} else if (r->hooks_unavailable) {
+		log_line(LOG_LEVEL_INFO, "hooks directory is available again", "hooks", r->conf->hooks, NULL);
+	}
+	r->hooks_unavailable = found == -1;
+	return (found);
+}
+
+bool
+launch_lost_directory(struct runner *r, const struct slot *slot)
+{
+	char path[HOOK_PATH_SIZE];
+
+	return (hook_did_not_run(slot->hook) && launch_find(r, slot->job.item.event, path) == -1);
+}
+
+/* A hook could not be started. That is no attempt of it. */
+static void
+on_start_failure(struct runner *r, const struct queue_item *item)
+{
+	/* Once, and not each second for as long as it lasts. */
+	if (errno != r->start_errno)
+		log_errno(LOG_LEVEL_ERROR, "hook cannot be started now; it waits", "event", item->event,
+		    "delivery", item->delivery, NULL);
+	r->start_errno = errno;
+	runner_block(r);
+}
+
+/* Have room for the notes of what becomes of this item's hook, and in the right place. 0, or -1 with errno set. */
+static int
+reserve(struct runner *r, const struct queue_item *item)
+{
+	if (!state_in_place(r->state)) {
+		errno = ESTALE;
+		return (-1);
+	}
+	if (r->reserve.fd == -1 && reserve_make(&r->reserve, r->state->queue, "reserve", RESERVE))
+		return (-1);
+	return (ran_reserve(queue_ran(r->queue), item->place.name));
+}
+
+int
+launch_start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
+{
+	char path[HOOK_PATH_SIZE];
+	int found = launch_find(r, job->item.event, path);
+	const struct entry *e = &job->entry;
+
+	if (found != 1)
+		return (found);
+	if (reserve(r, &job->item)) {
+		on_start_failure(r, &job->item);
+		return (-1);
+	}
+	slot->hook = hook_start(&(struct hook_call){
+		.path = path,
+		.event = job->item.event,
+		.delivery = e->delivery,
+		.installation = e->installation ? e->installation : "",
+		.shop = e->fluid_shop ? e->fluid_shop : "",
+		.received_at = e->received_at,
+		.attempt = job->item.attempts + 1,
+		.conf = r->conf_file,
+		.body = e->body,
+		.body_len = e->body_len,
+		.running = r->running,
+		.slot = (unsigned)(slot - r->slots),
+	}, r->conf->hook_timeout);
+	if (slot->hook == NULL) {
+		on_start_failure(r, &job->item);
+		return (-1);
+	}
+	r->start_errno = 0;
+	r->retried_last = is_retry;
+	job->item.attempts++;
+	slot->job = *job;
+	slot->is_retry = is_retry;
+	*job = (struct job){ .item = { .attempts = 0 } };
+	return (1);
+}

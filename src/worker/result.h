@@ -1,0 +1,35 @@
+#ifndef WORKER_RESULT_H
+#define WORKER_RESULT_H
+
+#include "worker/runner_parts.h"
+
+/* What becomes of a delivery at its hook, in the queue and in the notes: done, given up, or waiting. */
+
+/** Its hook did its work. */
+void result_done(struct runner *r, const struct queue_item *item);
+
+/** Its hook did not do its work: a retry later, or a dead letter. for_good: no retry can help. */
+void result_failed(struct runner *r, struct queue_item *item, bool for_good);
+
+/** It waits until item->next. If that cannot be written, the position stays in front of it. */
+void result_wait(struct runner *r, struct queue_item *item);
+
+/**
+ * An item cannot be dealt with, and that is no failure of its hook. It stays as it is, with `why` in its file,
+ * which is logged and written once.
+ */
+void result_keep_waiting(struct runner *r, const struct queue_item *item, const char *why);
+
+/** It waits no longer. */
+void result_forget(struct runner *r, const struct queue_item *item);
+
+/** Whether a write that failed can be tried again: the disk was full, and the reserve is given back. */
+bool result_make_room(struct runner *r);
+
+/** What could not be written to the queue: once more. log_lost: say what still cannot. Sets r->unsaved. */
+void result_save_again(struct runner *r, bool log_lost);
+
+/** The same for the notes of what became of hooks. Sets r->unnoted. */
+void result_note_again(struct runner *r);
+
+#endif
