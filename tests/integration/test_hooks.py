@@ -656,7 +656,8 @@ def several_at_once(place):
 
 def install_waits(place):
     """The hook of an install waits for its credentials, alone; without hope it is install_failed's."""
-    place.hook("any", 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION $FLUIDHOOK_ATTEMPT" >>$OUT/ran')
+    for name in ("any", "fluidhook"):
+        place.hook(name, 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION $FLUIDHOOK_ATTEMPT" >>$OUT/ran')
     companies = [Company(place.droplets[0]) for _ in range(3)]
     ids = [place.deliver(company.install_v2()) for company in companies]
     place.deliver(event_body(1))
@@ -696,7 +697,8 @@ def install_waits(place):
 
 def ended_before_its_turn(place):
     """No hook runs for an install whose installation has ended before the hook's turn."""
-    place.hook("any", 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION" >>$OUT/ran')
+    for name in ("any", "fluidhook"):
+        place.hook(name, 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION" >>$OUT/ran')
     received = time.time() - 60
     names = []
     for status, by, installed in (
@@ -720,7 +722,8 @@ def ended_before_its_turn(place):
     assert place.lines("ran") == [f"{event} {name}" for event, name in names if event != "never"], place.left("ran")
     assert place.queue() == [] and place.dead() == []
     # The same where the installation ends while the install waits for its credentials.
-    place.hook("any", 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION" >>$OUT/later')
+    for name in ("any", "fluidhook"):
+        place.hook(name, 'echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION" >>$OUT/later')
     company = Company(place.droplets[0])
     line = journal_line("droplet.installed", company.install_v2(), company.dri, received)
     place.deliver(company.install_v2())
