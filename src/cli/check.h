@@ -27,8 +27,11 @@ void check_subscriptions(struct checklist *l, const struct conf *conf);
  */
 void check_receivers(struct checklist *l, const struct conf *conf);
 
-/** Whether all files of the journal can be read, in the open state directory `top`. */
-void check_journal(struct checklist *l, const char *state_dir, int top);
+/**
+ * What waits to be handed on in the open state directory `top`, whether a worker does it, and what was given up.
+ * pending: how many installations wait for the worker.
+ */
+void check_queue(struct checklist *l, const struct conf *conf, int top, unsigned pending);
 
 /** The hooks folder, as its worker sees it. */
 void check_hooks(struct checklist *l, const struct conf *conf);

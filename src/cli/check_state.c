@@ -235,27 +235,6 @@ check_indexes(struct looking *k)
 		    r.removed ? ", but for entries of ended installations" : "");
 }
 
-/* Installs wait for Fluid only as long as their token lives: somebody has to be at work. */
-static void
-check_worker(struct looking *k, int top)
-{
-	unsigned waiting = k->counts[INSTALLATION_PENDING] + k->counts[INSTALLATION_UNCONFIRMED];
-	int fd = openat(top, "queue/worker.lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct flock held = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	bool runs = fd != -1 && fcntl(fd, F_GETLK, &held) == 0 && held.l_type != F_UNLCK;
-
-	if (fd != -1)
-		close(fd);
-	if (runs)
-		checklist_good(k->list, "worker", "runs");
-	else if (waiting)
-		checklist_bad(k->list, "worker", "Run \"fluidhook work\": their tokens die within minutes.",
-		    "does not run, and %u installation%s for credentials", waiting,
-		    waiting == 1 ? " waits" : "s wait");
-	else
-		checklist_good(k->list, "worker", "does not run, and no installation waits for it");
-}
-
 /* Look at the directory itself. Returns 0, or -1 where there is no use in looking further. */
 static int
 begin(struct looking *k, bool *complete)
@@ -316,8 +295,7 @@ check_state(struct checklist *l, const struct conf *conf)
 	/* Opening one from before 0.2 would adopt it. */
 	if (complete && faccessat(top, layout_version_file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		check_indexes(&k);
-	check_journal(l, conf->state_dir, top);
-	check_worker(&k, top);
+	check_queue(l, conf, top, k.counts[INSTALLATION_PENDING] + k.counts[INSTALLATION_UNCONFIRMED]);
 	close(top);
 	return (0);
 }

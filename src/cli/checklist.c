@@ -12,6 +12,8 @@
 
 enum { TEXT_SIZE = 1024, NAME_WIDTH = 13 };
 
+static const char tick[] = "\u2713", exclamation[] = "!", cross[] = "\u2717";
+
 /* What a web server or a file's name says may be anything: what is not UTF-8 becomes question marks. */
 static void
 member(struct json_writer *w, const char *key, const char *value)
@@ -63,16 +65,16 @@ print_way_out(const char *way_out)
 	}
 }
 
-static void __attribute__((format(printf, 4, 0)))
-add(struct checklist *l, const char *name, const char *way_out, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 5, 0)))
+add(struct checklist *l, const char *mark, const char *name, const char *way_out, const char *fmt, va_list ap)
 {
 	char text[TEXT_SIZE];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	if (l->json) {
-		print_json(name, text, way_out, way_out == NULL);
+		print_json(name, text, way_out, mark != cross);
 	} else {
-		printf("%s %-*s ", way_out ? "\u2717" : "\u2713", NAME_WIDTH, name);
+		printf("%s %-*s ", mark, NAME_WIDTH, name);
 		cli_print_text(stdout, text, strlen(text));
 		putchar('\n');
 		if (way_out)
@@ -88,7 +90,7 @@ checklist_good(struct checklist *l, const char *name, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	add(l, name, NULL, fmt, ap);
+	add(l, tick, name, NULL, fmt, ap);
 	va_end(ap);
 }
 
@@ -99,7 +101,17 @@ checklist_bad(struct checklist *l, const char *name, const char *way_out, const 
 
 	l->failed = true;
 	va_start(ap, fmt);
-	add(l, name, way_out, fmt, ap);
+	add(l, cross, name, way_out, fmt, ap);
+	va_end(ap);
+}
+
+void
+checklist_note(struct checklist *l, const char *name, const char *way_out, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(l, exclamation, name, way_out, fmt, ap);
 	va_end(ap);
 }
 

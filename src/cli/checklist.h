@@ -18,6 +18,10 @@ void checklist_good(struct checklist *l, const char *name, const char *fmt, ...)
 void checklist_bad(struct checklist *l, const char *name, const char *way_out, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/** Something to know that is not wrong: "! name  what was seen", and below it what can be done. */
+void checklist_note(struct checklist *l, const char *name, const char *way_out, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /** The exit status: CLI_FAILED where anything was wrong. */
 int checklist_status(const struct checklist *l);
 

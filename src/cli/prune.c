@@ -75,14 +75,14 @@ keep_items(struct pruning *p, struct queue *q, bool dead)
 }
 
 static void
-keep_file(void *user, const char *name, unsigned long lines, int error)
+keep_file(void *user, const struct unread *file)
 {
 	struct pruning *p = user;
 
-	(void)lines;
-	if (error)
-		fprintf(stderr, "fluidhook: %s/journal/%s: %s\n", p->state->path, name, follow_problem(error));
-	keep_from(p, name);
+	if (file->error)
+		fprintf(stderr, "fluidhook: %s/journal/%s: %s\n", p->state->path, file->name,
+		    follow_problem(file->error));
+	keep_from(p, file->name);
 }
 
 /* Whether deliveries are handed to anything. Where the hooks cannot be seen, that is not known, and so it is said. */

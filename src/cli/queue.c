@@ -102,34 +102,73 @@ say_unavailable(const struct conf *conf)
 }
 
 /* What no worker has read. */
-struct unread {
+struct not_read {
 	const struct state *state;
 	unsigned long lines;
+	int64_t oldest;				/* INT64_MAX: not known */
 	char first[JOURNAL_NAME_SIZE];		/* the file it begins in */
 	bool failed;				/* a file cannot be read: it is not known how much */
 };
 
 static void
-add_unread(void *user, const char *name, unsigned long lines, int error)
+add_unread(void *user, const struct unread *file)
 {
-	struct unread *u = user;
+	struct not_read *u = user;
 
-	if (error) {
-		cli_fail("%s/journal/%s: %s; its deliveries wait until it can be read", u->state->path, name,
-		    follow_problem(error));
+	if (file->error) {
+		cli_fail("%s/journal/%s: %s; its deliveries wait until it can be read", u->state->path, file->name,
+		    follow_problem(file->error));
 		u->failed = true;
 		return;
 	}
 	if (u->lines == 0)
-		memcpy(u->first, name, strlen(name) + 1);
-	u->lines += lines;
+		snprintf(u->first, sizeof(u->first), "%s", file->name);
+	u->lines += file->lines;
+	if (file->oldest < u->oldest)
+		u->oldest = file->oldest;
 }
 
-/* Say what waits in the journal. Returns the exit status. */
-static int
-say_unread(struct opened *o, bool nothing_listed)
+static void
+print_unread_json(const struct not_read *u, bool worked)
 {
-	struct unread u = { .state = o->state };
+	struct buf out = { 0 };
+	struct json_writer *w = json_writer_new(&out, false);
+	char since[TIMEFMT_SECONDS_SIZE];
+
+	if (w == NULL)
+		return;
+	timefmt_seconds(since, u->oldest);
+	json_object(w);
+	json_key(w, "unread");
+	json_int(w, (long long)u->lines);
+	json_key(w, "oldest_unread_at");
+	json_string(w, u->oldest == INT64_MAX ? NULL : since);
+	json_key(w, "worker_runs");
+	json_bool(w, worked);
+	json_object_end(w);
+	if (json_writer_end(w) == 0)
+		printf("%s\n", out.data);
+	buf_free(&out);
+}
+
+static void
+say_unread(const struct not_read *u, bool worked)
+{
+	char since[TIMEFMT_SECONDS_SIZE] = "an unknown time";
+
+	if (u->oldest != INT64_MAX)
+		timefmt_seconds(since, u->oldest);
+	fprintf(stderr, "%lu %s unread since %s, the first in journal/%s: %s.\n", u->lines,
+	    u->lines == 1 ? "delivery is" : "deliveries are", since, u->first,
+	    worked ? "a worker runs" : "no worker runs; \"fluidhook work\" reads them");
+}
+
+/* Report what waits in the journal. Returns the exit status. */
+static int
+report_unread(struct opened *o, bool json, bool nothing_listed)
+{
+	struct not_read u = { .state = o->state, .oldest = INT64_MAX };
+	bool worked = queue_has_worker(o->queue);
 
 	if (unread_each(o->state->journal, o->queue, add_unread, &u)) {
 		if (errno == EBADMSG)
@@ -137,9 +176,10 @@ say_unread(struct opened *o, bool nothing_listed)
 			    "beginning", o->state->path));
 		return (cli_fail("%s/journal: %s", o->state->path, strerror(errno)));
 	}
+	if (u.lines && json)
+		print_unread_json(&u, worked);
 	if (u.lines)
-		fprintf(stderr, "%lu %s not read yet, the first in journal/%s: \"fluidhook work\" reads %s.\n", u.lines,
-		    u.lines == 1 ? "delivery is" : "deliveries are", u.first, u.lines == 1 ? "it" : "them");
+		say_unread(&u, worked);
 	else if (nothing_listed && !u.failed)
 		fputs("Nothing waits.\n", stderr);
 	return (u.failed ? CLI_FAILED : CLI_DONE);
@@ -173,7 +213,7 @@ run_queue(const struct cli *c, const struct command *self, int argc, char **argv
 		print_table(items, n, dead);
 	else if (!json && !damaged && dead)
 		fputs("Nothing was given up.\n", stderr);
-	if (!dead && say_unread(&o, !json && n == 0 && !damaged) != CLI_DONE)
+	if (!dead && report_unread(&o, json, !json && n == 0 && !damaged) != CLI_DONE)
 		status = CLI_FAILED;
 	if (damaged)
 		status = CLI_FAILED;

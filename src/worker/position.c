@@ -1,9 +1,11 @@
 #include "worker/position.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -152,6 +154,13 @@ position_beginning(int dir, unsigned *n, bool *complete)
 	}
 	buf_free(&text);
 	return (file);
+}
+
+bool
+position_is_new(int dir)
+{
+	return (faccessat(dir, "position.json", F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT &&
+	    faccessat(dir, "beginning", F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT);
 }
 
 int

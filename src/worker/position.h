@@ -26,6 +26,9 @@ struct follow_file *position_load(int dir, unsigned *n, bool *complete);
  */
 struct follow_file *position_beginning(int dir, unsigned *n, bool *complete);
 
+/** Whether there is neither of the two files: no worker has ever read the journal. */
+bool position_is_new(int dir);
+
 /** A version before 0.2 dealt with the days before this journal file's. Durable. Returns 0, or -1 with errno set. */
 int position_note_beginning(int dir, const char *file);
 

@@ -313,8 +313,15 @@ by_delivery(const void *a, const void *b)
 	    ((const struct queue_item *)b)->delivery));
 }
 
+/* What becomes of the names of items that cannot be read. */
+struct damage {
+	void (*each)(void *user, const char *name, int error);
+	void *user;
+	unsigned n;
+};
+
 static struct queue_item *
-read_items(int dir, DIR *folder, unsigned *n, unsigned *damaged)
+read_items(int dir, DIR *folder, unsigned *n, struct damage *damage)
 {
 	struct queue_item *items = NULL, *more;
 	struct dirent *entry;
@@ -336,9 +343,8 @@ read_items(int dir, DIR *folder, unsigned *n, unsigned *damaged)
 		if (item_read(dir, entry->d_name, &items[*n]) == 0) {
 			(*n)++;
 		} else if (errno != ENOENT) {
-			log_errno(LOG_LEVEL_ERROR, "queue item cannot be read", "file",
-			    entry->d_name, NULL);
-			(*damaged)++;
+			damage->each(damage->user, entry->d_name, errno);
+			damage->n++;
 		}
 	}
 	if (*n)
@@ -346,26 +352,64 @@ read_items(int dir, DIR *folder, unsigned *n, unsigned *damaged)
 	return (items);
 }
 
-struct queue_item *
-queue_items(struct queue *q, bool dead, unsigned *n, unsigned *damaged)
+static struct queue_item *
+all_items(struct queue *q, bool dead, unsigned *n, struct damage *damage)
 {
 	int dir = dead ? q->dead : q->waiting;
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
 	struct queue_item *items;
 
-	*damaged = 0;
 	*n = 1;
 	if (folder == NULL) {
 		if (fd != -1)
 			close(fd);
 		return (NULL);
 	}
-	items = read_items(dir, folder, n, damaged);
+	items = read_items(dir, folder, n, damage);
 	for (unsigned i = 0; !dead && i < *n && items; i++)
 		take_time(&items[i]);
 	closedir(folder);
 	return (items);
+}
+
+static void
+log_damage(void *user, const char *name, int error)
+{
+	(void)user;
+	errno = error;
+	log_errno(LOG_LEVEL_ERROR, "queue item cannot be read", "file", name, NULL);
+}
+
+struct queue_item *
+queue_items(struct queue *q, bool dead, unsigned *n, unsigned *damaged)
+{
+	struct damage damage = { .each = log_damage };
+	struct queue_item *items = all_items(q, dead, n, &damage);
+
+	*damaged = damage.n;
+	return (items);
+}
+
+struct queue_item *
+queue_items_and(struct queue *q, bool dead, unsigned *n, void (*on_damaged)(void *user, const char *name, int error),
+    void *user)
+{
+	struct damage damage = { .each = on_damaged, .user = user };
+
+	return (all_items(q, dead, n, &damage));
+}
+
+bool
+queue_has_worker(const struct queue *q)
+{
+	int fd = openat(q->dir, "worker.lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct flock held = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	bool runs = fd != -1 && fcntl(fd, F_GETLK, &held) == 0 && held.l_type != F_UNLCK;
+
+	if (fd != -1)
+		close(fd);
+	return (runs);
 }
 
 void

@@ -77,8 +77,18 @@ int queue_revive(struct queue *q, const struct queue_item *item);
  */
 struct queue_item *queue_items(struct queue *q, bool dead, unsigned *n, unsigned *damaged);
 
+/**
+ * The same, but damaged ones are not logged: on_damaged(user, name, error) is called for each, with its file's name and
+ * its errno, which is EBADMSG unless the file cannot be read.
+ */
+struct queue_item *queue_items_and(struct queue *q, bool dead, unsigned *n,
+    void (*on_damaged)(void *user, const char *name, int error), void *user);
+
 /** Call each(user, delivery) for all that wait; what they are called on disk alone is looked at. */
 void queue_each_waiting(struct queue *q, void (*each)(void *user, const char *delivery), void *user);
+
+/** Whether a worker runs: another process has opened the queue `exclusive`. */
+bool queue_has_worker(const struct queue *q);
 
 /** Read one that waits. Returns 0, or -1 with errno set. */
 int queue_read(struct queue *q, const char *delivery, struct queue_item *item);

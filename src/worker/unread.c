@@ -6,9 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/timefmt.h"
 #include "worker/position.h"
 
-enum { BLOCK = 64 * 1024 };
+enum { BLOCK = 64 * 1024, HEAD = 256 };
 
 /* How many lines end behind this offset. Returns 0, or -1 with errno set. */
 static int
@@ -29,20 +30,45 @@ count_from(int fd, uint64_t offset, unsigned long *lines)
 	return (n == 0 ? 0 : -1);
 }
 
-/* How many lines of a file the worker has not read. at: its position there; NULL: none. Returns 0, or an errno. */
-static int
-count_unread(int journal, const char *name, const struct follow_file *at, unsigned long *lines)
+/* When the delivery was received whose line begins at this offset. The time stands near a line's beginning. */
+static int64_t
+received_at(int fd, uint64_t offset)
 {
-	int fd = lines_open(journal, name), in_place, error = 0;
+	static const char key[] = "\"received_at\":\"";
+	char head[HEAD + 1];
+	ssize_t n = pread(fd, head, HEAD, (off_t)offset);
+	struct timespec t;
+	char *at;
 
-	*lines = 0;
-	if (fd == -1)
-		return (errno);
+	if (n <= 0)
+		return (INT64_MAX);
+	head[n] = '\0';
+	head[strcspn(head, "\n")] = '\0';
+	if ((at = strstr(head, key)) == NULL)
+		return (INT64_MAX);
+	at += sizeof(key) - 1;
+	at[strcspn(at, "\"")] = '\0';
+	return (timefmt_parse(at, &t) ? INT64_MAX : (int64_t)t.tv_sec);
+}
+
+/* How many lines of a file the worker has not read, and since when. at: its position there; NULL: none. */
+static void
+count_unread(int journal, const struct follow_file *at, struct unread *file)
+{
+	int fd = lines_open(journal, file->name), in_place;
+	uint64_t offset;
+
+	if (fd == -1) {
+		file->error = errno;
+		return;
+	}
 	in_place = at ? follow_is_in_place(fd, at) : 0;
-	if (in_place == -1 || count_from(fd, in_place ? at->offset : 0, lines))
-		error = errno;
+	offset = in_place == 1 ? at->offset : 0;
+	if (in_place == -1 || count_from(fd, offset, &file->lines))
+		file->error = errno;
+	else if (file->lines)
+		file->oldest = received_at(fd, offset);
 	close(fd);
-	return (error);
 }
 
 static const struct follow_file *
@@ -62,8 +88,6 @@ unread_each(int journal, struct queue *q, unread_file *each, void *user)
 	size_t n_names;
 	struct follow_file *files = position_load(queue_directory(q), &n, &complete);
 	char (*names)[JOURNAL_NAME_SIZE];
-	unsigned long lines;
-	int error;
 
 	if (files == NULL && (n || (files = position_beginning(queue_directory(q), &n, &complete)) == NULL))
 		return (-1);
@@ -73,14 +97,15 @@ unread_each(int journal, struct queue *q, unread_file *each, void *user)
 	}
 	for (size_t i = 0; i < n_names; i++) {
 		const struct follow_file *at = find(files, n, names[i]);
+		struct unread file = { .name = names[i], .oldest = INT64_MAX };
 
 		/* Days that a version before 0.2 dealt with. */
 		if ((at && at->is_old) ||
 		    (at == NULL && !complete && n && journal_file_compare(names[i], files[0].name) < 0))
 			continue;
-		error = count_unread(journal, names[i], at, &lines);
-		if (error != ENOENT && (error || lines))
-			each(user, names[i], lines, error);
+		count_unread(journal, at, &file);
+		if (file.error != ENOENT && (file.error || file.lines))
+			each(user, &file);
 	}
 	free(names);
 	free(files);

@@ -5,14 +5,18 @@
 
 /* What no worker has read yet, for commands that report it or must not remove it. */
 
-/**
- * A journal file with `lines` whole lines behind the worker's position, or one that cannot be read: error is then its
- * errno, for follow_problem(), and what is in it counts as unread.
- */
-typedef void unread_file(void *user, const char *name, unsigned long lines, int error);
+/* A journal file that is not read to its end. */
+struct unread {
+	const char *name;
+	unsigned long lines;	/* whole lines behind the worker's position */
+	int64_t oldest;		/* when the first of them was received, unix seconds; INT64_MAX: not known */
+	int error;		/* errno, for follow_problem(), if the file cannot be read: all in it counts as unread */
+};
+
+typedef void unread_file(void *user, const struct unread *file);
 
 /**
- * Call each() for every journal file that is not read to its end, the oldest first. journal: the directory.
+ * Call each() for every journal file that is not read to its end, in the journal's order. journal: the directory.
  * Returns 0, or -1 with errno set: EBADMSG if the position is damaged; a worker would then begin anew.
  */
 int unread_each(int journal, struct queue *q, unread_file *each, void *user);

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 from harness import fluid, process, tap
 from harness.command import Command
@@ -14,7 +15,7 @@ from harness.fronts import Cgi, Listen, ListenTcp
 from harness.web import Request
 
 PARTS = ["configuration", "company token", "receiver", "state", "disk", "write", "records", "indexes", "journal",
-         "worker", "secrets", "hooks"]
+         "queue", "worker", "secrets", "hooks"]
 
 
 class World:
@@ -30,12 +31,25 @@ class World:
         self.front = Cgi()
         self.front.start(self.site)
 
-    def install(self, **fields):
+    def install(self, work=True, **fields):
         company = Company(self.site.droplets[0])
         body = company.install(**fields)
         headers = fluid.signed(self.site.droplets[0].secret, body)
         assert self.front.send(Request(headers=headers, body=body)).status == 200
+        if work:
+            self.work()
         return company
+
+    def work(self):
+        """A worker reads what is there, and ends."""
+        self.command.ok("work", "--once")
+
+    def order(self, company, status=200):
+        body = company.order()
+        headers = fluid.signed(company.wvt, body, shop=company.shop)
+        answer = self.front.send(Request(headers=headers, body=body))
+        assert answer.status == status, answer.describe()
+        return json.loads(answer.body).get("delivery")
 
     def hook(self, name, text="#!/bin/sh\n", mode=0o755):
         self.site.write(self.hooks / name, text, mode)
@@ -73,7 +87,7 @@ def tree(path):
 
 
 def in_order(world):
-    """All is well, before the first delivery and after it; nothing is changed by looking."""
+    """All is well, before the first delivery and after it was handed on; nothing is changed by looking."""
     before = tree(world.site.dir)
     bad, said = world.check()
     assert bad == [] and [s["check"] for s in said] == PARTS, said
@@ -256,7 +270,107 @@ def no_worker(world):
     headers = fluid.signed(world.site.droplets[0].secret, body)
     assert world.front.send(Request(headers=headers, body=body)).status == 202
     ((check, text, way_out),) = world.check()[0]
-    assert check == "worker" and "1 installation waits" in text and "fluidhook work" in way_out
+    assert check == "worker" and "never ran" in text and "fluidhook work" in way_out
+    # It has been read, and waits for Fluid.
+    world.command.run("work", "--once")
+    pending = [json.loads(line) for line in world.command.ok("list", "--json").splitlines()][0]["status"] == "pending"
+    if pending:
+        ((check, text, way_out),) = world.check()[0]
+        assert check == "worker" and "1 installation waits" in text and "fluidhook work" in way_out
+
+
+def worker_state(world):
+    """What the journal holds for a worker, and whether one takes it: never, not now, not any more"""
+    company = world.install(work=False)
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "worker" and "never ran, and 1 delivery is unread since 20" in text, text
+    assert "fluidhook-worker" in way_out and "work --once" in way_out, way_out
+    world.work()
+    assert world.check()[0] == []
+    # A worker from cron reads it soon.
+    world.order(company)
+    bad, said = world.check()
+    (line,) = [line["text"] for line in said if line["check"] == "worker"]
+    assert bad == [] and "1 delivery is unread" in line, line
+    # Received 6 minutes ago.
+    (path,) = world.site.journal_files()
+    lines = path.read_text().splitlines(keepends=True)
+    entry = json.loads(lines[-1])
+    old = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 360))
+    world.site.write(path, "".join(lines[:-1]) + lines[-1].replace(entry["received_at"], old))
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "worker" and text == f"does not run, and 1 delivery is unread since {old}", text
+    assert "fluidhook-worker" in way_out
+    (unread,) = [json.loads(line) for line in world.command.ok("queue", "--json").splitlines()]
+    assert unread == {"unread": 1, "oldest_unread_at": old, "worker_runs": False}, unread
+    # A worker that is stopped: it holds its lock, and reads nothing.
+    world.site.write_conf(world.site.conf_text() + "[worker]\nhooks = hooks\nhook_timeout = 1\n")
+    world.hook("any", "#!/bin/sh\nkill -STOP $PPID\n")
+    worker = process.start([world.command.program, "-c", world.site.conf, "work"], env=process.environment(),
+                           stderr=subprocess.DEVNULL)
+    try:
+        process.wait_until(lambda: status_of(worker.pid) == "T", "the worker is not stopped")
+        ((check, text, way_out),) = world.check()[0]
+        assert check == "worker" and text.startswith("runs, but 1 delivery is unread"), text
+        assert "Restart it" in way_out
+    finally:
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+    world.hook("any")
+    world.work()
+    assert world.check()[0] == []
+
+
+def status_of(pid):
+    """The letter of a process's state, as in ps."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+def queue_state(world):
+    """Retries that are due without a worker, dead letters, and damaged items"""
+    company = world.install()
+    world.hook("order", "#!/bin/sh\nexit 1\n")
+    delivery = world.order(company)
+    world.work()
+    bad, said = world.check()
+    assert bad == [] and "1 delivery waits for another try" in str(said), said
+    item = world.site.state / "queue/waiting" / f"{delivery}.json"
+    good = item.read_text()
+    value = json.loads(good)
+    world.site.write(item, json.dumps({**value, "next": value["next"] - 3600}))
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "worker" and "1 delivery is due for more than 5 minutes" in text, text
+    assert "fluidhook-worker" in way_out
+    world.hook("order", "#!/bin/sh\nexit 100\n")
+    world.work()
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "queue" and text == "1 delivery was given up" and "fluidhook retry" in way_out, text
+    dead = world.site.state / "queue/dead" / f"{delivery}.json"
+    for path in (dead, item):
+        world.site.write(path, good[:-9])
+        bad = [line for line in world.check()[0] if "given up" not in line[1]]
+        ((check, text, way_out),) = bad
+        assert check == "queue" and text == f"{path}: damaged" and "backup" in way_out, text
+        _, err = world.command.fails(1, "queue", *(["--dead"] if path == dead else []))
+        assert path.name in err, err
+        path.unlink()
+    assert world.check()[0] == []
+
+
+def kept_requests(world):
+    """Requests that are kept until the key of their installation is there are counted"""
+    company = Company(world.site.droplets[0])
+    body = company.install_v2()
+    headers = fluid.signed(world.site.droplets[0].secret, body)
+    assert world.front.send(Request(headers=headers, body=body)).status == 202
+    for _ in range(3):
+        world.order(company, 503)
+    _, said = world.check()
+    (line,) = [line for line in said if line["check"] == "refused"]
+    assert line["ok"] and line["text"].startswith("3 kept requests wait for the key"), line
+    assert "fluidhook list" in line["way_out"], line
+    assert any(text.startswith("! refused ") for text in world.command.run("check").stdout.splitlines())
 
 
 def receivers(world):
@@ -336,5 +450,5 @@ def several_droplets(world):
 tap.run([with_world(function) for function in (
     in_order, configuration, state_directory, read_only, damaged_records, secrets, company_token,
     subscriptions, hooks,
-    no_worker, receivers, as_root)] + [
+    no_worker, worker_state, queue_state, kept_requests, receivers, as_root)] + [
     with_world(several_droplets, droplets=[Droplet("reports"), Droplet("shipping")])])

@@ -753,19 +753,23 @@ def queue_counts_unread(place):
     assert "Nothing waits" in place.said
     for number in range(5):
         add(place, number, number % 2)
-    place.run("queue")
+    (said,) = [json.loads(line) for line in place.run("queue", "--json").splitlines()]
     first = place.journal_file(day_text(NOW - DAY))
-    assert "5 deliveries are not read yet" in place.said and first.name in place.said, place.said
+    oldest = min(json.loads(line)["received_at"] for line in first.read_text().splitlines())
+    assert said == {"unread": 5, "oldest_unread_at": oldest[:19] + "Z", "worker_runs": False}, (said, oldest)
+    place.run("queue")
+    assert f"5 deliveries are unread since {oldest[:19]}Z" in place.said and first.name in place.said, place.said
+    assert "no worker runs" in place.said
     assert "Nothing waits" not in place.said
     place.once()
     place.run("queue")
-    assert "not read" not in place.said and "Nothing waits" in place.said
+    assert "unread" not in place.said and "Nothing waits" in place.said
     add(place, 9)
-    assert place.queue() == [] and "1 delivery is not read yet" in place.said
+    assert place.queue() == [] and "1 delivery is unread" in place.said
     first.rename(place.dir / "away")
     first.mkdir()
     place.run("queue", status=1)
-    assert f"{first.name}: is no regular file" in place.said and "1 delivery is not read" in place.said
+    assert f"{first.name}: is no regular file" in place.said and "1 delivery is unread" in place.said
     assert f"{first.name}: is no regular file" in place.run("check", status=1), place.said
     first.rmdir()
     place.write(place.state / "queue/position.json", "{")

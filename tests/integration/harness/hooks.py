@@ -167,7 +167,7 @@ class Workplace(Site):
         return [json.loads(line) for line in self.run(*words, "--json").splitlines()]
 
     def queue(self):
-        return self.values("queue")
+        return [item for item in self.values("queue") if "unread" not in item]
 
     def dead(self):
         return self.values("queue", "--dead")
