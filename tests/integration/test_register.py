@@ -296,6 +296,7 @@ def whole_way(world):
         assert (listed["installation"], listed["status"]) == (company.dri, "active")
         assert company.name in command.ok("show", company.shop)
         assert "droplet.installed" in command.ok("deliveries")
+        command.ok("work", "--once")
         assert command.ok("check").count("\u2713") > 5
         token = command.ok("token", company.dri)
         command.said.pop()
