@@ -95,8 +95,9 @@ has_targets(const struct conf *conf)
 
 	if (folder == NULL)
 		return (errno != ENOENT || !conf->hooks_by_default);
-	while (!found && (entry = readdir(folder)) != NULL)
+	while (!found && (errno = 0, entry = readdir(folder)) != NULL)
 		found = entry->d_name[0] != '.';
+	found = found || errno;
 	closedir(folder);
 	return (found || conf->n_subscribe);
 }

@@ -320,6 +320,7 @@ struct damage {
 	unsigned n;
 };
 
+/* NULL with *n == 1 and errno set if they cannot all be listed. */
 static struct queue_item *
 read_items(int dir, DIR *folder, unsigned *n, struct damage *damage)
 {
@@ -328,16 +329,13 @@ read_items(int dir, DIR *folder, unsigned *n, struct damage *damage)
 	unsigned cap = 0;
 
 	*n = 0;
-	while ((entry = readdir(folder)) != NULL) {
+	while ((errno = 0, entry = readdir(folder)) != NULL) {
 		if (!name_is_safe(entry->d_name, strlen(entry->d_name)))
 			continue;
 		if (*n == cap) {
 			cap = cap ? 2 * cap : 64;
-			if ((more = reallocarray(items, cap, sizeof(*items))) == NULL) {
-				free(items);
-				*n = 1;
-				return (NULL);
-			}
+			if ((more = reallocarray(items, cap, sizeof(*items))) == NULL)
+				break;
 			items = more;
 		}
 		if (item_read(dir, entry->d_name, &items[*n]) == 0) {
@@ -346,6 +344,12 @@ read_items(int dir, DIR *folder, unsigned *n, struct damage *damage)
 			damage->each(damage->user, entry->d_name, errno);
 			damage->n++;
 		}
+	}
+	/* A list that was cut short would look like one of less that waits. */
+	if (errno) {
+		free(items);
+		*n = 1;
+		return (NULL);
 	}
 	if (*n)
 		qsort(items, *n, sizeof(*items), by_delivery);
@@ -359,6 +363,7 @@ all_items(struct queue *q, bool dead, unsigned *n, struct damage *damage)
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
 	struct queue_item *items;
+	int saved;
 
 	*n = 1;
 	if (folder == NULL) {
@@ -369,7 +374,9 @@ all_items(struct queue *q, bool dead, unsigned *n, struct damage *damage)
 	items = read_items(dir, folder, n, damage);
 	for (unsigned i = 0; !dead && i < *n && items; i++)
 		take_time(&items[i]);
+	saved = errno;
 	closedir(folder);
+	errno = saved;
 	return (items);
 }
 

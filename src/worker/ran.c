@@ -434,7 +434,7 @@ static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
 			close(fd);
 		return (NULL);
 	}
-	while ((entry = readdir(folder)) != NULL) {
+	while ((errno = 0, entry = readdir(folder)) != NULL) {
 		if (strlen(entry->d_name) != TIMEFMT_DAY_SIZE - 1 || entry->d_name[0] == '.')
 			continue;
 		if ((more = reallocarray(days, *n + 1, sizeof(*days))) == NULL)

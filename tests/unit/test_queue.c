@@ -1,6 +1,7 @@
 /* The position on disk: what was saved is read again, and what is damaged is not taken for nothing. */
 #include "support.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -26,6 +27,38 @@ __wrap_time(time_t *out)
 	return (t);
 }
 
+/* How many names a directory gives before an error; negative: no error. */
+static int names_left = -1;
+
+struct dirent *__real_readdir(DIR *folder);
+struct dirent *__wrap_readdir(DIR *folder);
+struct dirent64 *__real_readdir64(DIR *folder);
+struct dirent64 *__wrap_readdir64(DIR *folder);
+
+static bool
+is_broken(void)
+{
+	if (names_left) {
+		names_left -= names_left > 0;
+		return (false);
+	}
+	errno = EIO;
+	return (true);
+}
+
+struct dirent *
+__wrap_readdir(DIR *folder)
+{
+	return (is_broken() ? NULL : __real_readdir(folder));
+}
+
+/* What readdir() is where a file's size has 64 bits by a macro. */
+struct dirent64 *
+__wrap_readdir64(DIR *folder)
+{
+	return (is_broken() ? NULL : __real_readdir64(folder));
+}
+
 struct place {
 	char *path;
 	int dir;
@@ -38,6 +71,7 @@ setup(void **state)
 	struct place *p = calloc(1, sizeof(*p));
 
 	ahead = 0;
+	names_left = -1;
 	p->path = folder_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	mkdirat(p->dir, "waiting", 0700);
@@ -218,6 +252,30 @@ waits(void **state)
 	free(items);
 }
 
+/* Goal: a directory that cannot be read to its end is an error, and not one with less in it. */
+static void
+listed_partly(void **state)
+{
+	struct place *p = *state;
+	struct queue_item item = { .event = "order.created", .place.name = "2026-11-22.jsonl" };
+	unsigned n, damaged;
+
+	for (unsigned i = 0; i < 9; i++) {
+		snprintf(item.delivery, sizeof(item.delivery), "%.*s%u", (int)strlen(ONE) - 1, ONE, i);
+		assert_int_equal(queue_wait(p->queue, &item), 0);
+		assert_int_equal(queue_bury(p->queue, &item), 0);
+		assert_int_equal(queue_wait(p->queue, &item), 0);
+	}
+	for (int dead = 0; dead < 2; dead++)
+		for (int most = 1; most < 9; most++) {
+			names_left = most;
+			errno = 0;
+			assert_null(queue_items(p->queue, dead, &n, &damaged));
+			CHECK(n == 1 && errno == EIO, "%d names, then %s", most, strerror(errno));
+		}
+	names_left = -1;
+}
+
 int
 main(void)
 {
@@ -226,6 +284,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(other_forms, setup, teardown),
 		cmocka_unit_test_setup_teardown(beginning, setup, teardown),
 		cmocka_unit_test_setup_teardown(waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(listed_partly, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
