@@ -3,23 +3,38 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "cli/check.h"
+#include "cli/check_program.h"
 #include "cli/cli.h"
 #include "cli/guess.h"
 #include "delivery/event.h"
 
-enum { LINE_SIZE = 256, WAY_OUT_SIZE = 512 };
+enum { WAY_OUT_SIZE = 512 };
 
-/* What a hook can be called beside the known events. */
+/* What a hook can be called beside the known events: contract section 6. */
 static const char *const others[] = {
-	"any", "fluidhook", "fluidhook.install_failed", "fluidhook.subscription_failed",
+	"any", "fluidhook", "fluidhook.install_failed", "fluidhook.given_up", "fluidhook.refusing",
+	"fluidhook.subscription_failed", "fluidhook.reconciled", "fluidhook.disk_low", "fluidhook.silent",
 };
 
 enum { N_OTHERS = sizeof(others) / sizeof(others[0]) };
+
+/* What programs are called by habit: a hook has none of it. */
+static const char *const program_extensions[] = {
+	"sh", "bash", "zsh", "ksh", "py", "py3", "php", "phar", "pl", "rb", "js", "mjs", "cjs", "ts", "lua", "tcl",
+	"awk", "exe", "bin", "run", "cmd", "bat", "txt",
+};
+
+/* A hook that was put aside on purpose. */
+static const char *const aside_extensions[] = {
+	"bak", "old", "orig", "off", "disabled", "save", "swp", "tmp", "sample", "example", "dist", "md",
+	"dpkg-dist", "dpkg-old", "dpkg-new", "rpmsave", "rpmnew", "rej",
+};
 
 struct hooks {
 	struct checklist *list;
@@ -50,23 +65,6 @@ bad(struct hooks *h, const char *name, const char *way_out, const char *what)
 	checklist_bad(h->list, "hooks", way_out, "%s/%s: %s", h->path, name, what);
 }
 
-/* The program that a script's first line names is not there: the kernel would say so of the script. */
-static bool
-lacks_interpreter(int fd, char interpreter[LINE_SIZE])
-{
-	char line[LINE_SIZE];
-	ssize_t n = read(fd, line, sizeof(line) - 1);
-	char *start;
-
-	if (n < 3 || line[0] != '#' || line[1] != '!')
-		return (false);
-	line[n] = '\0';
-	start = line + 2 + strspn(line + 2, " \t");
-	start[strcspn(start, " \t\r\n")] = '\0';
-	memcpy(interpreter, start, strlen(start) + 1);
-	return (*start && access(start, X_OK) != 0);
-}
-
 /* Whoever can change a hook runs programs as the worker's user. */
 static bool
 is_open(const struct stat *st)
@@ -74,42 +72,104 @@ is_open(const struct stat *st)
 	return ((st->st_uid != 0 && st->st_uid != geteuid()) || (st->st_mode & S_IWOTH));
 }
 
-/* A file that can be run as a hook, but may not work. */
+static bool
+is_one_of(const char *const *list, size_t n, const char *word)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcasecmp(list[i], word) == 0)
+			return (true);
+	return (false);
+}
+
+#define IS_ONE_OF(list, word) is_one_of(list, sizeof(list) / sizeof((list)[0]), word)
+
+/* Whether a hook that is called so can work. Says it if not. */
 static bool
 is_sound(struct hooks *h, const char *name, const struct stat *st)
 {
-	char interpreter[LINE_SIZE], way_out[LINE_SIZE + 64];
-	int fd;
-	bool lacks;
+	struct program_fault fault;
 
+	if (S_ISDIR(st->st_mode)) {
+		bad(h, name, "A hook is a program. Rename or remove the directory.", "it is a directory, and never runs");
+		return (false);
+	}
+	if (!S_ISREG(st->st_mode)) {
+		bad(h, name, "A hook is a program: put one there.", "it is not a regular file, and never runs");
+		return (false);
+	}
 	if (is_open(st)) {
 		bad(h, name, "It has to belong to root or to the worker's user; chmod o-w it.",
 		    "somebody else can change it");
 		return (false);
 	}
-	if (faccessat(h->dir, name, X_OK, AT_EACCESS)) {
-		bad(h, name, "chmod +x it.", "the worker cannot execute it");
-		return (false);
-	}
-	if ((fd = openat(h->dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) == -1)
+	if (program_can_run(h->dir, name, &fault))
 		return (true);
-	lacks = lacks_interpreter(fd, interpreter);
-	close(fd);
-	if (lacks) {
-		snprintf(way_out, sizeof(way_out), "Its first line says %s: install that, or name "
-		    "another.", interpreter);
-		bad(h, name, way_out, "its interpreter is not there");
+	if (!fault.maybe)
+		bad(h, name, fault.way_out, fault.what);
+	else
+		checklist_note(h->list, "hooks", fault.way_out, "%s/%s: %s", h->path, name, fault.what);
+	return (fault.maybe);
+}
+
+/*
+ * "order.created.sh": what it was meant to be. Returns the length of the name without its extension, or 0 if it is no
+ * hook with an extension, and *aside if it was put aside.
+ */
+static size_t
+without_extension(const char *name, struct guess *g, bool *aside)
+{
+	const char *dot = strrchr(name, '.');
+	char stem[EVENT_SIZE];
+
+	*aside = false;
+	if (dot == NULL || dot == name || strlen(name) > EVENT_MAX_LEN)
+		return (0);
+	snprintf(stem, sizeof(stem), "%.*s", (int)(dot - name), name);
+	*g = guess_begin(stem);
+	guess(g);
+	g->name = NULL;
+	*aside = IS_ONE_OF(aside_extensions, dot + 1);
+	/* An event has one dot: what has two, and begins as a known one, has an extension of whatever kind. */
+	if (g->distance <= GUESS_NEAR && (*aside || IS_ONE_OF(program_extensions, dot + 1) ||
+	    (strchr(stem, '.') && strcmp(dot, ".d") != 0)))
+		return ((size_t)(dot - name));
+	return (0);
+}
+
+/* A file in the directory that is not called as a hook is. */
+static void
+look_at_other(struct hooks *h, const char *name, const struct guess *g, const struct stat *st)
+{
+	bool runs = S_ISREG(st->st_mode) && (st->st_mode & 0111), aside;
+	char way_out[WAY_OUT_SIZE];
+	struct guess meant;
+
+	if (S_ISDIR(st->st_mode) || name[strlen(name) - 1] == '~')
+		return;
+	if (without_extension(name, &meant, &aside)) {
+		snprintf(way_out, sizeof(way_out), "Rename it to %s: a hook is called exactly as the event.",
+		    meant.best);
+		if (!aside)
+			bad(h, name, way_out, "it never runs: no event is called so");
+		return;
 	}
-	return (!lacks);
+	/* Files such as a README are no hooks. */
+	if (!runs)
+		return;
+	if (g->distance <= GUESS_NEAR) {
+		snprintf(way_out, sizeof(way_out), "Did you mean %s?", g->best);
+		bad(h, name, way_out, "no event that fluidhook knows is called so");
+		return;
+	}
+	if (is_sound(h, name, st))
+		buf_addf(&h->good, "%s%s (not an event that fluidhook knows)", h->good.len ? ", " : "", name);
 }
 
 static void
 look_at(struct hooks *h, const char *name)
 {
 	struct guess g = guess_begin(name);
-	char way_out[WAY_OUT_SIZE];
 	struct stat st;
-	bool runs;
 
 	if (strlen(name) > EVENT_MAX_LEN)
 		return;
@@ -119,18 +179,10 @@ look_at(struct hooks *h, const char *name)
 			bad(h, name, "A link has to lead to a program.", strerror(errno));
 		return;
 	}
-	runs = S_ISREG(st.st_mode) && (st.st_mode & 0111);
-	/* Folders and files such as a README are nobody's hook. */
-	if (S_ISDIR(st.st_mode) || (g.distance && !runs))
-		return;
-	if (g.distance && g.distance <= GUESS_NEAR) {
-		snprintf(way_out, sizeof(way_out), "Did you mean %s?", g.best);
-		bad(h, name, way_out, "no event that fluidhook knows is called so");
-		return;
-	}
-	if (is_sound(h, name, &st))
-		buf_addf(&h->good, "%s%s%s", h->good.len ? ", " : "", name,
-		    g.distance ? " (not an event that fluidhook knows)" : "");
+	if (g.distance)
+		look_at_other(h, name, &g, &st);
+	else if (is_sound(h, name, &st))
+		buf_addf(&h->good, "%s%s", h->good.len ? ", " : "", name);
 }
 
 void

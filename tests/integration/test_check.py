@@ -263,6 +263,95 @@ def hooks(world):
     assert "somebody else can change what is in it" in text
 
 
+NEVER_RUN = (
+    # name, text, mode, what is said, part of the way out
+    ("order.created.sh", "#!/bin/sh\n", 0o755, "never runs", "Rename it to order.created:"),
+    ("order.create.py", "#!/bin/sh\n", 0o644, "never runs", "Rename it to order.created:"),
+    ("order.sh", "#!/bin/sh\n", 0o755, "never runs", "Rename it to order:"),
+    ("order.created.v2", "#!/bin/sh\n", 0o755, "never runs", "Rename it to order.created:"),
+    ("any.php", "#!/bin/sh\n", 0o755, "never runs", "Rename it to any:"),
+    ("any", "echo\n", 0o755, "no #! line", "#!/bin/sh"),
+    ("any", "#!/bin/sh\r\necho\r\n", 0o755, "carriage return", "sed -i 's/\\r$//'"),
+    ("any", "\ufeff#!/bin/sh\n", 0o755, "byte order mark", "without the mark"),
+    ("any", "", 0o755, "is empty", "remove it"),
+    ("any", "#!\n", 0o755, "names no interpreter", "#!/bin/sh"),
+    ("any", "#!/bin\n", 0o755, "interpreter is not there", "/bin"),
+    ("any", "#! /no/such/shell -e\n", 0o755, "interpreter is not there", "/no/such/shell:"),
+    ("any", "#!bash-that-is-relative\n", 0o755, "interpreter is not there", "bash-that-is-relative"),
+    ("any", "#!/usr/bin/env no-such-php\n", 0o755, "interpreter no-such-php is not there", "env no-such-php"),
+    ("any", "#!/usr/bin/env -S A=1 no-such-php -d x\n", 0o755, "interpreter no-such-php is not there", "install"),
+    ("any", "#!/usr/bin/env sh -e\n", 0o755, 'one program called "sh -e"', "env -S sh -e"),
+    ("any", "#!/usr/bin/env\n", 0o755, "no program to run", "behind env"),
+)
+
+RUN = (("any", "#!/bin/sh\n"), ("any", "#! /bin/sh -e\n"), ("any", "#!/usr/bin/env sh\n"),
+       ("any", "#!/usr/bin/env -S A=1 sh -e\n"), ("any", "#!bin/sh\n"), ("fluidhook.given_up", "#!/bin/sh\n"),
+       ("order.created.bak", "echo\n"), ("order.created~", "echo\n"), ("lib.sh", "#!/bin/sh\n"))
+
+
+def hooks_that_never_run(world):
+    """A hook that can never run is named, with what to do about it"""
+    for name, text, mode, said, way in NEVER_RUN:
+        path = world.hook(name, text, mode)
+        bad = world.check()[0]
+        assert len(bad) == 1, (name, text, bad)
+        ((check, what, way_out),) = bad
+        assert check == "hooks" and what.startswith(f"{path}: ") and said in what and way in way_out, (text, bad)
+        path.unlink()
+    for name, text in RUN:
+        path = world.hook(name, text)
+        assert world.check()[0] == [], (name, text)
+        path.unlink()
+    (world.hooks / "order.created").mkdir()
+    ((check, what, way_out),) = world.check()[0]
+    assert check == "hooks" and "is a directory" in what and "Rename" in way_out
+    (world.hooks / "order.created").rmdir()
+    os.mkfifo(world.hooks / "order")
+    process.give(world.hooks / "order")
+    assert "not a regular file" in world.check()[0][0][1]
+    (world.hooks / "order").unlink()
+    # Of root, for root alone: the worker's user cannot execute it.
+    if os.geteuid() == 0:
+        path = world.hook("any")
+        os.chown(path, 0, 0)
+        path.chmod(0o744)
+        ((_, what, way_out),) = world.check()[0]
+        assert "worker's user cannot execute it (mode 0744)" in what and "chmod a+x" in way_out, what
+        path.chmod(0o711)
+        bad, said = world.check()
+        assert bad == [] and "a script does not run then" in str(said), said
+        path.unlink()
+    # Only in the PATH of whoever checks.
+    tools = world.site.dir / "tools"
+    tools.mkdir()
+    world.site.write(tools / "only-here", "#!/bin/sh\n", 0o755)
+    for path in (world.site.dir, tools):
+        path.chmod(0o755)
+    world.hook("any", "#!/usr/bin/env only-here\n")
+    bad, said = world.check(PATH=f"{tools}:/usr/bin:/bin")
+    (note,) = [line for line in said if line["way_out"]]
+    assert bad == [] and "PATH of this shell" in note["text"] and "whole path" in note["way_out"], note
+    # A directory that is configured has to be there.
+    world.hooks.rename(world.site.dir / "away")
+    ((check, what, way_out),) = world.check()[0]
+    assert check == "hooks" and what == f"{world.hooks}: No such file or directory" and "make or mount" in way_out
+
+
+def noexec(world):
+    """Hooks on a file system that is mounted noexec"""
+    if os.geteuid() != 0:
+        raise tap.Skip("needs root")
+    script = ('mount -t tmpfs -o noexec,mode=0755 none "$1" && echo "#!/bin/sh" >"$1/any" && chmod 0755 "$1/any" && '
+              'exec "$2" -c "$3" check --json')
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", world.hooks, world.command.program,
+                           world.site.conf], env=process.environment(), capture_output=True, text=True, check=False)
+    if not done.stdout:
+        raise tap.Skip("cannot mount here")
+    bad = [line for line in map(json.loads, done.stdout.splitlines()) if not line["ok"]]
+    assert done.returncode == 1 and [line["check"] for line in bad] == ["hooks"], done
+    assert "noexec" in bad[0]["text"] and "Mount it without noexec" in bad[0]["way_out"], bad
+
+
 def no_worker(world):
     """Installs that wait, and nobody at work."""
     company = Company(world.site.droplets[0])
@@ -449,6 +538,6 @@ def several_droplets(world):
 
 tap.run([with_world(function) for function in (
     in_order, configuration, state_directory, read_only, damaged_records, secrets, company_token,
-    subscriptions, hooks,
+    subscriptions, hooks, hooks_that_never_run, noexec,
     no_worker, worker_state, queue_state, kept_requests, receivers, as_root)] + [
     with_world(several_droplets, droplets=[Droplet("reports"), Droplet("shipping")])])
