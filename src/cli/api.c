@@ -155,5 +155,6 @@ const struct command api_command = {
 	    "\n"
 	    "  fluidhook api GET /api/company/webhooks\n"
 	    "  fluidhook api POST /api/products --installation acme --data product.json\n",
+	.changes = true,
 	.run = run,
 };

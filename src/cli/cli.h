@@ -23,6 +23,7 @@ struct command {
 	const char *args;	/* what follows the name in the usage line */
 	const char *summary;	/* one line for the list of commands */
 	const char *help;	/* options and all else that --help tells; lines that end with \n */
+	bool changes;		/* something, here or at Fluid: a reader of its output that ends does not end it */
 	/* argv[0] is the command's name. Returns the exit status. */
 	int (*run)(const struct cli *c, const struct command *self, int argc, char **argv);
 	/* Where one of these has to follow; ended by NULL. Then run is NULL. */

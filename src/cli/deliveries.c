@@ -11,6 +11,7 @@
 #include "cli/progress.h"
 #include "cli/redact.h"
 #include "cli/table.h"
+#include "cli/uuid_arg.h"
 #include "cli/when.h"
 #include "store/entry.h"
 #include "store/journal_reader.h"
@@ -18,7 +19,7 @@
 
 /* The journal: what arrived, the newest first. */
 
-enum { LIMIT_DEFAULT = 20, UUID_MS_DIGITS = 12 };
+enum { LIMIT_DEFAULT = 20, SECONDS_A_DAY = 86400 };
 
 /* Going through the journal from its end. */
 struct walk {
@@ -188,31 +189,42 @@ add_row(struct table *t, const struct entry *e)
 
 struct wanted {
 	const char *event, *installation;
-	int64_t since;		/* unix seconds; INT64_MIN: ever */
+	int64_t since, until;	/* unix seconds, until not included; INT64_MIN and INT64_MAX: no bound */
 	unsigned long limit;	/* 0: none */
 	bool json;
 };
+
+/* One whose time cannot be read is shown rather than hidden. */
+static bool
+is_in_time(const struct wanted *wanted, const struct entry *e)
+{
+	struct timespec received;
+
+	return (timefmt_parse(e->received_at, &received) != 0 ||
+	    (received.tv_sec >= wanted->since && received.tv_sec < wanted->until));
+}
 
 static int
 list(struct walk *w, const struct wanted *wanted)
 {
 	struct table *t = table_new((const char *const[]){ "RECEIVED", "EVENT", "DELIVERY", "INSTALLATION",
 	    "SHOP", NULL });
-	char first[TIMEFMT_DAY_SIZE];
-	struct timespec received;
+	char first[TIMEFMT_DAY_SIZE], last[TIMEFMT_DAY_SIZE];
 	unsigned long n = 0;
 	struct entry e;
 
-	timefmt_day(first, wanted->since);
+	/* A file holds what was received on its day. Inside, a clock that was set back leaves lines in any order. */
+	if (t && wanted->since != INT64_MIN) {
+		timefmt_day(first, wanted->since - SECONDS_A_DAY);
+		journal_reader_begin_at(w->reader, first);
+	}
+	if (t && wanted->until != INT64_MAX) {
+		timefmt_day(last, wanted->until + SECONDS_A_DAY);
+		journal_reader_skip_to(w->reader, last);
+	}
 	while (t && (wanted->limit == 0 || n < wanted->limit) && walk_previous(w, &e) == 1) {
-		/* Days are in order. In a day they need not be: the clock can have gone back. */
-		if (wanted->since != INT64_MIN &&
-		    strncmp(journal_reader_file(w->reader), first, JOURNAL_DAY_LEN) < 0)
-			break;
-		if (wanted->since != INT64_MIN && timefmt_parse(e.received_at, &received) == 0 &&
-		    received.tv_sec < wanted->since)
-			continue;
-		if (!is_event(wanted->event, e.event) || !is_installation(wanted->installation, &e))
+		if (!is_in_time(wanted, &e) || !is_event(wanted->event, e.event) ||
+		    !is_installation(wanted->installation, &e))
 			continue;
 		n++;
 		if (wanted->json) {
@@ -232,14 +244,22 @@ list(struct walk *w, const struct wanted *wanted)
 }
 
 static int
+misuse_time(const struct command *self, const char *option, const char *text)
+{
+	return (cli_misuse(self, "--%s: \"%s\" is not a time (2h, 3d, 2026-11-23, 2026-11-23T08:30:00Z)",
+	    option, text));
+}
+
+static int
 run_deliveries(const struct cli *c, const struct command *self, int argc, char **argv)
 {
-	struct wanted wanted = { .since = INT64_MIN, .limit = LIMIT_DEFAULT };
-	const char *since = NULL, *limit = NULL;
+	struct wanted wanted = { .since = INT64_MIN, .until = INT64_MAX, .limit = LIMIT_DEFAULT };
+	const char *since = NULL, *until = NULL, *limit = NULL;
 	const struct cli_option options[] = {
 		{ "event", '\0', NULL, &wanted.event },
 		{ "installation", '\0', NULL, &wanted.installation },
 		{ "since", '\0', NULL, &since },
+		{ "until", '\0', NULL, &until },
 		{ "limit", 'n', NULL, &limit },
 		{ "json", '\0', &wanted.json, NULL },
 		{ NULL, '\0', NULL, NULL },
@@ -252,14 +272,15 @@ run_deliveries(const struct cli *c, const struct command *self, int argc, char *
 	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
 		return (status);
 	if (since && when_parse(since, time(NULL), &wanted.since))
-		return (cli_misuse(self, "--since: \"%s\" is no time (2h, 3d, 2026-11-23, "
-		    "2026-11-23T08:30:00Z)", since));
+		return (misuse_time(self, "since", since));
+	if (until && when_parse(until, time(NULL), &wanted.until))
+		return (misuse_time(self, "until", until));
 	if (since)
 		wanted.limit = 0;
 	if (limit) {
 		wanted.limit = strtoul(limit, &end, 10);
 		if (*limit < '0' || *limit > '9' || *end)
-			return (cli_misuse(self, "--limit: \"%s\" is no number", limit));
+			return (cli_misuse(self, "--limit: \"%s\" is not a number", limit));
 	}
 	if ((conf = cli_conf(c)) == NULL)
 		return (CLI_USAGE);
@@ -271,35 +292,17 @@ run_deliveries(const struct cli *c, const struct command *self, int argc, char *
 
 const struct command deliveries_command = {
 	.name = "deliveries",
-	.args = "[--event E] [--installation I] [--since T] [--limit N] [--json]",
+	.args = "[--event E] [--installation I] [--since T] [--until T] [-n N] [--json]",
 	.summary = "List the deliveries that were accepted, the newest first",
 	.help = "      --event E         order.created, or order for all of its events\n"
 	    "      --installation I  a droplet installation uuid, or a shop\n"
-	    "      --since T         90m, 2h, 3d, 2026-11-23, 2026-11-23T08:30:00Z\n"
+	    "      --since T         received at T or later: 90m, 2h, 3d, 2026-11-23,\n"
+	    "                        2026-11-23T08:30:00Z\n"
+	    "      --until T         received before T\n"
 	    "  -n, --limit N         at most so many (20, with --since all; 0: all)\n"
 	    "      --json            one JSON object a line\n",
 	.run = run_deliveries,
 };
-
-/* The day that is in a delivery's name: UUID version 7 begins with the time. */
-static bool
-day_of(const char *uuid, int64_t days, char day[TIMEFMT_DAY_SIZE])
-{
-	char digits[UUID_MS_DIGITS + 1];
-	size_t n = 0;
-	char *end;
-	unsigned long long ms;
-
-	for (const char *p = uuid; *p && n < UUID_MS_DIGITS; p++)
-		if (*p != '-')
-			digits[n++] = *p;
-	digits[n] = '\0';
-	ms = strtoull(digits, &end, 16);
-	if (n < UUID_MS_DIGITS || *end)
-		return (false);
-	timefmt_day(day, (int64_t)(ms / 1000) + days * 86400);
-	return (true);
-}
 
 static void
 print_field(const char *label, const char *value)
@@ -337,35 +340,58 @@ show(const struct entry *e, bool json)
 	return (status);
 }
 
-/* Look for it in the days between these; NULL: in all. Returns 1 or 0, or -1: the journal cannot be read. */
-static int
-find_between(struct walk *w, const char *uuid, const char *earliest, const char *latest, struct entry *e)
+/* Look in the days between these, or in all. Returns whether the journal can be read. */
+static bool
+find_between(struct walk *w, struct uuid_arg *arg, const char *first, const char *last, struct buf *line)
 {
+	struct entry e;
+
 	journal_reader_free(w->reader);
 	if ((w->reader = journal_reader_new(w->dir)) == NULL)
-		return (-1);
-	if (latest)
-		journal_reader_skip_to(w->reader, latest);
-	while (walk_previous(w, e) == 1) {
-		if (strcmp(e->delivery, uuid) == 0)
-			return (1);
-		if (earliest && strncmp(journal_reader_file(w->reader), earliest, JOURNAL_DAY_LEN) < 0)
+		return (false);
+	journal_reader_skip_to(w->reader, last);
+	journal_reader_begin_at(w->reader, first);
+	while (walk_previous(w, &e) == 1) {
+		if (!uuid_arg_consider(arg, e.delivery))
+			continue;
+		if (line->len == 0)
+			buf_add(line, w->line.data, w->line.len);
+		if (uuid_arg_is_whole(arg) || arg->n > UUID_ARG_SHOWN)
 			break;
 	}
-	return (0);
+	return (true);
 }
 
-/* In the days that its name says, else in all: a file can have been restored under another day's name. */
+/*
+ * Find the delivery that is meant: in the days that its name says, else in all, as a file can have been restored
+ * under another day's name. Returns CLI_DONE with its entry, which refers to w, or CLI_FAILED after saying that
+ * there is none, or that there are several.
+ */
 static int
-find(struct walk *w, const char *uuid, struct entry *e)
+find(struct walk *w, const char *word, struct entry *e)
 {
-	char latest[TIMEFMT_DAY_SIZE], earliest[TIMEFMT_DAY_SIZE];
-	int found;
+	char first[TIMEFMT_DAY_SIZE], last[TIMEFMT_DAY_SIZE];
+	struct uuid_arg arg = uuid_arg_begin(word);
+	struct buf line = { 0 };
+	bool is_uuid = uuid_arg_days(&arg, first, last) == 0;
+	bool readable = !is_uuid || find_between(w, &arg, first, last, &line);
 
-	if (day_of(uuid, 1, latest) && day_of(uuid, -1, earliest) &&
-	    (found = find_between(w, uuid, earliest, latest, e)) != 0)
-		return (found);
-	return (find_between(w, uuid, NULL, NULL, e));
+	if (is_uuid && readable && arg.n == 0)
+		readable = find_between(w, &arg, "0000-00-00", "9999-99-99", &line);
+	progress_end(&w->progress);
+	/* What was found first is read again: its entry went with the lines after it. */
+	buf_wipe(&w->line);
+	w->line = line;
+	buf_reset(&w->texts);
+	if (!readable)
+		return (cli_fail("%s/journal: %s", w->conf->state_dir, strerror(errno)));
+	if (arg.n == 0)
+		return (cli_fail("%s: no such delivery in the journal", word));
+	if (uuid_arg_is_ambiguous(&arg))
+		return (CLI_FAILED);
+	if (line.failed || entry_read(e, line.data, line.len, &w->texts))
+		return (cli_fail("out of memory"));
+	return (CLI_DONE);
 }
 
 static int
@@ -380,7 +406,7 @@ run_delivery(const struct cli *c, const struct command *self, int argc, char **a
 	struct conf *conf;
 	struct entry e;
 	struct walk w;
-	int found, status;
+	int status;
 
 	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
 		return (status);
@@ -390,16 +416,11 @@ run_delivery(const struct cli *c, const struct command *self, int argc, char **a
 		return (CLI_USAGE);
 	status = CLI_FAILED;
 	if (walk_open(&w, conf) == 0) {
-		found = find(&w, argv[1], &e);
-		progress_end(&w.progress);
-		if (found == -1)
-			cli_fail("%s/journal: %s", conf->state_dir, strerror(errno));
-		else if (found == 0)
-			cli_fail("%s: no such delivery in the journal", argv[1]);
-		else if (raw)
+		status = find(&w, argv[1], &e);
+		if (status == CLI_DONE && raw)
 			status = fwrite(e.body, 1, e.body_len, stdout) == e.body_len ? CLI_DONE :
 			    CLI_FAILED;
-		else
+		else if (status == CLI_DONE)
 			status = show(&e, json);
 	}
 	walk_close(&w);
@@ -411,7 +432,8 @@ const struct command delivery_command = {
 	.name = "delivery",
 	.args = "UUID [--raw | --json]",
 	.summary = "Show one delivery, with its body",
-	.help = "Credentials in the body are shown as present.\n"
+	.help = "The beginning of a UUID is enough if only one delivery has it. Credentials in the body\n"
+	    "are shown as present.\n"
 	    "\n"
 	    "      --raw   the body alone, the exact bytes received, credentials and all\n"
 	    "      --json  as one JSON object\n",

@@ -311,5 +311,6 @@ const struct command init_command = {
 	    "                       default www-data)\n"
 	    "\n"
 	    "Encrypting stored credentials (seal_key) comes with a later version.\n",
+	.changes = true,
 	.run = run,
 };

@@ -1,7 +1,9 @@
 /* fluidhook: set-up, registration and queries (contract section 5). */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -131,8 +133,12 @@ run(const struct cli *cli, const struct command *parent, int argc, char **argv)
 
 	if (self == NULL)
 		return (say_unknown(parent, argv[0]));
-	if (self->commands == NULL)
+	if (self->commands == NULL) {
+		/* "retry --all | head" must not end in the middle. */
+		if (self->changes)
+			signal(SIGPIPE, SIG_IGN);
 		return (self->run(cli, self, argc, argv));
+	}
 	if (argc < 2)
 		return (print_subcommands(stderr, self));
 	if (is_help(argv[1]))
@@ -206,8 +212,10 @@ fill_standard_descriptors(void)
 static int
 finish(int status)
 {
+	errno = 0;
 	if (fflush(stdout) || ferror(stdout)) {
-		cli_fail("standard output cannot be written");
+		cli_fail("standard output cannot be written%s%s; what was printed is not complete",
+		    errno ? ": " : "", errno ? strerror(errno) : "");
 		return (status == CLI_DONE ? CLI_FAILED : status);
 	}
 	return (status);

@@ -213,5 +213,6 @@ const struct command prune_command = {
 	    "\n"
 	    "      --keep SPAN  keep so much: 30d, 12w\n"
 	    "  -n, --dry-run    only print what would be removed\n",
+	.changes = true,
 	.run = run,
 };

@@ -12,7 +12,7 @@
 #include "worker/hook.h"
 #include "worker/unread.h"
 
-/* What waits, what gave up, and again. */
+/* What waits and what gave up. */
 
 struct opened {
 	struct conf *conf;
@@ -231,62 +231,4 @@ const struct command queue_command = {
 	.help = "      --dead  those that were given up; \"fluidhook retry\" takes them back\n"
 	    "      --json  one JSON object a line\n",
 	.run = run_queue,
-};
-
-/* Take one back. Returns the exit status. */
-static int
-revive(struct opened *o, const struct queue_item *item)
-{
-	if (queue_revive(o->queue, item))
-		return (cli_fail("%s: %s", item->delivery, strerror(errno)));
-	printf("%s\n", item->delivery);
-	return (CLI_DONE);
-}
-
-static int
-run_retry(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	bool all = false, found = false;
-	const struct cli_option options[] = {
-		{ "all", '\0', &all, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct queue_item *items = NULL;
-	struct opened o;
-	unsigned n = 0, damaged;
-	int status, words;
-
-	if ((words = cli_parse(self, argc, argv, options, 0, 1, &status)) == -1)
-		return (status);
-	if ((words == 1) == all)
-		return (cli_misuse(self, "name one delivery, or --all"));
-	if ((status = open_queue(&o, c)) != CLI_DONE)
-		goto out;
-	if ((items = queue_items(o.queue, true, &n, &damaged)) == NULL && n) {
-		status = cli_fail("%s/queue: %s", o.state->path, strerror(errno));
-		goto out;
-	}
-	for (unsigned i = 0; i < n; i++)
-		if (all || strcmp(items[i].delivery, argv[1]) == 0) {
-			found = true;
-			if (revive(&o, &items[i]) != CLI_DONE)
-				status = CLI_FAILED;
-		}
-	if (damaged)
-		status = CLI_FAILED;
-	if (!all && !found)
-		status = cli_fail("%s: not among those given up (\"fluidhook queue --dead\")", argv[1]);
-out:
-	free(items);
-	close_queue(&o);
-	return (status);
-}
-
-const struct command retry_command = {
-	.name = "retry",
-	.args = "DELIVERY | --all",
-	.summary = "Run the hooks of deliveries again that were given up",
-	.help = "Prints the deliveries. The worker runs their hooks within a few seconds, with all their\n"
-	    "attempts before them.\n",
-	.run = run_retry,
 };

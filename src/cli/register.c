@@ -416,5 +416,6 @@ const struct command register_command = {
 	    "Example:\n"
 	    "\n"
 	    "  fluidhook register https://hooks.example.com/webhook\n",
+	.changes = true,
 	.run = run,
 };

@@ -234,5 +234,6 @@ const struct command repair_command = {
 	    "      --json  one JSON value\n"
 	    "\n"
 	    "Exit status: 0 the indexes and the records agree, 1 something cannot be read or written.\n",
+	.changes = true,
 	.run = run,
 };

@@ -123,6 +123,7 @@ static const struct command add_command = {
 	    "signal to the receiver. Prints the secret's fingerprint and the file it stands in now.\n"
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n",
+	.changes = true,
 	.run = run_add,
 };
 
@@ -272,6 +273,7 @@ static const struct command retire_command = {
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n"
 	    "      --force         also the last one\n",
+	.changes = true,
 	.run = run_retire,
 };
 

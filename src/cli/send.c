@@ -264,5 +264,6 @@ const struct command send_command = {
 	    "\n"
 	    "  fluidhook send https://hooks.example.com/webhook\n"
 	    "  fluidhook send http://127.0.0.1:8080/webhook --event order.created\n",
+	.changes = true,
 	.run = run,
 };

@@ -118,5 +118,6 @@ const struct command subscribe_command = {
 	.summary = "Subscribe installations to the events of [worker] subscribe",
 	.help = "The worker does this by itself for each installation that becomes active. Subscriptions\n"
 	    "that are there already are left alone. Prints the installations that have all of them.\n",
+	.changes = true,
 	.run = run,
 };

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/company.h"
 #include "cli/progress.h"
@@ -89,6 +90,10 @@ check_given(const struct command *self, struct given *g, int *status)
 	}
 	if (g->active && g->inactive) {
 		*status = cli_misuse(self, "--active or --inactive, not both");
+		return (-1);
+	}
+	if (g->url && client_check_url(g->url)) {
+		*status = CLI_USAGE;
 		return (-1);
 	}
 	return (0);
@@ -226,7 +231,7 @@ static const struct command create_command = {
 	.summary = "Create a webhook at Fluid",
 	.help = "      --resource R         what it is about: order, droplet, ...\n"
 	    "      --event E            what happened to it: created, installed, ...\n"
-	    "      --url U              where Fluid shall deliver\n"
+	    "      --url U              where Fluid delivers to: https, or http to this machine\n"
 	    "      --method M           post (default), put or get; get is refused for the address of\n"
 	    "                           a fluidhook, which answers GET as a health check\n"
 	    "      --inactive           make it, but let nothing be delivered yet\n"
@@ -239,6 +244,7 @@ static const struct command create_command = {
 	    "  fluidhook webhook create --resource order --event created \\\n"
 	    "      --url https://hooks.example.com/webhook \\\n"
 	    "      --auth-token-file /etc/fluidhook/droplet.secrets\n",
+	.changes = true,
 	.run = run_create,
 };
 
@@ -282,6 +288,7 @@ static const struct command update_command = {
 	    "Only what is given changes. Example:\n"
 	    "\n"
 	    "  fluidhook webhook update 4711 --inactive\n",
+	.changes = true,
 	.run = run_update,
 };
 
@@ -349,6 +356,7 @@ static const struct command delete_command = {
 	.help = "Fluid delivers nothing more for it. Example:\n"
 	    "\n"
 	    "  fluidhook webhook delete 4711\n",
+	.changes = true,
 	.run = run_delete,
 };
 

@@ -13,7 +13,7 @@ enum { BLOCK = 64 * 1024, LINE_LIMIT = 512 << 20 };
 struct journal_reader {
 	int dir, fd;				/* of the file that is read; -1: none yet */
 	char (*files)[JOURNAL_NAME_SIZE];
-	size_t left;				/* files not read yet: the first ones */
+	size_t first, left;			/* files not read yet: those from `first` to before `left` */
 	size_t current;
 	/* What of the file was read and not handed out: `len` bytes that begin at `start` in it. */
 	char *data;
@@ -62,6 +62,13 @@ journal_reader_skip_to(struct journal_reader *r, const char *day)
 {
 	while (r->left && strncmp(r->files[r->left - 1], day, JOURNAL_DAY_LEN) > 0)
 		r->left--;
+}
+
+void
+journal_reader_begin_at(struct journal_reader *r, const char *day)
+{
+	while (r->first < r->left && strncmp(r->files[r->first], day, JOURNAL_DAY_LEN) < 0)
+		r->first++;
 }
 
 /* Put the part of the file before what is in memory in front of it. 1, 0 at the file's start, or -1. */
@@ -125,7 +132,7 @@ open_previous(struct journal_reader *r)
 	struct stat st;
 
 	leave_file(r);
-	while (r->left) {
+	while (r->left > r->first) {
 		r->current = --r->left;
 		r->fd = openat(r->dir, r->files[r->current],
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

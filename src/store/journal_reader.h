@@ -25,7 +25,10 @@ int journal_reader_previous(struct journal_reader *r, struct buf *line);
 /** The file that the line was in, for messages. */
 const char *journal_reader_file(const struct journal_reader *r);
 
-/** Pass over the files of later days than this one ("2026-11-23"). */
+/** Skip the files of later days than this one ("2026-11-23"). */
 void journal_reader_skip_to(struct journal_reader *r, const char *day);
+
+/** Skip the files of earlier days than this one. */
+void journal_reader_begin_at(struct journal_reader *r, const char *day);
 
 #endif

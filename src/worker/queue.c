@@ -6,17 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "store/durable.h"
+#include "store/lock.h"
 #include "store/name.h"
 
 enum { FILE_MAX = 1 << 20 };
 
 /* No wait is longer, whatever a file says: the clock may have been wrong when it was written. */
 enum { WAIT_MAX = 3600 };
+/* How long "fluidhook retry" waits for another one, which holds the lock while it takes back one delivery. */
+enum { REVIVE_WAIT_MS = 10000 };
 
 struct queue {
 	int dir, waiting, dead, ran_dir, lock_fd;
@@ -279,10 +283,17 @@ queue_remove(struct queue *q, const struct queue_item *item)
 	return (item_remove(q->waiting, item));
 }
 
+/* Never in both: a "fluidhook retry" may take it back as soon as it is dead. */
 int
 queue_bury(struct queue *q, const struct queue_item *item)
 {
-	return (item_write(q->dead, item, time(NULL)) || item_remove(q->waiting, item) ? -1 : 0);
+	char name[UUID_SIZE + 8];
+
+	snprintf(name, sizeof(name), "%s.json", item->delivery);
+	if (item_write(q->waiting, item, time(NULL)) || renameat(q->waiting, name, q->dead, name) ||
+	    sync_directory(q->dead) || sync_directory(q->waiting))
+		return (-1);
+	return (0);
 }
 
 int
@@ -291,19 +302,37 @@ queue_unbury(struct queue *q, const struct queue_item *item)
 	return (item_remove(q->dead, item));
 }
 
-int
-queue_revive(struct queue *q, const struct queue_item *item)
+/* Move it from the dead to those that wait. The folder of the dead is locked. */
+static int
+revive(struct queue *q, const char *name)
 {
-	struct queue_item again = *item;
-	char name[UUID_SIZE + 8];
+	struct queue_item item;
 
-	again.attempts = 0;
-	snprintf(name, sizeof(name), "%s.json", item->delivery);
+	/* As it is now: another process may have taken it back since it was listed. */
+	if (item_read(q->dead, name, &item))
+		return (-1);
+	item.attempts = 0;
 	/* Never in both: a worker that runs can have given it up again by the time the old one goes. */
-	if (item_write(q->dead, &again, time(NULL)) || renameat(q->dead, name, q->waiting, name) ||
+	if (item_write(q->dead, &item, time(NULL)) || renameat(q->dead, name, q->waiting, name) ||
 	    sync_directory(q->waiting) || sync_directory(q->dead))
 		return (-1);
 	return (0);
+}
+
+int
+queue_revive(struct queue *q, const struct queue_item *item)
+{
+	char name[UUID_SIZE + 8];
+	int result, saved;
+
+	snprintf(name, sizeof(name), "%s.json", item->delivery);
+	if (lock_file(q->dead, REVIVE_WAIT_MS))
+		return (-1);
+	result = revive(q, name);
+	saved = errno;
+	flock(q->dead, LOCK_UN);
+	errno = saved;
+	return (result);
 }
 
 static int

@@ -68,7 +68,10 @@ int queue_bury(struct queue *q, const struct queue_item *item);
 /** One that waits as well is no dead one. Returns 0, or -1 with errno set. */
 int queue_unbury(struct queue *q, const struct queue_item *item);
 
-/** Take a dead one back: it waits, with no attempt counted and for now. Returns 0, or -1 with errno. */
+/**
+ * Take a dead one back: it waits, with no attempt counted and for now. Several processes may do so at once.
+ * Returns 0, or -1 with errno set: ENOENT if it is dead no longer, ETIMEDOUT if another process holds the lock.
+ */
 int queue_revive(struct queue *q, const struct queue_item *item);
 
 /**

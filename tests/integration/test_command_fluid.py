@@ -267,8 +267,13 @@ def one_webhook():
               {"webhook": {"url": URL + "/2", "active": False}})
         equal(standin.calls(), [f"PUT {FIRST}/{number}"])
         equal((webhook["url"], webhook["active"], webhook["auth_token"]), (URL + "/2", False, key))
-        site.run("webhook", "update", number, "--url", "http://plain.example").fails(
-            "fluid: 422: url: must be https")
+        # As register does, before Fluid is asked.
+        standin.forget()
+        for wrong in ("http://plain.example", "hooks.example.com", "ftp://x/", "", "https:/x/", "https:///x/"):
+            for words in (("update", number), CREATE[1:6]):
+                done = site.run("webhook", *words, "--url", wrong)
+                equal((words, wrong, done.status, len(done.lines())), (words, wrong, 2, 1))
+        equal(standin.calls(), [])
         site.write(site.dir / "key", fluid.credential("dws_") + "\n" + key + "\n")
         site.ok("webhook", "update", number, "--auth-token-file", site.dir / "key", "--active",
                 "--method", "get")

@@ -190,11 +190,91 @@ def one_delivery():
     equal((shown["event"], shown["installation"], shown["bytes"]),
           ("droplet.installed", company.dri, len(body)))
     equal(site.run("delivery", one, "--raw", "--json").status, 2)
-    for uuid in ("", "x", "0", one[:-1], one.upper() + "0", "01a20b4e-0000-7000-8000-000000000000",
+    for uuid in ("", "x", "g0", one[:-2] + "-", one.upper() + "0", "01a20b4e-0000-7000-8000-000000000000",
                  "ffffffff-ffff-7fff-bfff-ffffffffffff", "../journal"):
         done = site.run("delivery", uuid)
         equal((uuid, done.status, done.lines()[-1]),
               (uuid, 1, f"fluidhook: {uuid}: no such delivery in the journal"))
+
+
+def short_names():
+    """The beginning of a UUID is enough where one delivery has it; else the candidates are listed."""
+    site = new_site()
+    journal, now = Journal(site), time.time() // DAY * DAY + DAY / 2
+    entries = [journal.add(now - DAY * age, body=json.dumps({"age": age})) for age in (0, 1, 40)]
+    # The same bytes twice, as a copied journal has them, are one delivery.
+    journal.days[entries[2]["received_at"][:10]].append(entries[2])
+    many = [journal.add(now - 90 * DAY, body="{}") for _ in range(15)]
+    journal.write()
+    for entry in entries:
+        uuid = entry["delivery"]
+        for word in (uuid, uuid[:-1], uuid[:18], uuid[:9], uuid[:9].upper()):
+            equal((word, site.ok("delivery", word, "--raw").decode()), (word, entry["body"]))
+        equal(json.loads(site.ok("delivery", uuid[:13], "--json"))["delivery"], uuid)
+    common = os.path.commonprefix([entry["delivery"] for entry in entries])
+    done = site.run("delivery", common, "--raw")
+    equal((done.status, done.out, done.lines()[0]),
+          (1, b"", f"fluidhook: {common}: several deliveries begin like this; give more of the UUID:"))
+    equal(done.lines()[1:4], ["  " + entry["delivery"] for entry in entries])
+    done = site.run("delivery", many[0]["delivery"][:13])
+    equal((done.status, len(done.lines()), done.lines()[-1]), (1, 12, "  ..."))
+
+
+def clock_went_back():
+    """Lines need not be in the order of their times: --since and --until look at each of them."""
+    site = new_site()
+    journal, noon = Journal(site), time.time() // DAY * DAY - DAY / 2
+    ages = [0, 5 * HOUR, HOUR, 9 * HOUR, 2 * HOUR, DAY, 30 * HOUR, 25 * HOUR, 40 * DAY]
+    entries = {age: journal.add(noon - age) for age in ages}
+    journal.write()
+
+    def check(words, want):
+        done = site.run("deliveries", "--json", *words)
+        equal((words, done.status, done.err, sorted(delivered(done.out))),
+              (words, 0, b"", sorted(entries[age]["delivery"] for age in want)))
+
+    check(("--since", instant(noon - 2 * HOUR)), [0, HOUR, 2 * HOUR])
+    check(("--since", instant(noon - 26 * HOUR)), [age for age in ages if age <= 26 * HOUR])
+    check(("--until", instant(noon - 2 * HOUR)), [age for age in ages if age > 2 * HOUR])
+    check(("--since", instant(noon - 9 * HOUR), "--until", instant(noon)), [5 * HOUR, HOUR, 9 * HOUR, 2 * HOUR])
+    check(("--since", "9999-12-31"), [])
+    check(("--until", "1970-01-01"), [])
+    equal(site.run("deliveries", "--until", "yesterday").status, 2)
+    if not find("strace"):
+        return
+    # Of days that cannot have any, nothing is read.
+    first, last = (instant(noon - age)[:10] + ".jsonl" for age in (40 * DAY, 0))
+    assert first not in files_read(site, "deliveries", "--since", instant(noon - HOUR))
+    assert last not in files_read(site, "deliveries", "--until", instant(noon - 30 * DAY))
+
+
+def hidden_characters():
+    """Characters that are not seen, or that turn the direction of writing, are shown by number."""
+    site = new_site()
+    name = "Ac\u200bme \u202elaer ton\u202c \u2066x\u2069\ufeff\u00ad"
+    shown = "Ac\\u200bme \\u202elaer ton\\u202c \\u2066x\\u2069\\ufeff\\u00ad"
+    company, other = (Company(site.droplets[0], name=text) for text in (name, "Plain"))
+    for one in (company, other):
+        send(site, one.install(), site.droplets[0].secret)
+    journal = Journal(site)
+    journal.add(time.time() - 2 * DAY, fluid_shop="ac\u202eme.fluid.app", event="or\u200bder.created",
+                installation="dri_\u2067x")
+    journal.write()
+    said = {words: site.ok(*words).decode() for words in
+            (("list",), ("show", company.dri), ("deliveries",),
+             ("deliveries", "--since", "3d", "--until", "1d"))}
+    for words, text in said.items():
+        equal((words, [c for c in text if unicodedata.category(c) in ("Cf", "Zl", "Zp")]), (words, []))
+    row, plain = ([line for line in said["list",].splitlines() if one.dri in line][0] for one in (company, other))
+    at = said["list",].splitlines()[0].index("COMPANY")
+    equal((row[at:], plain[at:]), (shown, "Plain"))
+    assert shown in said["show", company.dri], said
+    # The columns behind such a cell are where the titles are.
+    titles, line = said["deliveries", "--since", "3d", "--until", "1d"].splitlines()
+    for title, cell in (("EVENT", "or\\u200bder.created"), ("INSTALLATION", "dri_\\u2067x"),
+                        ("SHOP", "ac\\u202eme.fluid.app")):
+        assert line[titles.index(title):].startswith(cell), (titles, line)
+    equal(json.loads(site.ok("show", company.dri, "--json"))["name"], name)
 
 
 def found_by_its_day():
@@ -441,5 +521,5 @@ def no_leaks():
 if not COMMAND.is_file():
     tap.bail(f"there is no {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__.split("\n")[0].rstrip("."), function) for function in (
-    since, filters, one_delivery, found_by_its_day, tables, statuses, progress, progress_of_list,
+    since, filters, clock_went_back, one_delivery, short_names, hidden_characters, found_by_its_day, tables, statuses, progress, progress_of_list,
     api_on_terminal, many_installations, huge_journal, no_leaks)])
