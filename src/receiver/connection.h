@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/buf.h"
 #include "receiver/arrival.h"
@@ -25,14 +26,6 @@ enum connection_state {
 	CONNECTION_LEAVING,		/* answered; what still comes is discarded, until the peer closes */
 };
 
-struct connection {
-	int fd;
-	enum connection_state state;
-	int64_t accepted_ms;		/* when this request's time began */
-	struct arrival arrival;
-	struct buf spool;
-};
-
 enum look {
 	LOOK_PART,		/* wait for more */
 	LOOK_IN_SOCKET,		/* complete, and nothing behind it */
@@ -42,6 +35,23 @@ enum look {
 	LOOK_BROKEN,
 	LOOK_NO_MEMORY,
 };
+
+struct exchange;
+
+struct connection {
+	int fd;
+	enum connection_state state;
+	int64_t accepted_ms;		/* when this request's time began */
+	struct arrival arrival;
+	struct buf spool;
+
+	/* While its request is handled: what serve.c has to remember. */
+	struct exchange *exchange;
+	enum look look;
+	STAILQ_ENTRY(connection) slow;
+};
+
+STAILQ_HEAD(connections, connection);
 
 /**
  * See how far the request has arrived. peek: PEEK_SIZE bytes of the caller's, to look into the socket

@@ -4,13 +4,23 @@
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "receiver/answer.h"
-#include "receiver/handle.h"
 #include "store/durable.h"
+
+struct exchange {
+	struct handling handling;	/* first: an exchange is its handling */
+	struct connection *connection;
+	FCGX_Request fcgi;
+	struct request request;
+	struct buf answer;
+	int file;			/* with the request, or -1 where it is read from the socket */
+	bool whole;
+};
 
 static ssize_t
 read_stream(void *source, char *out, size_t size)
@@ -37,67 +47,39 @@ read_rest(FCGX_Stream *in)
 }
 
 /*
- * Read a request from this descriptor, and append its answer to `answer`, which is for finish() to
- * write. libfcgi gets the descriptor by fields that its header calls internal, because its own accept
- * would block. Returns 0, or -1 when libfcgi has closed the descriptor.
+ * Have libfcgi read the parameters from this descriptor. It gets it by fields that its header calls
+ * internal, because its own accept would block. Returns 0, or -1 when libfcgi has closed the descriptor.
  */
 static int
-begin(struct receiver *r, FCGX_Request *fcgi, int fd, bool whole, struct buf *answer)
+read_request(struct exchange *x, int fd)
 {
-	struct request q;
-
-	if (FCGX_InitRequest(fcgi, -1, 0))
+	if (FCGX_InitRequest(&x->fcgi, -1, 0))
 		return (-1);
-	fcgi->ipcFd = fd;
-	fcgi->keepConnection = 1;
+	x->fcgi.ipcFd = fd;
+	x->fcgi.keepConnection = 1;
 	/* Or closing it after an error would wait for the peer. */
-	FCGX_Detach(fcgi);
-	if (FCGX_Accept_r(fcgi))
+	FCGX_Detach(&x->fcgi);
+	if (FCGX_Accept_r(&x->fcgi))
 		return (-1);
-	request_from_params(&q, fcgi->envp);
-	q.read = read_stream;
-	q.source = fcgi->in;
-	q.one_of_many = true;
-	handle(r, &q, answer);
-	/* Closing a socket with bytes unread would reset it before the answer was read. */
-	if (whole)
-		read_rest(fcgi->in);
+	request_from_params(&x->request, x->fcgi.envp);
+	x->request.read = read_stream;
+	x->request.source = x->fcgi.in;
+	x->request.one_of_many = true;
 	return (0);
 }
 
 /* Write the answer to where the request was read from. Returns 0, or -1 as above. */
 static int
-finish(FCGX_Request *fcgi, const struct buf *answer)
+write_answer(struct exchange *x)
 {
 	size_t len;
-	const char *text = answer_text(answer, &len);
+	const char *text = answer_text(&x->answer, &len);
 
 	/* Closing is for the caller. libfcgi does it only after an error. */
-	fcgi->keepConnection = 1;
-	FCGX_PutStr(text, (int)len, fcgi->out);
-	FCGX_Finish_r(fcgi);
-	return (fcgi->ipcFd == -1 ? -1 : 0);
-}
-
-enum exchanged
-exchange_in_socket(struct receiver *r, struct connection *c)
-{
-	enum exchanged result = EXCHANGE_FAILED;
-	struct buf answer = { 0 };
-	FCGX_Request fcgi;
-	bool keep;
-
-	if (begin(r, &fcgi, c->fd, true, &answer)) {
-		c->fd = -1;
-	} else {
-		keep = fcgi.keepConnection;
-		if (finish(&fcgi, &answer))
-			c->fd = -1;
-		else
-			result = keep ? EXCHANGE_KEEP : EXCHANGE_CLOSE;
-	}
-	buf_free(&answer);
-	return (result);
+	x->fcgi.keepConnection = 1;
+	FCGX_PutStr(text, (int)len, x->fcgi.out);
+	FCGX_Finish_r(&x->fcgi);
+	return (x->fcgi.ipcFd == -1 ? -1 : 0);
 }
 
 /* Send what libfcgi has written into the file between these offsets. Returns 0, or -1. */
@@ -136,32 +118,95 @@ file_of_spool(struct connection *c, bool whole)
 }
 
 /*
- * libfcgi reads from a descriptor and writes to the same one. A file in memory serves for both: it
- * holds the request, and the answer is written at the place up to which the request was read. libfcgi
- * gets a duplicate, as it closes its descriptor after an error.
+ * libfcgi reads from a descriptor and writes to the same one. For a request that is in the spool, a file in
+ * memory serves for both: it holds the request, and the answer is written at the place up to which the
+ * request was read. libfcgi gets a duplicate, as it closes its descriptor after an error.
  */
-enum exchanged
-exchange_in_spool(struct receiver *r, struct connection *c, bool whole)
+static int
+open_spool(struct exchange *x)
 {
-	enum exchanged result = EXCHANGE_FAILED;
-	struct buf answer = { 0 };
-	FCGX_Request fcgi;
-	bool keep;
-	off_t at;
-	int file = file_of_spool(c, whole), copy;
+	int copy;
 
-	if (file == -1)
-		return (EXCHANGE_FAILED);
-	if ((copy = fcntl(file, F_DUPFD_CLOEXEC, 0)) == -1 || begin(r, &fcgi, copy, whole, &answer))
-		goto done;
-	keep = fcgi.keepConnection;
-	at = lseek(file, 0, SEEK_CUR);
-	if (finish(&fcgi, &answer) == 0)
-		close(copy);
-	if (send_written(c, file, at, lseek(file, 0, SEEK_CUR)) == 0)
-		result = !whole ? EXCHANGE_LEAVE : keep ? EXCHANGE_KEEP : EXCHANGE_CLOSE;
-done:
-	close(file);
-	buf_free(&answer);
+	if ((x->file = file_of_spool(x->connection, x->whole)) == -1)
+		return (-1);
+	if ((copy = fcntl(x->file, F_DUPFD_CLOEXEC, 0)) == -1) {
+		close(x->file);
+		x->file = -1;
+	}
+	return (copy);
+}
+
+struct exchange *
+exchange_new(struct receiver *r, struct connection *c, enum look look)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+	int fd;
+
+	if (x == NULL)
+		return (NULL);
+	x->connection = c;
+	x->whole = look != LOOK_ENOUGH;
+	x->file = -1;
+	fd = look == LOOK_IN_SOCKET ? c->fd : open_spool(x);
+	if (fd == -1 || read_request(x, fd)) {
+		if (look == LOOK_IN_SOCKET)
+			c->fd = -1;
+		if (x->file != -1)
+			close(x->file);
+		free(x);
+		return (NULL);
+	}
+	x->handling.receiver = receiver_hold(r);
+	x->handling.request = &x->request;
+	x->handling.out = &x->answer;
+	return (x);
+}
+
+struct handling *
+exchange_handling(struct exchange *x)
+{
+	return (&x->handling);
+}
+
+struct connection *
+exchange_connection(struct handling *h)
+{
+	return (((struct exchange *)h)->connection);
+}
+
+/* Send the answer from the file. */
+static int
+answer_from_file(struct exchange *x)
+{
+	off_t at = lseek(x->file, 0, SEEK_CUR);
+	int fd = x->fcgi.ipcFd, result;
+
+	if (write_answer(x) == 0)
+		close(fd);
+	result = send_written(x->connection, x->file, at, lseek(x->file, 0, SEEK_CUR));
+	close(x->file);
+	return (result);
+}
+
+enum exchanged
+exchange_end(struct exchange *x)
+{
+	bool keep = x->fcgi.keepConnection;
+	enum exchanged result = EXCHANGE_FAILED;
+
+	/* Closing a socket with bytes unread would reset it before the answer was read. */
+	if (x->whole)
+		read_rest(x->fcgi.in);
+	if (x->file != -1) {
+		if (answer_from_file(x) == 0)
+			result = !x->whole ? EXCHANGE_LEAVE : keep ? EXCHANGE_KEEP : EXCHANGE_CLOSE;
+	} else if (write_answer(x) == 0) {
+		result = keep ? EXCHANGE_KEEP : EXCHANGE_CLOSE;
+	} else {
+		x->connection->fd = -1;
+	}
+	receiver_release(x->handling.receiver);
+	buf_free(&x->answer);
+	free(x);
 	return (result);
 }

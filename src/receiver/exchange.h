@@ -2,9 +2,21 @@
 #define RECEIVER_EXCHANGE_H
 
 #include "receiver/connection.h"
+#include "receiver/handle.h"
 #include "receiver/receiver.h"
 
 /* One request and its answer, by libfcgi. It never waits for the peer. */
+
+struct exchange;
+
+/**
+ * Read the request of a connection, which is in the socket or the spool as `look` says. What exchange_handling()
+ * gives can be handled then. NULL: the connection has to be closed.
+ */
+struct exchange *exchange_new(struct receiver *r, struct connection *c, enum look look);
+
+struct handling *exchange_handling(struct exchange *x);
+struct connection *exchange_connection(struct handling *h);
 
 enum exchanged {
 	EXCHANGE_KEEP,		/* answered; the web server wants to keep the connection */
@@ -13,10 +25,7 @@ enum exchanged {
 	EXCHANGE_FAILED,	/* not answered */
 };
 
-/** The request is in the socket (LOOK_IN_SOCKET). */
-enum exchanged exchange_in_socket(struct receiver *r, struct connection *c);
-
-/** The request is in the spool, whole (LOOK_IN_SPOOL) or not (LOOK_ENOUGH). */
-enum exchanged exchange_in_spool(struct receiver *r, struct connection *c, bool whole);
+/** Send the answer, once it was handled, and end the exchange. */
+enum exchanged exchange_end(struct exchange *x);
 
 #endif

@@ -7,24 +7,11 @@
 
 #include "base/log.h"
 #include "delivery/accept.h"
-#include "receiver/answer.h"
-#include "receiver/body.h"
 #include "receiver/take.h"
 #include "store/glance.h"
 
 /* An unsigned install has no larger body (contract section 3). */
 enum { UNSIGNED_BODY_MAX = 64 * 1024 };
-
-/* One request on its way through. */
-struct handling {
-	struct receiver *receiver;
-	struct request *request;
-	struct answer *answer;
-	struct store *store;	/* NULL where the state directory cannot be opened */
-	struct body body;
-	struct evidence evidence;
-	struct timespec now;
-};
 
 static const struct method {
 	const char *name;
@@ -67,8 +54,8 @@ is_json(const char *type)
 static void
 refuse(struct handling *h, int status, const char *error, const char *reason)
 {
-	h->answer->reason = reason;
-	answer_error(h->answer, status, error);
+	h->answer.reason = reason;
+	answer_error(&h->answer, status, error);
 }
 
 /* The state directory does not work as it should, errno says why. It may heal. */
@@ -125,17 +112,16 @@ health(struct handling *h)
 	if (h->store == NULL || state_ready(h->store->state, conf->min_free) ||
 	    journal_ready(h->store->journal, &h->now)) {
 		note_trouble(h, "not ready");
-		answer_status(h->answer, 503, "unavailable");
+		answer_status(&h->answer, 503, "unavailable");
 	} else if (!has_secrets(h)) {
-		answer_status(h->answer, 503, "unavailable");
+		answer_status(&h->answer, 503, "unavailable");
 	} else {
-		answer_status(h->answer, 200, "ok");
+		answer_status(&h->answer, 200, "ok");
 	}
-	receiver_store_release(h->receiver, h->store);
 }
 
 static struct taking
-taking_of(const struct handling *h)
+taking_of(struct handling *h)
 {
 	return ((struct taking){
 		.conf = receiver_conf(h->receiver),
@@ -144,30 +130,37 @@ taking_of(const struct handling *h)
 		.body = &h->body,
 		.evidence = &h->evidence,
 		.now = h->now,
+		.line = h->may_wait ? NULL : &h->line,
+		.text = &h->text,
 	});
 }
 
-static void
+static enum handled
 answer_to_taken(struct handling *h, enum taken taken)
 {
 	switch (taken) {
 	case TAKEN:
 	case TAKEN_PENDING:
-		answer_taken(h->answer, taken == TAKEN_PENDING);
-		return;
+		answer_taken(&h->answer, taken == TAKEN_PENDING);
+		break;
 	case TAKEN_NOT:
 		fail(h, "delivery not stored");
-		return;
+		break;
 	case TAKEN_REFUSED:
 		refuse(h, 401, "unauthorized", "no_signature");
-		return;
+		break;
 	case TAKEN_FOREIGN:
 		refuse(h, 403, "unknown_droplet", "unknown_droplet");
-		return;
+		break;
 	case TAKEN_BUSY:
 		refuse(h, 503, "unavailable", "too_many_unconfirmed");
-		return;
+		break;
+	case TAKEN_IN_BATCH:
+		return (HANDLED_IN_BATCH);
+	case TAKEN_SLOW:
+		return (HANDLED_SLOW);
 	}
+	return (HANDLED);
 }
 
 /* An unsigned install that the worker may confirm with Fluid, if the configuration wants that. */
@@ -185,21 +178,22 @@ may_be_confirmed(const struct handling *h)
 	    conf_droplet_by_uuid(conf, delivery_text(d, COMPANY_DROPLET_UUID)));
 }
 
-static void
-handle_unsigned(struct handling *h, const char *reason)
+static enum handled
+handle_unsigned(struct handling *h)
 {
 	struct taking t = taking_of(h);
 
 	if (!may_be_confirmed(h))
-		refuse(h, 401, "unauthorized", reason);
+		refuse(h, 401, "unauthorized", h->reason);
 	else if (h->store == NULL || state_has_room(h->store->state, t.conf->min_free))
 		fail(h, errno == ENOSPC ? "less free space than min_free" : "free space not known");
 	else
-		answer_to_taken(h, take_unsigned(&t, h->answer));
+		return (answer_to_taken(h, take_unsigned(&t, &h->answer)));
+	return (HANDLED);
 }
 
 /* A delivery whose sender is known: is it one that can be stored? */
-static void
+static enum handled
 handle_genuine(struct handling *h)
 {
 	const struct delivery *d = h->body.delivery;
@@ -215,24 +209,25 @@ handle_genuine(struct handling *h)
 	} else if (h->evidence.foreign) {
 		refuse(h, 403, "unknown_droplet", "unknown_droplet");
 	} else if (delivery_is_lifecycle(d) && (missing = delivery_incomplete(d)) != NULL) {
-		h->answer->reason = "incomplete";
-		answer_incomplete(h->answer, missing);
+		h->answer.reason = "incomplete";
+		answer_incomplete(&h->answer, missing);
 	} else if (strcmp(event, "fluidhook.probe") == 0) {
-		answer_probe(h->answer, h->request->params);
+		answer_probe(&h->answer, h->request->params);
 	} else if (h->evidence.applied) {
-		answer_to_taken(h, take_applied(&t, h->answer));
+		return (answer_to_taken(h, take_applied(&t, &h->answer)));
 	} else if (h->store == NULL || state_has_room(h->store->state, t.conf->min_free)) {
 		fail(h, errno == ENOSPC ? "less free space than min_free" : "free space not known");
 	} else {
-		answer_to_taken(h, take_genuine(&t, h->answer));
+		return (answer_to_taken(h, take_genuine(&t, &h->answer)));
 	}
+	return (HANDLED);
 }
 
 /*
  * No key verifies it, and none is there yet that could. The worker accepts it once the key has come; that it
  * could not be kept does not change the answer.
  */
-static void
+static enum handled
 keep_for_later(struct handling *h)
 {
 	static const char reason[] = "no_key_yet";
@@ -247,67 +242,90 @@ keep_for_later(struct handling *h)
 		.received_at = h->now,
 	};
 
+	if (!h->may_wait)
+		return (HANDLED_SLOW);
 	if (state_has_room(h->store->state, conf->min_free) ||
 	    accept_later(h->store->refused, conf->keep_refused, &r))
 		log_errno(LOG_LEVEL_WARN, "refused request not kept", "state_dir", conf->state_dir, NULL);
 	refuse(h, r.status, "unavailable", reason);
+	return (HANDLED);
 }
 
-static void
-act_on(struct handling *h, enum verdict verdict, const char *reason)
+/* Do what follows from the verdict. */
+static enum handled
+act(struct handling *h)
 {
-	if (verdict == VERDICT_GENUINE)
-		handle_genuine(h);
-	else if (verdict == VERDICT_NO_EVIDENCE)
-		handle_unsigned(h, reason);
-	else if (verdict == VERDICT_NOT_GENUINE && evidence_may_come(receiver_conf(h->receiver),
+	if (h->verdict == VERDICT_GENUINE)
+		return (handle_genuine(h));
+	if (h->verdict == VERDICT_NO_EVIDENCE)
+		return (handle_unsigned(h));
+	if (h->verdict == VERDICT_NOT_GENUINE && evidence_may_come(receiver_conf(h->receiver),
 	    &h->request->headers, &h->evidence, h->now.tv_sec))
-		keep_for_later(h);
-	else if (verdict == VERDICT_NOT_GENUINE)
-		refuse(h, 401, "unauthorized", reason);
+		return (keep_for_later(h));
+	if (h->verdict == VERDICT_NOT_GENUINE)
+		refuse(h, 401, "unauthorized", h->reason);
 	else
-		refuse(h, 503, "unavailable", reason);
+		refuse(h, 503, "unavailable", h->reason);
+	return (HANDLED);
 }
 
-/* Returns whether it would be refused, but for something that was not looked at just now. */
-static bool
-judge(struct handling *h)
+static struct authority
+authority_of(const struct handling *h)
 {
-	const struct authority authority = {
+	return ((struct authority){
 		.conf = receiver_conf(h->receiver),
 		.secrets = receiver_secrets(h->receiver),
 		.records = h->store ? h->store->records : NULL,
 		.state = h->store ? h->store->state : NULL,
-	};
-	const char *event = delivery_event(h->body.delivery), *reason = NULL;
-	enum verdict verdict = authenticate(&authority, &h->request->headers, h->body.delivery,
-	    h->body.bytes.data ? h->body.bytes.data : "", h->body.bytes.len, h->now.tv_sec,
-	    &h->evidence, &reason);
-	bool again;
-
-	if (event)
-		memccpy(h->answer->event, event, '\0', sizeof(h->answer->event));
-	again = glance_relied() && (verdict != VERDICT_GENUINE || h->evidence.foreign);
-	if (!again)
-		act_on(h, verdict, reason);
-	evidence_release(&authority, &h->evidence);
-	return (again);
+	});
 }
 
-/* Nothing is refused because of what a file was like a moment ago: it is judged again then. */
 static void
-handle_delivery(struct handling *h)
+release_store(struct handling *h)
+{
+	const struct authority authority = authority_of(h);
+
+	evidence_release(&authority, &h->evidence);
+	receiver_store_release(h->receiver, h->store);
+	h->store = NULL;
+}
+
+/*
+ * Find the verdict. Nothing is refused because of what a file was like a moment ago: it is judged again then.
+ */
+static void
+judge(struct handling *h)
 {
 	bool recent = h->request->one_of_many, again;
 
 	do {
 		glance_permit(recent);
 		h->store = receiver_store(h->receiver);
-		again = judge(h);
-		receiver_store_release(h->receiver, h->store);
+
+		const struct authority authority = authority_of(h);
+
+		h->verdict = authenticate(&authority, &h->request->headers, h->body.delivery,
+		    h->body.bytes.data ? h->body.bytes.data : "", h->body.bytes.len, h->now.tv_sec,
+		    &h->evidence, &h->reason);
+		again = glance_relied() && (h->verdict != VERDICT_GENUINE || h->evidence.foreign);
+		if (again)
+			release_store(h);
 		recent = false;
 	} while (again);
+}
+
+static enum handled
+handle_delivery(struct handling *h)
+{
+	const char *event = delivery_event(h->body.delivery);
+	enum handled handled;
+
+	if (event)
+		memccpy(h->answer.event, event, '\0', sizeof(h->answer.event));
+	judge(h);
+	handled = act(h);
 	glance_permit(false);
+	return (handled);
 }
 
 /*
@@ -343,32 +361,32 @@ is_encoded(const struct request *q)
 	return (q->content_encoding && *q->content_encoding);
 }
 
-static void
+static enum handled
 handle_request(struct handling *h)
 {
 	const struct method *method = method_of(h->request);
 
 	if (method == NULL) {
 		refuse(h, 405, "method_not_allowed", "method");
-		return;
+		return (HANDLED);
 	}
 	if (method->delivers) {
 		if (!is_json(h->request->content_type)) {
 			refuse(h, 415, "unsupported_media_type", "content_type");
-			return;
+			return (HANDLED);
 		}
 		if (is_encoded(h->request)) {
 			refuse(h, 415, "unsupported_media_type", "content_encoding");
-			return;
+			return (HANDLED);
 		}
 		if (read_body(h))
-			return;
+			return (HANDLED);
 	}
 	clock_gettime(CLOCK_REALTIME, &h->now);
 	if (method->delivers)
-		handle_delivery(h);
-	else
-		health(h);
+		return (handle_delivery(h));
+	health(h);
+	return (HANDLED);
 }
 
 static double
@@ -381,17 +399,71 @@ ms_since(const struct timespec *start)
 	    (double)(now.tv_nsec - start->tv_nsec) / 1e6);
 }
 
+/* Nothing is left to do but to say so. */
+static enum handled
+end(struct handling *h, enum handled handled)
+{
+	if (handled != HANDLED)
+		return (handled);
+	release_store(h);
+	answer_format(&h->answer, strcmp(h->request->method, "HEAD") == 0, h->out);
+	answer_log(&h->answer, h->request->request_id, ms_since(&h->begun));
+	body_free(&h->body);
+	buf_wipe(&h->text);
+	answer_free(&h->answer);
+	return (HANDLED);
+}
+
+enum handled
+handle_begin(struct handling *h, bool may_wait)
+{
+	h->may_wait = may_wait;
+	h->answer.status = 503;
+	clock_gettime(CLOCK_MONOTONIC, &h->begun);
+	return (end(h, handle_request(h)));
+}
+
+static void
+on_line(struct journal_line *line)
+{
+	struct handling *h = (struct handling *)(void *)((char *)line - offsetof(struct handling, line));
+
+	h->committed(h);
+}
+
+void
+handle_submit(struct handling *h)
+{
+	h->line.done = on_line;
+	journal_add(h->store->journal, &h->line, &h->now);
+}
+
+enum handled
+handle_committed(struct handling *h)
+{
+	struct taking t = taking_of(h);
+	enum taken taken = TAKEN_NOT;
+
+	h->in_journal = true;
+	if ((errno = h->line.error) == 0)
+		taken = take_committed(&t, &h->answer);
+	return (end(h, answer_to_taken(h, taken)));
+}
+
+void
+handle_slow(struct handling *h)
+{
+	h->may_wait = true;
+	if (h->in_journal)
+		handle_committed(h);
+	else
+		end(h, act(h));
+}
+
 void
 handle(struct receiver *r, struct request *q, struct buf *out)
 {
-	struct answer answer = { .status = 503 };
-	struct handling h = { .receiver = r, .request = q, .answer = &answer };
-	struct timespec start;
+	struct handling h = { .receiver = r, .request = q, .out = out };
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	handle_request(&h);
-	answer_format(&answer, strcmp(q->method, "HEAD") == 0, out);
-	answer_log(&answer, q->request_id, ms_since(&start));
-	body_free(&h.body);
-	answer_free(&answer);
+	handle_begin(&h, true);
 }

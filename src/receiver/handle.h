@@ -2,6 +2,8 @@
 #define RECEIVER_HANDLE_H
 
 #include "base/buf.h"
+#include "receiver/answer.h"
+#include "receiver/body.h"
 #include "receiver/receiver.h"
 #include "receiver/request.h"
 
@@ -11,5 +13,46 @@
  * delivery is on stable storage. Safe from several threads.
  */
 void handle(struct receiver *r, struct request *q, struct buf *out);
+
+/*
+ * The same in steps, for threads that go on with other requests instead of waiting for the disk. Each step
+ * may be another thread's.
+ */
+
+/* One request on its way through. The caller sets the first group, and keeps it where it is. */
+struct handling {
+	struct receiver *receiver;
+	struct request *request;
+	struct buf *out;
+	void (*committed)(struct handling *h);	/* called by the thread that has committed the line */
+
+	struct journal_line line;
+	struct buf text;			/* of the line */
+	bool may_wait, in_journal;
+	struct answer answer;
+	struct store *store;			/* NULL where the state directory cannot be opened */
+	struct body body;
+	struct evidence evidence;
+	enum verdict verdict;
+	const char *reason;			/* of the verdict */
+	struct timespec begun, now;
+};
+
+enum handled {
+	HANDLED,		/* the answer is in `out`, and nothing is left to do */
+	HANDLED_IN_BATCH,	/* handle_submit() is next */
+	HANDLED_SLOW,		/* what is left has to wait: handle_slow() is next, where that does no harm */
+};
+
+/** may_wait: do all of it now. */
+enum handled handle_begin(struct handling *h, bool may_wait);
+
+/** Into the batch of the journal. From here on the handling belongs to who calls h->committed(). */
+void handle_submit(struct handling *h);
+
+/** After h->committed() was called. */
+enum handled handle_committed(struct handling *h);
+
+void handle_slow(struct handling *h);
 
 #endif

@@ -154,6 +154,15 @@ receiver_store(struct receiver *r)
 	return (s);
 }
 
+struct store *
+receiver_store_hold(struct receiver *r, struct store *s)
+{
+	pthread_mutex_lock(&r->mutex);
+	s->users++;
+	pthread_mutex_unlock(&r->mutex);
+	return (s);
+}
+
 void
 receiver_store_release(struct receiver *r, struct store *s)
 {

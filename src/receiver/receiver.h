@@ -36,6 +36,7 @@ struct secrets *receiver_secrets(struct receiver *r);
 
 /** The state directory. To be given back. NULL with errno set where it cannot be opened, which is logged. */
 struct store *receiver_store(struct receiver *r);
+struct store *receiver_store_hold(struct receiver *r, struct store *s);
 void receiver_store_release(struct receiver *r, struct store *s);
 
 /** This store does not work any more: open the directory again for the next request. */

@@ -4,293 +4,29 @@
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/notify.h"
-#include "receiver/answer.h"
-#include "receiver/exchange.h"
 #include "receiver/receiver.h"
 #include "receiver/request.h"
-#include "receiver/room.h"
+#include "receiver/work.h"
 
 enum {
 	DRAIN_MS = 10 * 1000,
 	STACK_SIZE = 256 * 1024,
-	BACKOFF_MS = 100,		/* when there are no descriptors left */
 	STOP_MS = 100,			/* how often a stopping server looks for what is overdue */
 	TEND_SECONDS = 1,		/* how often the state directory is seen to */
 };
-
-struct server {
-	int listener;
-	int epoll;
-	int timer;			/* the room's */
-	int quit_fd;			/* readable for ever once the threads shall end */
-	atomic_bool stopping;		/* accept no more */
-	atomic_bool quit;
-	atomic_uint silent;		/* connections closed without a request, not yet logged */
-	atomic_ullong max_body;
-	struct room *room;
-	pthread_mutex_t mutex;		/* of receiver */
-	struct receiver *receiver;
-};
-
-/* How events that are of no connection are known; room_take() knows the others by larger keys. */
-enum { KEY_LISTENER, KEY_TIMER, KEY_QUIT, N_KEYS };
-
-static struct receiver *
-hold_receiver(struct server *s)
-{
-	struct receiver *receiver;
-
-	pthread_mutex_lock(&s->mutex);
-	receiver = receiver_hold(s->receiver);
-	pthread_mutex_unlock(&s->mutex);
-	return (receiver);
-}
-
-/* Answer 503 to a request that will not be complete. */
-static void
-refuse(struct connection *c, const char *reason)
-{
-	struct answer answer = { .reason = reason };
-	struct buf formatted = { 0 };
-	const char *text;
-	size_t len;
-
-	answer_error(&answer, 503, "unavailable");
-	answer_format(&answer, false, &formatted);
-	text = answer_text(&formatted, &len);
-	connection_answer(c, text, len);
-	answer_log(&answer, NULL, (double)(request_now_ms() - c->accepted_ms));
-	buf_free(&formatted);
-	answer_free(&answer);
-}
-
-/* Close the connection, and answer 503 to a request that has begun and waits for its rest. */
-static void
-give_up(struct server *s, struct connection *c, const char *reason)
-{
-	if (c->state == CONNECTION_WAITING && c->arrival.id) {
-		refuse(c, reason);
-		connection_discard(c);
-	} else if (c->state == CONNECTION_WAITING) {
-		atomic_fetch_add(&s->silent, 1);
-	}
-	room_leave(s->room, c);
-}
-
-/* It was answered, but the peer may still send: closing now could lose the answer. */
-static bool
-begin_to_leave(struct connection *c)
-{
-	buf_wipe(&c->spool);
-	c->state = CONNECTION_LEAVING;
-	return (shutdown(c->fd, SHUT_WR) == 0 && connection_discard(c));
-}
-
-/* Returns whether the connection is kept for another request. */
-static bool
-serve_request(struct server *s, struct connection *c, enum look look)
-{
-	struct receiver *receiver = hold_receiver(s);
-	enum exchanged exchanged = look == LOOK_IN_SOCKET ? exchange_in_socket(receiver, c) :
-	    exchange_in_spool(receiver, c, look == LOOK_IN_SPOOL);
-
-	receiver_release(receiver);
-	if (exchanged == EXCHANGE_LEAVE)
-		return (begin_to_leave(c));
-	if (exchanged != EXCHANGE_KEEP || atomic_load(&s->stopping))
-		return (false);
-	connection_next(c, request_now_ms());
-	return (true);
-}
-
-/*
- * Do what can be done now for a connection that this thread holds. Returns true when it has to wait,
- * or false when it has been left.
- */
-static bool
-advance(struct server *s, struct connection *c, char *peek)
-{
-	enum look look;
-
-	do {
-		if (c->state == CONNECTION_LEAVING) {
-			if (connection_discard(c))
-				return (true);
-			break;
-		}
-		look = connection_look(c, peek, atomic_load(&s->max_body));
-		if (c->state == CONNECTION_KEPT && c->spool.len) {
-			c->state = CONNECTION_WAITING;
-			c->accepted_ms = request_now_ms();
-		}
-		switch (look) {
-		case LOOK_PART:
-			return (true);
-		case LOOK_NO_MEMORY:
-			refuse(c, "no_memory");
-			if (begin_to_leave(c))
-				return (true);
-			room_leave(s->room, c);
-			return (false);
-		case LOOK_ENDED:
-			give_up(s, c, "truncated");
-			return (false);
-		case LOOK_BROKEN:
-			log_line(LOG_LEVEL_INFO, "no FastCGI request, or one that was aborted", NULL);
-			room_leave(s->room, c);
-			return (false);
-		default:
-			break;
-		}
-	} while (serve_request(s, c, look));
-	room_leave(s->room, c);
-	return (false);
-}
-
-/* Work on a connection until it has to wait for the web server. */
-static void
-work_on(struct server *s, struct connection *c, char *peek)
-{
-	struct connection *other;
-	enum waiting waiting;
-
-	do {
-		if (!advance(s, c, peek))
-			return;
-		waiting = room_wait(s->room, c, request_now_ms());
-	} while (waiting == ROOM_LOOK_AGAIN);
-	if (waiting == ROOM_FAILED) {
-		log_errno(LOG_LEVEL_ERROR, "cannot wait for a request", NULL);
-		give_up(s, c, "crowded");
-	}
-	while ((other = room_over_memory(s->room)) != NULL)
-		give_up(s, other, "no_memory");
-}
-
-/* Close what has waited too long. */
-static void
-close_overdue(struct server *s)
-{
-	struct connection *c;
-	unsigned silent;
-	char count[16];
-
-	while ((c = room_overdue(s->room, request_now_ms(), atomic_load(&s->stopping))) != NULL)
-		if (c->state == CONNECTION_WAITING)
-			give_up(s, c, "late");
-		else
-			room_leave(s->room, c);
-	if ((silent = atomic_exchange(&s->silent, 0)) != 0) {
-		snprintf(count, sizeof(count), "%u", silent);
-		log_line(LOG_LEVEL_INFO, "connections closed on which no request began", "count",
-		    count, NULL);
-	}
-}
-
-/* What to do about an accept() that failed. */
-static void
-on_accept_error(struct server *s)
-{
-	struct connection *c;
-
-	switch (errno) {
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		log_errno(LOG_LEVEL_ERROR, "cannot accept", NULL);
-		if ((c = room_oldest(s->room)) != NULL)
-			give_up(s, c, "crowded");
-		else
-			poll(NULL, 0, BACKOFF_MS);
-		return;
-	case EBADF:
-	case EINVAL:
-	case ENOTSOCK:
-		log_errno(LOG_LEVEL_ERROR, "listening socket lost", NULL);
-		kill(getpid(), SIGTERM);
-		return;
-	default:
-		/* Another process was quicker, or the connection has gone again. */
-		return;
-	}
-}
-
-/* Watch the listener for one more connection: an event wakes one thread, which accepts one. */
-static int
-watch_listener(struct server *s, int operation)
-{
-	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = KEY_LISTENER };
-
-	return (epoll_ctl(s->epoll, operation, s->listener, &event));
-}
-
-static void
-accept_one(struct server *s, char *peek)
-{
-	struct connection *c, *oldest;
-	int fd;
-
-	if (atomic_load(&s->stopping))
-		return;
-	if ((fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) == -1)
-		on_accept_error(s);
-	watch_listener(s, EPOLL_CTL_MOD);
-	if (fd == -1)
-		return;
-	while ((c = room_enter(s->room, fd, request_now_ms())) == NULL) {
-		if ((oldest = room_oldest(s->room)) == NULL) {
-			close(fd);
-			return;
-		}
-		give_up(s, oldest, "crowded");
-	}
-	work_on(s, c, peek);
-}
-
-static void *
-serve_thread(void *arg)
-{
-	struct server *s = arg;
-	struct epoll_event event;
-	struct connection *c;
-	char *peek = malloc(PEEK_SIZE);
-	uint64_t ticks;
-
-	if (peek == NULL)
-		log_errno(LOG_LEVEL_ERROR, "a thread cannot serve", NULL);
-	while (peek && !atomic_load(&s->quit)) {
-		if (epoll_wait(s->epoll, &event, 1, -1) != 1)
-			continue;
-		if (event.data.u64 == KEY_LISTENER) {
-			accept_one(s, peek);
-		} else if (event.data.u64 == KEY_TIMER) {
-			if (read(s->timer, &ticks, sizeof(ticks)) > 0)
-				close_overdue(s);
-		} else if (event.data.u64 >= N_KEYS &&
-		    (c = room_take(s->room, event.data.u64)) != NULL) {
-			work_on(s, c, peek);
-		}
-	}
-	free(peek);
-	return (NULL);
-}
 
 /* SIGHUP: take over a new configuration, or say why not. Requests that run keep the old one. */
 static void
@@ -322,21 +58,41 @@ reload(struct server *s, const char *file)
 	receiver_release(old);
 }
 
+/*
+ * How many of the threads take requests: as many as there are processors. More would only be in each other's
+ * way. At least two, since one may have to wait for the disk with its commit. The others are for what is slow.
+ */
+static unsigned
+count_fast(unsigned threads)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = processors > 2 ? (unsigned)processors : 2;
+
+	if (threads > 3 && n > threads / 2)
+		n = threads / 2;
+	return (n < threads ? n : threads);
+}
+
 static unsigned
 start_threads(struct server *s, pthread_t *threads, unsigned n)
 {
+	unsigned n_fast = count_fast(n);
 	pthread_attr_t attr;
 	unsigned started = 0;
 	int error = 0;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	while (started < n && (error = pthread_create(&threads[started], &attr, serve_thread, s)) == 0)
+	s->n_slow_threads = n - n_fast;
+	while (started < n && (error = pthread_create(&threads[started], &attr,
+	    started < n_fast ? work_fast : work_slowly, s)) == 0)
 		started++;
 	pthread_attr_destroy(&attr);
 	if (error) {
 		errno = error;
 		log_errno(LOG_LEVEL_ERROR, "cannot start thread", NULL);
+		if (started <= n_fast)
+			s->n_slow_threads = 0;
 	}
 	return (started);
 }
@@ -352,13 +108,14 @@ stop_threads(struct server *s, pthread_t *threads, unsigned n)
 	atomic_store(&s->stopping, true);
 	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->listener, NULL);
 	do {
-		close_overdue(s);
+		work_close_overdue(s);
 	} while (!room_wait_empty(s->room, STOP_MS) && request_now_ms() < deadline);
 	while ((c = room_oldest(s->room)) != NULL)
-		give_up(s, c, "stopping");
+		work_give_up(s, c, "stopping");
 	atomic_store(&s->quit, true);
 	if (eventfd_write(s->quit_fd, 1))
 		log_errno(LOG_LEVEL_ERROR, "cannot stop", NULL);
+	work_wake(s);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += request_now_ms() < deadline;
 	for (unsigned i = 0; i < n; i++)
@@ -422,6 +179,9 @@ open_server(struct server *s, const struct serving *how, struct conf *conf)
 	    (s->receiver = receiver_new(conf)) == NULL)
 		return (-1);
 	pthread_mutex_init(&s->mutex, NULL);
+	pthread_mutex_init(&s->slow_mutex, NULL);
+	pthread_cond_init(&s->slow_waits, NULL);
+	STAILQ_INIT(&s->slow);
 	return (0);
 }
 
@@ -468,7 +228,7 @@ serve(const struct serving *how, struct conf *conf)
 	/* A state directory that cannot be opened may come back: until then requests get 503. */
 	receiver_store_release(s.receiver, receiver_store(s.receiver));
 	n = start_threads(&s, threads, how->descriptors.threads);
-	if (n == 0 || watch_listener(&s, EPOLL_CTL_ADD)) {
+	if (n == 0 || work_watch_listener(&s, EPOLL_CTL_ADD)) {
 		log_errno(LOG_LEVEL_ERROR, "cannot serve", NULL);
 		return (1);
 	}

@@ -112,19 +112,16 @@ droplet_of(const struct taking *t, const struct installation *known)
 	return (t->conf->n_droplets ? t->conf->droplets[0].uuid : NULL);
 }
 
-/*
- * Append the delivery to the journal. known: the installation's record as it is before, or NULL.
- * Returns 0 when it is on stable storage, or -1 with errno set.
- */
+/* Write the delivery's line. known: the installation's record as it is before, or NULL. 0, or -1: ENOMEM. */
 static int
-append(const struct taking *t, const struct answer *a, const struct installation *known)
+write_line(const struct taking *t, const struct answer *a, const struct installation *known,
+    struct buf *line)
 {
 	const struct delivery *d = t->body->delivery;
 	const struct evidence *e = t->evidence;
 	char received_at[TIMEFMT_MICROS_SIZE], signature[SIGNATURE_HEX_SIZE];
 	char sha256[SIGNATURE_HEX_SIZE];
 	unsigned char digest[SIGNATURE_LEN];
-	struct buf line = { 0 };
 	struct entry entry = {
 		.delivery = a->delivery,
 		.received_at = received_at,
@@ -143,7 +140,6 @@ append(const struct taking *t, const struct answer *a, const struct installation
 		.body = t->body->bytes.data,
 		.body_len = t->body->bytes.len,
 	};
-	int result = -1, saved;
 
 	timefmt_micros(received_at, &t->now);
 	sha256_hex(sha256, t->body->bytes.data, t->body->bytes.len);
@@ -151,12 +147,33 @@ append(const struct taking *t, const struct answer *a, const struct installation
 		signature_hex(signature, digest);
 		entry.signature = signature;
 	}
-	if (entry_write(&entry, &line) == 0)
+	return (entry_write(&entry, line));
+}
+
+/* Append the delivery to the journal. Returns 0 when it is on stable storage, or -1 with errno set. */
+static int
+append(const struct taking *t, const struct answer *a, const struct installation *known)
+{
+	struct buf line = { 0 };
+	int result = -1, saved;
+
+	if (write_line(t, a, known, &line) == 0)
 		result = journal_append(t->store->journal, line.data, line.len, &t->now);
 	saved = errno;
 	buf_wipe(&line);
 	errno = saved;
 	return (result);
+}
+
+/* The same for who cannot wait: the line is left for the batch. */
+static enum taken
+append_later(const struct taking *t, const struct answer *a, const struct installation *known)
+{
+	if (write_line(t, a, known, t->text))
+		return (TAKEN_NOT);
+	t->line->text = t->text->data;
+	t->line->len = t->text->len;
+	return (TAKEN_IN_BATCH);
 }
 
 /* When it was signed. A bare token proves a sender who may say so, but only near the time of receipt. */
@@ -286,12 +303,17 @@ take_lifecycle(const struct taking *t, struct answer *a)
 {
 	const struct record *r = t->evidence->record;
 	char sha256[SIGNATURE_HEX_SIZE];
+	enum installation_status status;
 	struct lifecycle life;
 	enum taken taken;
 
 	if (delivery_record(t->body->delivery, a->installation))
 		a->installation[0] = '\0';
 	read_lifecycle(t, a, sha256, &life);
+	if (t->line && (can_be_claimed(t) || !lifecycle_is_settled(t->store->records, &life, &status)))
+		return (TAKEN_SLOW);
+	if (t->line)
+		return (append_later(t, a, r ? r->installation : NULL));
 	if (can_be_claimed(t))
 		taken = take_claimable(t, a, &life);
 	else if (append(t, a, r ? r->installation : NULL))
@@ -307,7 +329,8 @@ static enum taken
 take_business(const struct taking *t, struct answer *a)
 {
 	const struct record *r = t->evidence->record, *found = NULL;
-	int result, saved;
+	enum taken taken = TAKEN_NOT;
+	int saved;
 
 	if (t->evidence->key == KEY_DROPLET && delivery_text(t->body->delivery, COMPANY_DRI) == NULL &&
 	    attribute(t, &found))
@@ -316,11 +339,14 @@ take_business(const struct taking *t, struct answer *a)
 		r = found;
 	if (r)
 		snprintf(a->installation, sizeof(a->installation), "%s", r->installation->record);
-	result = append(t, a, r ? r->installation : NULL);
+	if (t->line)
+		taken = append_later(t, a, r ? r->installation : NULL);
+	else if (append(t, a, r ? r->installation : NULL) == 0)
+		taken = TAKEN;
 	saved = errno;
 	records_release(t->store->records, found);
 	errno = saved;
-	return (result ? TAKEN_NOT : TAKEN);
+	return (taken);
 }
 
 enum taken
@@ -333,13 +359,37 @@ take_genuine(const struct taking *t, struct answer *a)
 }
 
 enum taken
+take_committed(const struct taking *t, struct answer *a)
+{
+	char sha256[SIGNATURE_HEX_SIZE];
+	enum installation_status status;
+	struct lifecycle life;
+	enum taken taken;
+
+	if (!delivery_is_lifecycle(t->body->delivery))
+		return (TAKEN);
+	read_lifecycle(t, a, sha256, &life);
+	if (t->line == NULL) {
+		taken = apply(t, &life);
+		if (taken == TAKEN_FOREIGN)
+			a->installation[0] = a->delivery[0] = '\0';
+		return (taken);
+	}
+	return (lifecycle_is_settled(t->store->records, &life, &status) ? taken_as(status) : TAKEN_SLOW);
+}
+
+enum taken
 take_applied(const struct taking *t, struct answer *a)
 {
 	const struct record *r = t->evidence->record;
 
 	/* The record shows that it was applied, but whoever wrote that may have died before it was durable. */
-	if (!records_is_settled(t->store->records, r) && sync_directory(t->store->state->installations))
-		return (TAKEN_NOT);
+	if (!records_is_settled(t->store->records, r)) {
+		if (t->line)
+			return (TAKEN_SLOW);
+		if (sync_directory(t->store->state->installations))
+			return (TAKEN_NOT);
+	}
 	snprintf(a->installation, sizeof(a->installation), "%s", r->installation->record);
 	snprintf(a->delivery, sizeof(a->delivery), "%s",
 	    r->installation->delivery ? r->installation->delivery : "");
@@ -380,6 +430,8 @@ take_unsigned(const struct taking *t, struct answer *a)
 	enum taken taken;
 	int saved;
 
+	if (t->line)
+		return (TAKEN_SLOW);
 	if (delivery_record(t->body->delivery, a->installation))
 		return (TAKEN_REFUSED);
 	uuid_v7(a->delivery, &t->now);

@@ -9,7 +9,10 @@
 #include "receiver/body.h"
 #include "receiver/receiver.h"
 
-/* Taking a delivery in: journal, then record. Everything here is on stable storage before it returns. */
+/*
+ * Taking a delivery in: journal, then record. Everything here is on stable storage before it returns TAKEN.
+ * Where the caller cannot wait, it returns instead what has to be done first.
+ */
 
 struct taking {
 	const struct conf *conf;
@@ -18,6 +21,9 @@ struct taking {
 	const struct body *body;
 	const struct evidence *evidence;
 	struct timespec now;		/* the time of receipt */
+	/* Where the caller cannot wait: the delivery's line for the journal's batch, and its text. Else NULL. */
+	struct journal_line *line;
+	struct buf *text;
 };
 
 enum taken {
@@ -27,6 +33,8 @@ enum taken {
 	TAKEN_REFUSED,		/* an unsigned install that may not be taken: 401 */
 	TAKEN_BUSY,		/* an unsigned install that has to wait: 503 */
 	TAKEN_FOREIGN,		/* about an installation that belongs to another droplet by now: 403 */
+	TAKEN_IN_BATCH,		/* the line is ready; take_committed() is next once it is committed */
+	TAKEN_SLOW,		/* the caller has to wait: the same call again, with line == NULL */
 };
 
 /**
@@ -34,6 +42,9 @@ enum taken {
  * the answer's delivery and installation.
  */
 enum taken take_genuine(const struct taking *t, struct answer *a);
+
+/** What is left once the line is in the journal. */
+enum taken take_committed(const struct taking *t, struct answer *a);
 
 /**
  * Answer an installation's own install that was applied before (evidence->applied). Writes nothing. Sets the

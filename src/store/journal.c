@@ -19,38 +19,31 @@
 #include "store/journal_files.h"
 #include "store/lock.h"
 
-enum { MAX_FILES_A_DAY = 1000 };
+enum { MAX_FILES_A_DAY = 1000, PARTS_MAX = 128 };
 
-/*
- * One open journal file. It outlives its time as the current one until the last thread that wrote
- * to it knows whether its line is on stable storage.
- */
+/* One open journal file. Only the thread that commits opens, writes or closes one. */
 struct file {
 	int fd;
 	char name[JOURNAL_NAME_SIZE];
 	char day[TIMEFMT_DAY_SIZE];
-	unsigned users;		/* threads inside journal_append(), and one for being current */
-	uint64_t written;	/* lines appended by this process */
-	uint64_t synced;	/* of these, on stable storage */
 	off_t end;		/* behind our last line, which ended with a newline */
-	bool syncing;
-	int failed;		/* not 0: nothing more is written here, or synced; the errno for who waits */
-	/*
-	 * Commits are counted. Who waits for an even one waits apart from who waits for an odd one, so
-	 * that the end of a commit wakes those it was for, and one more, who begins the next.
-	 */
-	unsigned commit;	/* the next to begin, which is for all that is written now */
-	pthread_cond_t ended[2];
+	bool failed;		/* nothing more is written here, or synced */
 };
 
 struct journal {
 	int dir;
 	char *path;
-	pthread_mutex_t mutex;
+
+	pthread_mutex_t mutex;	/* of the files; held only for moments, as health wants it */
 	struct file *current;
 	unsigned first_free;	/* number of today's first file that is not known to be bad */
 	char bad_day[TIMEFMT_DAY_SIZE];
-	bool blocked;		/* a thread has waited for another program's lock in vain */
+	bool blocked;		/* the lock of another program was waited for in vain */
+
+	pthread_mutex_t batch_mutex;	/* of what follows */
+	struct journal_lines batch;	/* lines that nobody commits yet */
+	bool committing;		/* some thread does */
+	pthread_cond_t changed;		/* a commit is over, for those in journal_append() */
 };
 
 struct journal *
@@ -64,17 +57,17 @@ journal_open(int dir, const char *path)
 	}
 	j->dir = dir;
 	pthread_mutex_init(&j->mutex, NULL);
+	pthread_mutex_init(&j->batch_mutex, NULL);
+	pthread_cond_init(&j->changed, NULL);
+	STAILQ_INIT(&j->batch);
 	return (j);
 }
 
 static void
-file_release(struct file *f)
+file_close(struct file *f)
 {
-	if (f == NULL || --f->users)
-		return;
-	close(f->fd);
-	pthread_cond_destroy(&f->ended[0]);
-	pthread_cond_destroy(&f->ended[1]);
+	if (f)
+		close(f->fd);
 	free(f);
 }
 
@@ -83,7 +76,9 @@ journal_close(struct journal *j)
 {
 	if (j == NULL)
 		return;
-	file_release(j->current);
+	file_close(j->current);
+	pthread_cond_destroy(&j->changed);
+	pthread_mutex_destroy(&j->batch_mutex);
 	pthread_mutex_destroy(&j->mutex);
 	free(j->path);
 	free(j);
@@ -136,9 +131,6 @@ file_open(struct journal *j, const char *day)
 	/* Also where the file was there before: whoever made it may have died before this. */
 	if (sync_directory(j->dir))
 		goto err1;
-	pthread_cond_init(&f->ended[0], NULL);
-	pthread_cond_init(&f->ended[1], NULL);
-	f->users = 1;
 	return (f);
 
 err1:
@@ -152,25 +144,14 @@ err0:
 	return (NULL);
 }
 
-/* Never write to this file again, nor sync it. Who waits for its lines gets this error. */
-static void
-file_leave(struct file *f, int error)
-{
-	f->failed = error;
-	pthread_cond_broadcast(&f->ended[0]);
-	pthread_cond_broadcast(&f->ended[1]);
-}
-
-/* The same, and begin another file for the day: what the kernel could not write, it has forgotten. */
+/* Begin another file for the day: what the kernel could not write, it has forgotten. */
 static void
 file_fail(struct journal *j, struct file *f)
 {
-	if (!f->failed) {
-		log_line(LOG_LEVEL_ERROR, "journal file given up", "file", f->name, NULL);
-		j->first_free = (unsigned)journal_file_number(f->name) + 1;
-		memcpy(j->bad_day, f->day, sizeof(j->bad_day));
-	}
-	file_leave(f, EIO);
+	log_line(LOG_LEVEL_ERROR, "journal file given up", "file", f->name, NULL);
+	j->first_free = (unsigned)journal_file_number(f->name) + 1;
+	memcpy(j->bad_day, f->day, sizeof(j->bad_day));
+	f->failed = true;
 }
 
 static bool
@@ -181,13 +162,12 @@ same_file(const struct stat *a, const struct stat *b)
 
 /* Whether the file is still the one its name stands for: it may have been removed or moved away. */
 static bool
-file_in_place(const struct journal *j, const struct file *f, off_t *size)
+file_in_place(const struct journal *j, const struct file *f)
 {
 	struct stat here, named;
 
 	if (fstat(f->fd, &here) || fstatat(j->dir, f->name, &named, AT_SYMLINK_NOFOLLOW))
 		return (false);
-	*size = here.st_size;
 	return (same_file(&here, &named));
 }
 
@@ -196,76 +176,99 @@ static bool
 path_in_place(const struct journal *j, const struct file *f)
 {
 	struct stat here, named;
-	off_t size;
 
-	return (file_in_place(j, f, &size) && fstat(j->dir, &here) == 0 && lstat(j->path, &named) == 0 &&
+	return (file_in_place(j, f) && fstat(j->dir, &here) == 0 && lstat(j->path, &named) == 0 &&
 	    same_file(&here, &named));
 }
 
+/* Write these parts whole, and add their size to *end. Returns 0, or -1 with errno set. */
+static int
+write_parts(int fd, const struct iovec *parts, int n, off_t *end)
+{
+	size_t want = 0;
+	ssize_t done;
+
+	for (int i = 0; i < n; i++)
+		want += parts[i].iov_len;
+	do {
+		done = writev(fd, parts, n);
+	} while (done == -1 && errno == EINTR);
+	if (done == -1)
+		return (-1);
+	*end += done;
+	errno = ENOSPC;
+	return (done == (ssize_t)want ? 0 : -1);
+}
+
+/* Write the lines before `last` (NULL: all). *end, the end of the file, is moved. Returns 0, or -1 with errno. */
+static int
+write_lines(int fd, const struct journal_line *first, const struct journal_line *last, bool newline,
+    off_t *end)
+{
+	static const char nl = '\n';
+	struct iovec newline_part = { (void *)(uintptr_t)&nl, 1 }, parts[PARTS_MAX];
+	int n = 0;
+
+	if (newline)
+		parts[n++] = newline_part;
+	for (const struct journal_line *l = first; l != last; l = STAILQ_NEXT(l, link)) {
+		if (n + 2 > PARTS_MAX) {
+			if (write_parts(fd, parts, n, end))
+				return (-1);
+			n = 0;
+		}
+		parts[n++] = (struct iovec){ (void *)(uintptr_t)l->text, l->len };
+		parts[n++] = newline_part;
+	}
+	return (write_parts(fd, parts, n, end));
+}
+
 /*
- * Write the line behind what is there, under the lock. A line that a crash left unfinished is ended
- * first. Returns 0, or -1 with errno set and the file as it was (or given up).
+ * Write lines behind what is there, under the lock. A line that a crash left unfinished is ended first.
+ * Returns 0, or -1 with errno set and the file as it was (or given up).
  */
 static int
-file_write(struct journal *j, struct file *f, off_t size, const char *line, size_t len)
+file_write(struct journal *j, struct file *f, const struct journal_line *first,
+    const struct journal_line *last)
 {
-	struct iovec parts[3] = {
-		{ .iov_base = (char[]){ '\n' }, .iov_len = 0 },
-		{ .iov_base = (void *)(uintptr_t)line, .iov_len = len },
-		{ .iov_base = (char[]){ '\n' }, .iov_len = 1 },
-	};
-	ssize_t n, want;
-	char last;
+	struct stat st;
+	char ending = '\n';
+	off_t end;
 	int saved;
 
-	if (size > 0 && size != f->end) {
-		if (pread(f->fd, &last, 1, size - 1) != 1)
-			return (-1);
-		if (last != '\n')
-			parts[0].iov_len = 1;
-	}
-	want = (ssize_t)(parts[0].iov_len + len + 1);
-	do {
-		n = writev(f->fd, parts, 3);
-	} while (n == -1 && errno == EINTR);
-	if (n == want) {
-		f->written++;
-		f->end = size + want;
+	if (fstat(f->fd, &st) || (st.st_size > 0 && st.st_size != f->end &&
+	    pread(f->fd, &ending, 1, st.st_size - 1) != 1))
+		return (-1);
+	end = st.st_size;
+	if (write_lines(f->fd, first, last, ending != '\n', &end) == 0) {
+		f->end = end;
 		return (0);
 	}
-	saved = n == -1 ? errno : ENOSPC;
-	if (n > 0 && ftruncate(f->fd, size))
+	saved = errno;
+	if (end != st.st_size && ftruncate(f->fd, st.st_size))
 		file_fail(j, f);
 	errno = saved;
 	return (-1);
 }
 
 /*
- * Lock the current file against other processes. Other threads go on while this one waits for another
- * program. Returns 1, 0 if the current file is another one by then, or -1 with errno set.
+ * Lock the file against other processes. Health is answered while this waits for another program.
+ * Returns 0, or -1 with errno set.
  */
 static int
 file_lock(struct journal *j, struct file *f, struct lock_wait *w)
 {
 	bool again = true;
-	struct stat st;
 	int result;
 
 	while ((result = lock_try(f->fd)) && errno == EWOULDBLOCK && again) {
-		/* What other processes of ours write shows in the size. */
-		if (fstat(f->fd, &st) == 0)
-			lock_wait_saw(w, st.st_size);
-		f->users++;
 		pthread_mutex_unlock(&j->mutex);
 		again = lock_wait_pause(w);
 		pthread_mutex_lock(&j->mutex);
-		file_release(f);
-		if (f != j->current || f->failed)
-			return (0);
 	}
 	if (result == 0) {
 		j->blocked = false;
-		return (1);
+		return (0);
 	}
 	if (errno == EWOULDBLOCK) {
 		errno = ETIMEDOUT;
@@ -276,110 +279,196 @@ file_lock(struct journal *j, struct file *f, struct lock_wait *w)
 	return (-1);
 }
 
-/* The file to append to for this day, locked against other processes, and its size. */
+/* The file to append to for this day, locked against other processes. NULL with errno set. */
 static struct file *
-file_acquire(struct journal *j, const char *day, off_t *size)
+file_acquire(struct journal *j, const char *day)
 {
 	struct lock_wait w;
 	struct file *f;
-	int locked;
 
 	lock_wait_begin(&w, LOCK_WAIT_MS);
-	for (int tries = 0; tries < 3;) {
+	for (int tries = 0; tries < 3; tries++) {
 		f = j->current;
 		if (f == NULL || f->failed || strcmp(f->day, day) != 0) {
 			if ((f = file_open(j, day)) == NULL)
 				return (NULL);
-			file_release(j->current);
+			file_close(j->current);
 			j->current = f;
 		}
-		if ((locked = file_lock(j, f, &w)) == -1)
+		if (file_lock(j, f, &w))
 			return (NULL);
-		if (locked == 0)
-			continue;
-		if (file_in_place(j, f, size))
+		if (file_in_place(j, f))
 			return (f);
-		flock(f->fd, LOCK_UN);
-		file_release(f);
+		file_close(f);
 		j->current = NULL;
-		tries++;
 	}
 	errno = ESTALE;
 	return (NULL);
 }
 
-/* Commit what is written to the file, for all who wrote it. Returns with the mutex held again. */
-static void
+/* Commit what was written to the file. Returns 0, or -1 with errno set. */
+static int
 file_sync(struct journal *j, struct file *f)
 {
-	uint64_t target = f->written;
-	unsigned commit = f->commit++;
-	bool in_place;
-	int result;
-
-	f->syncing = true;
-	pthread_mutex_unlock(&j->mutex);
-	result = fdatasync(f->fd);
-	if (result)
+	if (fdatasync(f->fd)) {
 		log_errno(LOG_LEVEL_ERROR, "journal commit failed", "file", f->name, NULL);
-	in_place = path_in_place(j, f);
-	pthread_mutex_lock(&j->mutex);
-	f->syncing = false;
-	if (result) {
+		pthread_mutex_lock(&j->mutex);
 		file_fail(j, f);
-		return;
+		pthread_mutex_unlock(&j->mutex);
+		errno = EIO;
+		return (-1);
 	}
-	if (!in_place) {
+	if (!path_in_place(j, f)) {
 		log_line(LOG_LEVEL_ERROR, "journal file is no longer the one under its name", "directory",
 		    j->path, "file", f->name, NULL);
-		file_leave(f, ESTALE);
-		return;
-	}
-	f->synced = target;
-	pthread_cond_broadcast(&f->ended[commit % 2]);
-	pthread_cond_signal(&f->ended[(commit + 1) % 2]);
-}
-
-/* Wait until line number `mine` of the file is on stable storage, committing for all when nobody is. */
-static int
-file_commit(struct journal *j, struct file *f, uint64_t mine)
-{
-	unsigned commit = f->commit;
-
-	while (f->synced < mine) {
-		if (f->failed) {
-			errno = f->failed;
-			return (-1);
-		}
-		if (f->syncing)
-			pthread_cond_wait(&f->ended[commit % 2], &j->mutex);
-		else
-			file_sync(j, f);
+		f->failed = true;
+		errno = ESTALE;
+		return (-1);
 	}
 	return (0);
+}
+
+/* Write the lines; each by itself where they do not fit together. Returns whether any was written. */
+static bool
+write_batch(struct journal *j, struct file *f, const struct journal_lines *lines)
+{
+	struct journal_line *l;
+	bool any = false;
+
+	if (file_write(j, f, STAILQ_FIRST(lines), NULL) == 0)
+		return (true);
+	STAILQ_FOREACH(l, lines, link) {
+		if (f->failed)
+			errno = EIO;
+		if (f->failed || file_write(j, f, l, STAILQ_NEXT(l, link)))
+			l->error = errno;
+		else
+			any = true;
+	}
+	return (any && !f->failed);
+}
+
+/* Take those lines out of the batch that come first and are of one day. */
+static void
+take_lines(struct journal *j, const char *day, struct journal_lines *lines)
+{
+	struct journal_line *l;
+
+	STAILQ_INIT(lines);
+	pthread_mutex_lock(&j->batch_mutex);
+	while ((l = STAILQ_FIRST(&j->batch)) != NULL && strcmp(l->day, day) == 0) {
+		STAILQ_REMOVE_HEAD(&j->batch, link);
+		STAILQ_INSERT_TAIL(lines, l, link);
+	}
+	pthread_mutex_unlock(&j->batch_mutex);
+}
+
+/* Append the lines that wait for this day, with one commit, and note in each what has become of it. */
+static void
+commit(struct journal *j, const char *day, struct journal_lines *lines)
+{
+	struct journal_line *l;
+	struct file *f;
+	bool written = false;
+	int error = 0;
+
+	pthread_mutex_lock(&j->mutex);
+	if ((f = file_acquire(j, day)) == NULL)
+		error = errno;
+	/* Now, so that those that came while this waited for the lock are among them. */
+	take_lines(j, day, lines);
+	if (f) {
+		written = write_batch(j, f, lines);
+		flock(f->fd, LOCK_UN);
+		if (f->failed)
+			error = EIO;
+	}
+	pthread_mutex_unlock(&j->mutex);
+	if (written && file_sync(j, f))
+		error = errno;
+	STAILQ_FOREACH(l, lines, link)
+		if (l->error == 0)
+			l->error = error;
+}
+
+void
+journal_add(struct journal *j, struct journal_line *line, const struct timespec *received)
+{
+	timefmt_day(line->day, received->tv_sec);
+	line->error = 0;
+	pthread_mutex_lock(&j->batch_mutex);
+	STAILQ_INSERT_TAIL(&j->batch, line, link);
+	pthread_mutex_unlock(&j->batch_mutex);
+}
+
+/* Commit once. The caller holds batch_mutex, and nobody commits. */
+static void
+lead(struct journal *j)
+{
+	char day[TIMEFMT_DAY_SIZE];
+	struct journal_lines lines;
+	struct journal_line *l;
+
+	memcpy(day, STAILQ_FIRST(&j->batch)->day, sizeof(day));
+	j->committing = true;
+	pthread_mutex_unlock(&j->batch_mutex);
+	commit(j, day, &lines);
+	pthread_mutex_lock(&j->batch_mutex);
+	j->committing = false;
+	pthread_cond_broadcast(&j->changed);
+	pthread_mutex_unlock(&j->batch_mutex);
+	/* Another thread may commit the next ones meanwhile. A line is gone once its owner knows. */
+	while ((l = STAILQ_FIRST(&lines)) != NULL) {
+		STAILQ_REMOVE_HEAD(&lines, link);
+		l->done(l);
+	}
+	pthread_mutex_lock(&j->batch_mutex);
+}
+
+void
+journal_commit(struct journal *j)
+{
+	pthread_mutex_lock(&j->batch_mutex);
+	while (!j->committing && !STAILQ_EMPTY(&j->batch))
+		lead(j);
+	pthread_mutex_unlock(&j->batch_mutex);
+}
+
+/* A line whose owner waits for it. */
+struct awaited {
+	struct journal_line line;
+	struct journal *journal;
+	bool done;
+};
+
+static void
+on_awaited(struct journal_line *l)
+{
+	struct awaited *a = (struct awaited *)l;
+	struct journal *j = a->journal;
+
+	pthread_mutex_lock(&j->batch_mutex);
+	a->done = true;
+	pthread_cond_broadcast(&j->changed);
+	pthread_mutex_unlock(&j->batch_mutex);
 }
 
 int
 journal_append(struct journal *j, const char *line, size_t len, const struct timespec *received)
 {
-	char day[TIMEFMT_DAY_SIZE];
-	struct file *f;
-	off_t size;
-	int result = -1;
+	struct awaited a = { .line = { .text = line, .len = len, .done = on_awaited }, .journal = j };
 
-	timefmt_day(day, received->tv_sec);
-	pthread_mutex_lock(&j->mutex);
-	if ((f = file_acquire(j, day, &size)) == NULL)
-		goto out;
-	f->users++;
-	result = file_write(j, f, size, line, len);
-	flock(f->fd, LOCK_UN);
-	if (result == 0)
-		result = file_commit(j, f, f->written);
-	file_release(f);
-out:
-	pthread_mutex_unlock(&j->mutex);
-	return (result);
+	journal_add(j, &a.line, received);
+	pthread_mutex_lock(&j->batch_mutex);
+	/* Whoever commits goes on until the batch is empty: others may rely on that. */
+	while (!a.done || (!j->committing && !STAILQ_EMPTY(&j->batch)))
+		if (j->committing || STAILQ_EMPTY(&j->batch))
+			pthread_cond_wait(&j->changed, &j->batch_mutex);
+		else
+			lead(j);
+	pthread_mutex_unlock(&j->batch_mutex);
+	errno = a.line.error;
+	return (errno ? -1 : 0);
 }
 
 /* Where a thread has waited for the lock in vain: whether it is still held by another program. */

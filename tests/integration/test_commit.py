@@ -215,6 +215,62 @@ def failing_commit():
     site.journal()
 
 
+def answers_of(sock):
+    """The statuses of all answers that come on a connection until it ends: a second one would be seen."""
+    data = b""
+    with sock:
+        while more := sock.recv(65536):
+            data += more
+    return [int(status) for status in re.findall(rb"Status: (\d+) ", data)]
+
+
+def in_one_batch(site, front, company, number):
+    """Connections on which this many orders were sent, and their bodies. Commits are slow: the orders that
+    come during the first one share the next."""
+    bodies = [company.order() for _ in range(number)]
+    socks = []
+    for body in bodies:
+        socks.append(fcgi.connect(front.address))
+        socks[-1].sendall(fcgi.whole(delivery(site, body)[0]))
+    # Connections are accepted in their order: once this one is answered, all others are in.
+    assert front.send(Request("GET")).status == 200
+    return socks, bodies
+
+
+def batch(end):
+    """Each delivery of a full batch is answered once, and those that were taken are in the journal."""
+    need_tracing()
+    site = Site()
+    front = TracedServer(["-e", "inject=fdatasync:delay_enter=300000" +
+                          (":error=EIO:when=2" if end is None else "")])
+    front.start(site)
+    request, company = delivery(site)
+    assert front.send(request).status == 200
+    pid, = process.children(front.proc.pid)
+    taken, refused = 0, 0
+    for _ in range(3):
+        socks, bodies = in_one_batch(site, front, company, 40)
+        if end:
+            process.signal_quietly(pid, end)
+        answers = [answers_of(sock) for sock in socks]
+        assert all(one in ([200], [503]) for one in answers), answers
+        kept = [entry["body"] for entry in site.journal()]
+        for answer, body in zip(answers, bodies):
+            if answer == [200]:
+                assert kept.count(body) == 1, "answered 200 and not in the journal once"
+        taken += answers.count([200])
+        refused += answers.count([503])
+        if end == signal.SIGTERM:
+            break
+    assert taken and bool(refused) == (end is None), (taken, refused)
+    commits = sum("fdatasync(" in call for call in whole_calls(front.trace))
+    assert commits < taken + refused, "no two deliveries shared a commit"
+    if end == signal.SIGTERM:
+        front.proc.wait(process.DEADLINE)
+    else:
+        front.stop()
+
+
 def failing_everywhere():
     """Whichever commit fails, the answer is 503 and the same delivery works afterwards"""
     need_tracing()
@@ -314,6 +370,9 @@ tap.run([
     tap.Test("server: a slow disk holds the answer back",
              lambda: no_answer_before_commit(TracedServer)),
     tap.Test("a commit that fails", failing_commit),
+    tap.Test("a batch, and a commit that fails", lambda: batch(None)),
+    tap.Test("a batch, and SIGHUP", lambda: batch(signal.SIGHUP)),
+    tap.Test("a batch, and SIGTERM", lambda: batch(signal.SIGTERM)),
     tap.Test("every commit of an install fails once", failing_everywhere),
     tap.Test("a full disk", full_disk),
     tap.Test("killed at any moment", killed_anywhere),

@@ -36,23 +36,25 @@ static atomic_long commits;	   /* begun */
 static atomic_long committed_size; /* the file's size when the last finished one began */
 static atomic_long folder_syncs;
 static atomic_long failures_left; /* so many commits fail from now on */
-static atomic_long wait_for_size; /* a commit waits until the file is this large */
 static int fsync_error;		   /* of folders; 0: none */
 static const char *unseen;	   /* the name of a file that cannot be looked at */
 static const char *move_from, *move_to;	/* what is renamed while a commit is under way */
 
+struct place;
+static void (*in_commit)(struct place *p);	/* called once, while a commit is under way */
+static struct place *in_commit_place;
+
 int
 __wrap_fdatasync(int fd)
 {
+	void (*call)(struct place *p) = in_commit;
 	struct stat st = { 0 };
 
 	atomic_fetch_add(&commits, 1);
-	for (int ms = 0; ms < DEADLINE_MS; ms++) {
-		fstat(fd, &st);
-		if (st.st_size >= atomic_load(&wait_for_size))
-			break;
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	}
+	in_commit = NULL;
+	if (call)
+		call(in_commit_place);
+	fstat(fd, &st);
 	if (atomic_load(&failures_left) > 0) {
 		atomic_fetch_sub(&failures_left, 1);
 		errno = EIO;
@@ -99,8 +101,9 @@ setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
-	commits = committed_size = folder_syncs = failures_left = wait_for_size = 0;
+	commits = committed_size = folder_syncs = failures_left = 0;
 	fsync_error = 0;
+	in_commit = NULL;
 	unseen = move_from = move_to = NULL;
 	p->path = folder_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -458,34 +461,206 @@ append_in_threads(struct place *p)
 	return (failed);
 }
 
-/* Goal: those who wrote while a commit ran share the next one. */
-static void
-test_group(void **state)
-{
-	struct place *p = *state;
-
-	wait_for_size = 20 * THREADS;
-	assert_int_equal(append_in_threads(p), 0);
-	assert_in_range(commits, 1, 2);
-	assert_int_equal(committed_size, 20 * THREADS);
-}
-
 /*
- * Goal: a commit that fails fails for everybody whose line is in that file and not yet committed.
+ * Goal: a commit that fails fails for everybody whose line is in that file, and for nobody else.
  */
 static void
 test_group_fails(void **state)
 {
 	struct place *p = *state;
+	struct buf text = { 0 };
+	size_t failed;
 
-	wait_for_size = 20 * THREADS;
 	failures_left = 1;
-	assert_int_equal(append_in_threads(p), THREADS);
+	failed = append_in_threads(p);
+	assert_in_range(failed, 1, THREADS);
+	if (failed < THREADS)
+		file_read(p->path, "2026-11-23.1.jsonl", &text);
+	assert_int_equal(text.len, 20 * (THREADS - failed));
+	buf_free(&text);
+}
+
+/* A line in a batch, and what was heard of it. */
+struct batched {
+	struct journal_line line;
+	struct place *place;
+	struct batched *next;	/* added by done() */
+	atomic_int told;
+};
+
+static void
+on_batched(struct journal_line *line)
+{
+	struct batched *b = (struct batched *)line;
+
+	b->told++;
+	if (b->next)
+		journal_add(b->place->journal, &b->next->line, &today);
+}
+
+static void
+add_text(struct place *p, struct batched *b, const char *text)
+{
+	*b = (struct batched){ .line = { .text = text, .len = strlen(text), .done = on_batched },
+		.place = p };
+	journal_add(p->journal, &b->line, &today);
+}
+
+static void
+expect_told(const struct batched *b, int error, const char *what)
+{
+	CHECK(b->told == 1, "%s: told %d times", what, b->told);
+	CHECK(b->line.error == error, "%s: error %d", what, b->line.error);
+}
+
+/* Goal: all that waits is written by one commit, in order, and nobody is told before or twice. */
+static void
+test_batch(void **state)
+{
+	struct place *p = *state;
+	struct batched b[200];
+	char texts[200][8];
+	struct buf expected = { 0 };
+
+	for (int i = 0; i < 200; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "%d", i);
+		add_text(p, &b[i], texts[i]);
+		buf_addf(&expected, "%d\n", i);
+	}
+	assert_int_equal(b[0].told, 0);
+	journal_commit(p->journal);
 	assert_int_equal(commits, 1);
-	wait_for_size = 0;
-	assert_int_equal(append_in_threads(p), 0);
-	assert_true(file_exists(p->path, "2026-11-23.1.jsonl"));
-	assert_int_equal(folder_count(p->path), 3);
+	for (int i = 0; i < 200; i++)
+		expect_told(&b[i], 0, texts[i]);
+	expect_file(p, "2026-11-23.jsonl", expected.data);
+	buf_free(&expected);
+	journal_commit(p->journal);
+	assert_int_equal(commits, 1);
+}
+
+/* Goal: a commit that fails is told to each of its lines once; the next batch goes to another file. */
+static void
+test_batch_fails(void **state)
+{
+	struct place *p = *state;
+	struct batched b[10], next;
+
+	failures_left = 1;
+	for (size_t i = 0; i < LENGTH(b); i++)
+		add_text(p, &b[i], "lost");
+	b[3].next = &next;
+	next = (struct batched){ .line = { .text = "kept", .len = 4, .done = on_batched }, .place = p };
+	journal_commit(p->journal);
+	for (size_t i = 0; i < LENGTH(b); i++)
+		expect_told(&b[i], EIO, "a line of the batch");
+	expect_told(&next, 0, "the line after it");
+	expect_file(p, "2026-11-23.1.jsonl", "kept\n");
+}
+
+static struct batched late[9];
+
+static void
+add_late(struct place *p)
+{
+	for (size_t i = 0; i < LENGTH(late); i++)
+		add_text(p, &late[i], "late");
+	/* Somebody commits: this does not wait. */
+	journal_commit(p->journal);
+	assert_int_equal(late[0].told, 0);
+}
+
+/* Goal: what comes while a commit is under way shares the next one, which nobody has to ask for. */
+static void
+test_batch_meanwhile(void **state)
+{
+	struct place *p = *state;
+	struct batched first;
+
+	add_text(p, &first, "first");
+	in_commit = add_late;
+	in_commit_place = p;
+	journal_commit(p->journal);
+	assert_int_equal(commits, 2);
+	expect_told(&first, 0, "first");
+	for (size_t i = 0; i < LENGTH(late); i++)
+		expect_told(&late[i], 0, "late");
+}
+
+/* Goal: each line goes to the file of its own day. */
+static void
+test_batch_days(void **state)
+{
+	struct place *p = *state;
+	struct batched before, after;
+
+	add_text(p, &before, "before");
+	after = (struct batched){ .line = { .text = "after", .len = 5, .done = on_batched }, .place = p };
+	journal_add(p->journal, &after.line, &(struct timespec){ .tv_sec = today.tv_sec + 86400 });
+	journal_commit(p->journal);
+	assert_int_equal(commits, 2);
+	expect_told(&before, 0, "before midnight");
+	expect_told(&after, 0, "after midnight");
+	expect_file(p, "2026-11-23.jsonl", "before\n");
+	expect_file(p, "2026-11-24.jsonl", "after\n");
+}
+
+/* Goal: a line that does not fit takes no other with it. */
+static void
+test_batch_no_room(void **state)
+{
+	struct place *p = *state;
+	struct rlimit small = p->limit;
+	struct batched one, large, two;
+
+	add_text(p, &one, "one");
+	add_text(p, &large, "this does not fit");
+	add_text(p, &two, "two");
+	small.rlim_cur = 10;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	journal_commit(p->journal);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &p->limit), 0);
+	expect_told(&one, 0, "one");
+	CHECK(large.told == 1 && large.line.error != 0, "the large one was taken");
+	expect_told(&two, 0, "two");
+	expect_file(p, "2026-11-23.jsonl", "one\ntwo\n");
+}
+
+static void *
+add_many(void *arg)
+{
+	struct batched *b = calloc(LINES, sizeof(*b));
+
+	for (int i = 0; i < LINES; i++) {
+		add_text(arg, &b[i], "a line of 20 bytes.");
+		if (i % 7 == 0)
+			journal_commit(((struct place *)arg)->journal);
+	}
+	journal_commit(((struct place *)arg)->journal);
+	return (b);
+}
+
+/* Goal: with many threads, each line is written once and told once. */
+static void
+test_batch_threads(void **state)
+{
+	struct place *p = *state;
+	pthread_t threads[THREADS];
+	struct batched *b[THREADS];
+	struct buf text = { 0 };
+
+	for (size_t t = 0; t < THREADS; t++)
+		assert_int_equal(pthread_create(&threads[t], NULL, add_many, p), 0);
+	for (size_t t = 0; t < THREADS; t++)
+		pthread_join(threads[t], (void **)&b[t]);
+	for (size_t t = 0; t < THREADS; t++)
+		for (int i = 0; i < LINES; i++)
+			expect_told(&b[t][i], 0, "a line");
+	for (size_t t = 0; t < THREADS; t++)
+		free(b[t]);
+	file_read(p->path, "2026-11-23.jsonl", &text);
+	assert_int_equal(text.len, 20 * THREADS * LINES);
+	buf_free(&text);
 }
 
 struct writer {
@@ -612,8 +787,13 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_directory_not_synced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unseen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked_out, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_group_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch_meanwhile, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch_days, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch_no_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_writers, setup, teardown),
 	};
 

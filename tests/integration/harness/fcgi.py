@@ -78,6 +78,12 @@ def _send(sock, request):
         sock.sendall(one)
 
 
+def whole(request):
+    """The bytes of a request whose body is no larger than one record."""
+    return record(BEGIN_REQUEST, struct.pack(">HB5x", RESPONDER, 0)) + \
+        parameters(params_of(request)) + record(STDIN, request.body) + record(STDIN)
+
+
 def _exactly(sock, size):
     data = b""
     while len(data) < size:

@@ -1,0 +1,462 @@
+#include "receiver/work.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "receiver/answer.h"
+#include "receiver/exchange.h"
+#include "receiver/request.h"
+
+enum {
+	BATCH_LINES = 64,		/* one thread adds no more to the batch before it commits */
+	BACKOFF_MS = 100,		/* when there are no descriptors left */
+};
+
+/* A thread. It may have added to a journal's batch, and then commits that before it waits. */
+struct worker {
+	struct server *server;
+	char *peek;
+	struct receiver *receiver;	/* of this store, or NULL */
+	struct store *store;
+	unsigned added;
+};
+
+static _Thread_local struct worker *self;
+
+static struct receiver *
+hold_receiver(struct server *s)
+{
+	struct receiver *receiver;
+
+	pthread_mutex_lock(&s->mutex);
+	receiver = receiver_hold(s->receiver);
+	pthread_mutex_unlock(&s->mutex);
+	return (receiver);
+}
+
+/* Answer 503 to a request that will not be complete. */
+static void
+refuse(struct connection *c, const char *reason)
+{
+	struct answer answer = { .reason = reason };
+	struct buf formatted = { 0 };
+	const char *text;
+	size_t len;
+
+	answer_error(&answer, 503, "unavailable");
+	answer_format(&answer, false, &formatted);
+	text = answer_text(&formatted, &len);
+	connection_answer(c, text, len);
+	answer_log(&answer, NULL, (double)(request_now_ms() - c->accepted_ms));
+	buf_free(&formatted);
+	answer_free(&answer);
+}
+
+void
+work_give_up(struct server *s, struct connection *c, const char *reason)
+{
+	if (c->state == CONNECTION_WAITING && c->arrival.id) {
+		refuse(c, reason);
+		connection_discard(c);
+	} else if (c->state == CONNECTION_WAITING) {
+		atomic_fetch_add(&s->silent, 1);
+	}
+	room_leave(s->room, c);
+}
+
+/* It was answered, but the peer may still send: closing now could lose the answer. */
+static bool
+begin_to_leave(struct connection *c)
+{
+	buf_wipe(&c->spool);
+	c->state = CONNECTION_LEAVING;
+	return (shutdown(c->fd, SHUT_WR) == 0 && connection_discard(c));
+}
+
+/* What becomes of a connection. */
+enum next {
+	NEXT_LOOK,		/* for a request */
+	NEXT_WAIT,
+	NEXT_CLOSE,
+	NEXT_NONE,		/* it is another thread's by now */
+};
+
+/* The request was handled: send the answer. */
+static enum next
+end_request(struct server *s, struct connection *c)
+{
+	enum exchanged exchanged = exchange_end(c->exchange);
+
+	c->exchange = NULL;
+	if (exchanged == EXCHANGE_LEAVE)
+		return (begin_to_leave(c) ? NEXT_WAIT : NEXT_CLOSE);
+	if (exchanged != EXCHANGE_KEEP || atomic_load(&s->stopping))
+		return (NEXT_CLOSE);
+	connection_next(c, request_now_ms());
+	return (NEXT_LOOK);
+}
+
+/* Leave it to a thread that can wait. */
+static enum next
+make_slow(struct server *s, struct connection *c)
+{
+	pthread_mutex_lock(&s->slow_mutex);
+	STAILQ_INSERT_TAIL(&s->slow, c, slow);
+	pthread_cond_signal(&s->slow_waits);
+	pthread_mutex_unlock(&s->slow_mutex);
+	return (NEXT_NONE);
+}
+
+/* Commit what this thread has added to the batch, unless another one does that now. */
+static void
+commit(struct worker *w)
+{
+	struct receiver *receiver = w->receiver;
+	struct store *store = w->store;
+
+	if (receiver == NULL)
+		return;
+	/* Its requests may lead to others, which are added anew. */
+	w->receiver = NULL;
+	w->store = NULL;
+	w->added = 0;
+	journal_commit(store->journal);
+	receiver_store_release(receiver, store);
+	receiver_release(receiver);
+}
+
+/* Remember whose batch this is: the request may be answered, and all that it holds be gone, at once. */
+static enum next
+submit(struct worker *w, struct handling *h)
+{
+	if (w->receiver && w->store != h->store)
+		commit(w);
+	if (w->receiver == NULL) {
+		w->receiver = receiver_hold(h->receiver);
+		w->store = receiver_store_hold(h->receiver, h->store);
+	}
+	w->added++;
+	handle_submit(h);
+	return (NEXT_NONE);
+}
+
+static enum next
+go_on(struct worker *w, struct connection *c, enum handled handled)
+{
+	switch (handled) {
+	case HANDLED:
+		return (end_request(w->server, c));
+	case HANDLED_IN_BATCH:
+		return (submit(w, exchange_handling(c->exchange)));
+	case HANDLED_SLOW:
+		break;
+	}
+	return (make_slow(w->server, c));
+}
+
+static void proceed(struct worker *w, struct connection *c, enum next next);
+
+/* Its line was committed, or not; by this thread. */
+static void
+on_committed(struct handling *h)
+{
+	struct connection *c = exchange_connection(h);
+
+	proceed(self, c, go_on(self, c, handle_committed(h)));
+}
+
+static bool
+read_request(struct server *s, struct connection *c)
+{
+	struct receiver *receiver = hold_receiver(s);
+
+	c->exchange = exchange_new(receiver, c, c->look);
+	receiver_release(receiver);
+	if (c->exchange == NULL)
+		return (false);
+	exchange_handling(c->exchange)->committed = on_committed;
+	return (true);
+}
+
+/* There is no memory for it, or libfcgi has closed the connection. */
+static enum next
+not_read(struct connection *c)
+{
+	if (c->fd == -1)
+		return (NEXT_CLOSE);
+	refuse(c, "no_memory");
+	return (begin_to_leave(c) ? NEXT_WAIT : NEXT_CLOSE);
+}
+
+static enum next
+begin_request(struct worker *w, struct connection *c)
+{
+	/* What is large would take too much memory in a batch. */
+	if (c->look != LOOK_IN_SOCKET)
+		return (make_slow(w->server, c));
+	if (!read_request(w->server, c))
+		return (not_read(c));
+	return (go_on(w, c, handle_begin(exchange_handling(c->exchange), false)));
+}
+
+/* Go on with a request, and wait for all that this takes. */
+static void
+be_slow(struct worker *w, struct connection *c)
+{
+	if (c->exchange)
+		handle_slow(exchange_handling(c->exchange));
+	else if (read_request(w->server, c))
+		handle_begin(exchange_handling(c->exchange), true);
+	proceed(w, c, c->exchange ? end_request(w->server, c) : not_read(c));
+}
+
+/* Do what can be done now for a connection that this thread holds. */
+static enum next
+advance(struct worker *w, struct connection *c)
+{
+	struct server *s = w->server;
+
+	if (c->state == CONNECTION_LEAVING)
+		return (connection_discard(c) ? NEXT_WAIT : NEXT_CLOSE);
+	c->look = connection_look(c, w->peek, atomic_load(&s->max_body));
+	if (c->state == CONNECTION_KEPT && c->spool.len) {
+		c->state = CONNECTION_WAITING;
+		c->accepted_ms = request_now_ms();
+	}
+	switch (c->look) {
+	case LOOK_PART:
+		return (NEXT_WAIT);
+	case LOOK_NO_MEMORY:
+		refuse(c, "no_memory");
+		return (begin_to_leave(c) ? NEXT_WAIT : NEXT_CLOSE);
+	case LOOK_ENDED:
+		work_give_up(s, c, "truncated");
+		return (NEXT_NONE);
+	case LOOK_BROKEN:
+		log_line(LOG_LEVEL_INFO, "no FastCGI request, or one that was aborted", NULL);
+		return (NEXT_CLOSE);
+	default:
+		return (begin_request(w, c));
+	}
+}
+
+/* Let it wait for the web server. Returns whether there is something to look at already. */
+static bool
+wait_for_more(struct server *s, struct connection *c)
+{
+	enum waiting waiting = room_wait(s->room, c, request_now_ms());
+	struct connection *other;
+
+	if (waiting == ROOM_LOOK_AGAIN)
+		return (true);
+	if (waiting == ROOM_FAILED) {
+		log_errno(LOG_LEVEL_ERROR, "cannot wait for a request", NULL);
+		work_give_up(s, c, "crowded");
+	}
+	while ((other = room_over_memory(s->room)) != NULL)
+		work_give_up(s, other, "no_memory");
+	return (false);
+}
+
+/* Work on a connection until it has to wait. */
+static void
+proceed(struct worker *w, struct connection *c, enum next next)
+{
+	for (;;) {
+		if (next == NEXT_WAIT && wait_for_more(w->server, c))
+			next = NEXT_LOOK;
+		if (next == NEXT_CLOSE)
+			room_leave(w->server->room, c);
+		if (next != NEXT_LOOK)
+			return;
+		next = advance(w, c);
+	}
+}
+
+void
+work_close_overdue(struct server *s)
+{
+	struct connection *c;
+	unsigned silent;
+	char count[16];
+
+	while ((c = room_overdue(s->room, request_now_ms(), atomic_load(&s->stopping))) != NULL)
+		if (c->state == CONNECTION_WAITING)
+			work_give_up(s, c, "late");
+		else
+			room_leave(s->room, c);
+	if ((silent = atomic_exchange(&s->silent, 0)) != 0) {
+		snprintf(count, sizeof(count), "%u", silent);
+		log_line(LOG_LEVEL_INFO, "connections closed on which no request began", "count",
+		    count, NULL);
+	}
+}
+
+/* What to do about an accept() that failed. */
+static void
+on_accept_error(struct server *s)
+{
+	struct connection *c;
+
+	switch (errno) {
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		log_errno(LOG_LEVEL_ERROR, "cannot accept", NULL);
+		if ((c = room_oldest(s->room)) != NULL)
+			work_give_up(s, c, "crowded");
+		else
+			poll(NULL, 0, BACKOFF_MS);
+		return;
+	case EBADF:
+	case EINVAL:
+	case ENOTSOCK:
+		log_errno(LOG_LEVEL_ERROR, "listening socket lost", NULL);
+		kill(getpid(), SIGTERM);
+		return;
+	default:
+		/* Another process was quicker, or the connection has gone again. */
+		return;
+	}
+}
+
+int
+work_watch_listener(struct server *s, int operation)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = KEY_LISTENER };
+
+	return (epoll_ctl(s->epoll, operation, s->listener, &event));
+}
+
+static void
+accept_one(struct worker *w)
+{
+	struct server *s = w->server;
+	struct connection *c, *oldest;
+	int fd;
+
+	if (atomic_load(&s->stopping))
+		return;
+	if ((fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) == -1)
+		on_accept_error(s);
+	work_watch_listener(s, EPOLL_CTL_MOD);
+	if (fd == -1)
+		return;
+	while ((c = room_enter(s->room, fd, request_now_ms())) == NULL) {
+		if ((oldest = room_oldest(s->room)) == NULL) {
+			close(fd);
+			return;
+		}
+		work_give_up(s, oldest, "crowded");
+	}
+	proceed(w, c, NEXT_LOOK);
+}
+
+/* The next request that waits for a slow thread. wait: until there is one, or the end. NULL: none. */
+static struct connection *
+next_slow(struct server *s, bool wait)
+{
+	struct connection *c;
+
+	pthread_mutex_lock(&s->slow_mutex);
+	while ((c = STAILQ_FIRST(&s->slow)) == NULL && wait && !atomic_load(&s->quit))
+		pthread_cond_wait(&s->slow_waits, &s->slow_mutex);
+	if (c)
+		STAILQ_REMOVE_HEAD(&s->slow, slow);
+	pthread_mutex_unlock(&s->slow_mutex);
+	return (c);
+}
+
+/* Handle one event. Returns false if there was none. */
+static bool
+serve_event(struct worker *w, bool wait)
+{
+	struct server *s = w->server;
+	struct epoll_event event;
+	struct connection *c;
+	uint64_t ticks;
+
+	if (epoll_wait(s->epoll, &event, 1, wait ? -1 : 0) != 1)
+		return (false);
+	if (event.data.u64 == KEY_LISTENER) {
+		accept_one(w);
+	} else if (event.data.u64 == KEY_TIMER) {
+		if (read(s->timer, &ticks, sizeof(ticks)) > 0)
+			work_close_overdue(s);
+	} else if (event.data.u64 >= N_KEYS && (c = room_take(s->room, event.data.u64)) != NULL) {
+		proceed(w, c, NEXT_LOOK);
+	}
+	return (true);
+}
+
+/* Take what comes, and commit when nothing more comes. */
+static void
+serve_fast(struct worker *w)
+{
+	struct server *s = w->server;
+	struct connection *c = NULL;
+
+	while (!atomic_load(&s->quit)) {
+		if (s->n_slow_threads == 0 && (c = next_slow(s, false)) != NULL)
+			be_slow(w, c);
+		if ((!serve_event(w, w->receiver == NULL && c == NULL) && c == NULL) ||
+		    w->added >= BATCH_LINES)
+			commit(w);
+	}
+}
+
+static void
+serve_slowly(struct worker *w)
+{
+	struct connection *c;
+
+	while ((c = next_slow(w->server, w->receiver == NULL)) != NULL || w->receiver) {
+		if (c)
+			be_slow(w, c);
+		else
+			commit(w);
+	}
+}
+
+static void *
+run(struct server *s, void (*serve_so)(struct worker *w))
+{
+	struct worker w = { .server = s, .peek = malloc(PEEK_SIZE) };
+
+	self = &w;
+	if (w.peek)
+		serve_so(&w);
+	else
+		log_errno(LOG_LEVEL_ERROR, "a thread cannot serve", NULL);
+	commit(&w);
+	free(w.peek);
+	return (NULL);
+}
+
+void *
+work_fast(void *server)
+{
+	return (run(server, serve_fast));
+}
+
+void *
+work_slowly(void *server)
+{
+	return (run(server, serve_slowly));
+}
+
+void
+work_wake(struct server *s)
+{
+	pthread_mutex_lock(&s->slow_mutex);
+	pthread_cond_broadcast(&s->slow_waits);
+	pthread_mutex_unlock(&s->slow_mutex);
+}
