@@ -25,16 +25,16 @@ class Failing:
     """What is preloaded, and the file by which it is told what shall fail."""
 
     def __init__(self, site):
-        self.library = site.dir / "failing_malloc.so"
-        shutil.copy(LIBRARY, self.library)
-        self.library.chmod(0o755)
+        self.preload = site.dir / "failing_malloc.so"
+        shutil.copy(LIBRARY, self.preload)
+        self.preload.chmod(0o755)
         self.file = site.dir / "failing_malloc"
         self.file.write_bytes(struct.pack("ii", -1, 0))
         process.give(self.file)
         with open(self.file, "r+b") as f:
             self.map = mmap.mmap(f.fileno(), 8)
         self.control = (ctypes.c_int32 * 2).from_buffer(self.map)
-        self.environment = {"LD_PRELOAD": str(self.library), "FAILING_MALLOC": str(self.file)}
+        self.environment = {"LD_PRELOAD": str(self.preload), "FAILING_MALLOC": str(self.file)}
 
     def set(self, number, everything=False):
         """The allocation with this number from now on fails; everything: all later ones as well."""
