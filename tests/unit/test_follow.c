@@ -3,6 +3,7 @@
  * cannot be read is skipped and keeps its place; what is returned is on stable storage.
  */
 #include "support.h"
+#include "wrap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +21,8 @@ static off_t broken_at;
 static unsigned synced;		/* how often something was synced */
 static bool sync_fails;
 
-ssize_t __real_pread(int fd, void *data, size_t len, off_t at);
-ssize_t __wrap_pread(int fd, void *data, size_t len, off_t at);
+ssize_t __real_pread(int fd, void *data, size_t len, off_t at) AS_PREAD("__real_");
+ssize_t __wrap_pread(int fd, void *data, size_t len, off_t at) AS_PREAD("__wrap_");
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 

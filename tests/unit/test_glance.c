@@ -3,6 +3,7 @@
  * the test's. Link with: -Wl,--wrap=clock_gettime
  */
 #include "support.h"
+#include "wrap.h"
 
 #include <pthread.h>
 #include <sys/stat.h>
@@ -15,8 +16,8 @@
 #include "store/lifecycle.h"
 #include "store/records.h"
 
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __real_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__real_");
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__wrap_");
 
 /* The clock that does not jump, in microseconds. All files have rested for an hour. */
 static long at_us;

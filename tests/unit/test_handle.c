@@ -3,6 +3,7 @@
  * all happens within 10 ms. Link with: -Wl,--wrap=clock_gettime
  */
 #include "support.h"
+#include "wrap.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -10,8 +11,8 @@
 #include "delivery/signature.h"
 #include "receiver/handle.h"
 
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __real_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__real_");
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__wrap_");
 
 enum { NOW = 2000000000 };
 

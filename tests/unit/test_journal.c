@@ -3,6 +3,7 @@
  * Link with: -Wl,--wrap=fdatasync,--wrap=fsync,--wrap=fstatat
  */
 #include "support.h"
+#include "wrap.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,8 +29,8 @@ int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
-int __real_fstatat(int dir, const char *name, struct stat *st, int flags);
-int __wrap_fstatat(int dir, const char *name, struct stat *st, int flags);
+int __real_fstatat(int dir, const char *name, struct stat *st, int flags) AS_FSTATAT("__real_");
+int __wrap_fstatat(int dir, const char *name, struct stat *st, int flags) AS_FSTATAT("__wrap_");
 
 /* What the commits did, and shall do. */
 static atomic_long commits;	   /* begun */

@@ -1,5 +1,6 @@
 /* The position on disk: what was saved is read again, and what is damaged is not taken for nothing. */
 #include "support.h"
+#include "wrap.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,8 +15,8 @@
 
 static int64_t ahead;		/* how far the date is ahead, in seconds */
 
-time_t __real_time(time_t *out);
-time_t __wrap_time(time_t *out);
+time_t __real_time(time_t *out) AS_TIME("__real_");
+time_t __wrap_time(time_t *out) AS_TIME("__wrap_");
 
 time_t
 __wrap_time(time_t *out)

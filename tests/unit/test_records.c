@@ -3,6 +3,7 @@
  * instead of waited for. Link with: -Wl,--wrap=clock_gettime
  */
 #include "support.h"
+#include "wrap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +15,8 @@
 #include "store/records.h"
 #include "store/state.h"
 
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __real_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__real_");
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__wrap_");
 
 /* How far the program's clock goes ahead of the files' times. */
 static time_t ahead;

@@ -3,11 +3,12 @@
  * Time is moved instead of waited for. Link with: -Wl,--wrap=clock_gettime
  */
 #include "lifecycles.h"
+#include "wrap.h"
 
 #include <time.h>
 
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __real_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__real_");
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__wrap_");
 
 /* An hour ahead of the files' times, so that what was read of them is kept. */
 int

@@ -3,6 +3,7 @@
  * 3, "Evidence"). Time is moved instead of waited for. Link with: -Wl,--wrap=clock_gettime
  */
 #include "evidence.h"
+#include "wrap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +13,8 @@
 
 #include "store/index.h"
 
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __real_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__real_");
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__wrap_");
 
 /*
  * How far the program's clock goes ahead: files that were just written look as if they had rested.
