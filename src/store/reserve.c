@@ -45,6 +45,26 @@ reserve_use(struct reserve *r, int to, const char *name, const void *data, size_
 	return (fsync(to));
 }
 
+int
+reserve_fill(struct reserve *r, const void *data, size_t len)
+{
+	if (r->fd == -1) {
+		errno = EBADF;
+		return (-1);
+	}
+	if (lseek(r->fd, 0, SEEK_SET) == -1 || write_all(r->fd, data, len) || fsync(r->fd))
+		return (-1);
+	return (sync_directory(r->dir));
+}
+
+void
+reserve_leave(struct reserve *r)
+{
+	if (r->fd != -1)
+		close(r->fd);
+	r->fd = -1;
+}
+
 void
 reserve_drop(struct reserve *r)
 {

@@ -30,6 +30,15 @@ int reserve_make(struct reserve *r, int dir, const char *name, size_t size);
  */
 int reserve_use(struct reserve *r, int to, const char *name, const void *data, size_t len);
 
+/**
+ * Write these bytes to the beginning of the space set aside, durably, under the name that it has. It stays a reserve.
+ * Returns 0, or -1 with errno set.
+ */
+int reserve_fill(struct reserve *r, const void *data, size_t len);
+
+/** Leave the file where it is, with what reserve_fill() has written. */
+void reserve_leave(struct reserve *r);
+
 /** Give back what was not used. */
 void reserve_drop(struct reserve *r);
 

@@ -50,12 +50,14 @@ struct credentials {
 	struct state *state;
 	int markers[N_FOLDERS];		/* the directories; the first two are the state's */
 	int reserves;			/* directory for what is set aside before an exchange */
+	int answers;			/* and for what Fluid answers to it */
 	struct transport *transport;
 	pthread_mutex_t mutex;		/* protects what is below */
 	struct markers seen;
 	struct lane lanes[N_FOLDERS];
 	unsigned busy;			/* how many are the lanes' */
 	unsigned n_settled;		/* since credentials_run() began */
+	unsigned n_adopted;		/* what a worker before has left behind, when this one began */
 	unsigned n_given;		/* how many the last pass gave to the lanes */
 	int64_t passed;			/* when the last one began */
 	bool rested;			/* nothing was called since memory was given back */
@@ -94,6 +96,21 @@ drop_reserve(void *user, const char *name)
 	return (0);
 }
 
+/* Before anything is posted: what a worker has left behind that was killed. */
+static int
+adopt(void *user, const char *record)
+{
+	struct credentials *c = user;
+	const struct settling s = { .state = c->state, .became_active = c->markers[SUBSCRIBE],
+		.answers = c->answers };
+
+	if (settle_adopt(&s, record) == SETTLED) {
+		c->n_adopted++;
+		eventfd_write(c->settled, 1);
+	}
+	return (0);
+}
+
 struct credentials *
 credentials_new(const struct conf *conf, struct state *state)
 {
@@ -104,7 +121,7 @@ credentials_new(const struct conf *conf, struct state *state)
 		return (NULL);
 	c->conf = conf;
 	c->state = state;
-	c->wake = c->settled = c->reserves = c->markers[SUBSCRIBE] = -1;
+	c->wake = c->settled = c->reserves = c->answers = c->markers[SUBSCRIBE] = -1;
 	c->markers[PENDING] = state->pending;
 	c->markers[UNCONFIRMED] = state->unconfirmed;
 	c->rested = true;
@@ -116,6 +133,7 @@ credentials_new(const struct conf *conf, struct state *state)
 	init_lanes(c);
 	if ((c->markers[SUBSCRIBE] = durable_folder(state->queue, "subscribe")) == -1 ||
 	    (c->reserves = durable_folder(state->queue, "reserves")) == -1 ||
+	    (c->answers = durable_folder(state->queue, "answers")) == -1 ||
 	    (c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
 	    (c->settled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1) {
 		log_errno(LOG_LEVEL_ERROR, "Fluid's API cannot be called", NULL);
@@ -123,6 +141,8 @@ credentials_new(const struct conf *conf, struct state *state)
 	}
 	/* What a worker that was killed has left. */
 	index_each(state->queue, "reserves", 0, drop_reserve, c);
+	if (index_each(state->queue, "answers", 0, adopt, c))
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", "answers", NULL);
 	return (c);
 
 err:
@@ -156,6 +176,8 @@ credentials_free(struct credentials *c)
 		close(c->markers[SUBSCRIBE]);
 	if (c->reserves != -1)
 		close(c->reserves);
+	if (c->answers != -1)
+		close(c->answers);
 	if (c->wake != -1)
 		close(c->wake);
 	if (c->settled != -1)
@@ -227,9 +249,10 @@ work(void *user, struct transport *t, struct lane_item *item)
 {
 	struct credentials *c = user;
 	struct marked *w = (struct marked *)(void *)item;
-	struct reserve reserve = { .dir = -1, .fd = -1 };
+	struct reserve reserve = { .dir = -1, .fd = -1 }, answer = reserve;
 	struct settling s = { .state = c->state, .transport = t, .became_active = c->markers[SUBSCRIBE],
-		.reserves = c->reserves, .reserve = &reserve, .stop = &c->stop };
+		.reserves = c->reserves, .reserve = &reserve, .answers = c->answers, .answer = &answer,
+		.stop = &c->stop };
 	enum settled settled;
 	int64_t deadline = 0;
 
@@ -365,7 +388,8 @@ credentials_run(struct credentials *c)
 {
 	bool was_busy, more = true;
 
-	c->n_settled = 0;
+	c->n_settled = c->n_adopted;
+	c->n_adopted = 0;
 	/* Until a pass has found nothing to do, and nothing was being done that could bring more. */
 	while (more) {
 		if (is_stopping(c)) {

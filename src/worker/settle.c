@@ -12,6 +12,7 @@
 #include "fluid/installations.h"
 #include "store/lifecycle.h"
 #include "store/marker.h"
+#include "worker/answer.h"
 #include "worker/confirm.h"
 #include "worker/outcome.h"
 
@@ -73,6 +74,7 @@ struct attempt {
 	struct installation *asked;	/* the record as it was then, this try noted */
 	bool tried;			/* there was a try before, whose outcome is unknown */
 	bool last;			/* the token has expired by our clock: no further try */
+	bool adopted;			/* the answer came to a worker that was killed */
 	enum exchange_outcome outcome;
 	struct exchange x;
 	struct fluid_error e;
@@ -155,6 +157,9 @@ on_exchanged(const struct settling *s, struct installation *i, const struct atte
 	/* An install that came meanwhile has brought other credentials, or another token. */
 	bool overtaken = !same(i->exchange_token, a->asked->exchange_token);
 
+	/* That worker was killed between the record and the end of the file with the answer. */
+	if (a->adopted && same(i->authentication_token, a->x.authentication_token))
+		return (SETTLED);
 	if (overtaken && (i->status == INSTALLATION_UNCONFIRMED || a->outcome != EXCHANGE_DONE ||
 	    !agrees(i, &a->x.installation)))
 		return (SETTLED);
@@ -190,7 +195,8 @@ begin_exchange(const struct settling *s, struct installation *i, struct attempt 
 	int result = installation_json(i, &text);
 
 	if (result == 0)
-		result = reserve_make(s->reserve, s->reserves, i->record, text.len + ANSWER_ROOM);
+		result = reserve_make(s->reserve, s->reserves, i->record, text.len + ANSWER_ROOM) ||
+		    reserve_make(s->answer, s->answers, i->record, ANSWER_SIZE) ? -1 : 0;
 	buf_wipe(&text);
 	if (result) {
 		log_errno(LOG_LEVEL_ERROR, "no room for credentials: not exchanged yet", "installation",
@@ -253,27 +259,60 @@ exchange(const struct settling *s, struct attempt *a)
 		.droplet_installation_uuid = asked->droplet_installation_uuid,
 		.fluid_company_id = asked->fluid_company_id,
 	}, &a->x, &a->e);
+	/* First of all, as these credentials are nowhere else: a kill from here on does not lose them. */
+	if (a->outcome == EXCHANGE_DONE && answer_write(s->answer, asked, &a->x))
+		log_errno(LOG_LEVEL_ERROR, "credentials are in memory alone for now", "installation", asked->record, NULL);
 	settled = end_exchange(s, a);
-	/* These credentials are nowhere else. They have room, but the record may be unreadable just now. */
+	/* They have room, but the record may be unreadable just now. */
 	for (int n = 0; a->outcome == EXCHANGE_DONE && settled == SETTLE_LATER && n < SAVE_PATIENCE &&
 	    s->reserve->fd != -1 && !atomic_load(s->stop); n++) {
 		sleep(1);
 		settled = end_exchange(s, a);
 	}
+	if (a->outcome == EXCHANGE_DONE && settled == SETTLE_LATER)
+		reserve_leave(s->answer);
 	exchange_free(&a->x);
 	installation_free(a->asked);
 	return (settled);
 }
 
 enum settled
+settle_adopt(const struct settling *s, const char *record)
+{
+	struct attempt a = { .outcome = EXCHANGE_DONE, .adopted = true };
+	enum settled settled = SETTLE_LATER;
+
+	if (answer_read(s->answers, record, &a.asked, &a.x)) {
+		if (errno != ENOENT && errno != EBADMSG) {
+			log_errno(LOG_LEVEL_ERROR, "credentials cannot be read: not exchanged", "file", record, NULL);
+			return (SETTLE_LATER);
+		}
+		/* Room for an answer that did not arrive. */
+		if (errno == EBADMSG)
+			unlinkat(s->answers, record, 0);
+		return (SETTLE_NOTHING);
+	}
+	log_line(LOG_LEVEL_INFO, "credentials that Fluid gave before are taken over", "installation", record, NULL);
+	if (outcome_note_active(s, record) == 0)
+		settled = end_exchange(s, &a);
+	if (settled != SETTLE_LATER && answer_remove(s->answers, record))
+		log_errno(LOG_LEVEL_ERROR, "credentials in the queue cannot be removed", "installation", record, NULL);
+	exchange_free(&a.x);
+	installation_free(a.asked);
+	return (settled == SETTLE_NOTHING ? SETTLED : settled);
+}
+
+enum settled
 settle_record(const struct settling *s, int markers, const char *record, int64_t *deadline)
 {
 	enum { CONFIRM, EXCHANGE, NEITHER } todo = NEITHER;
-	enum settled settled = SETTLE_NOTHING;
+	enum settled settled;
 	struct attempt a = { .tried = false };
 	struct installation *i;
 
 	*deadline = 0;
+	if ((settled = settle_adopt(s, record)) != SETTLE_NOTHING)
+		return (settled);
 	/* Under the lock: whoever makes a record sets its marker first. */
 	if (state_lock(s->state))
 		return (SETTLE_LATER);
@@ -304,6 +343,7 @@ settle_record(const struct settling *s, int markers, const char *record, int64_t
 		installation_free(i);
 	}
 	reserve_drop(s->reserve);
+	reserve_drop(s->answer);
 	return (settled);
 }
 

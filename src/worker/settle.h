@@ -18,6 +18,8 @@ struct settling {
 	int became_active;		/* directory of markers for the records that may have */
 	int reserves;			/* directory for the space set aside before an exchange */
 	struct reserve *reserve;	/* {.fd = -1} between records */
+	int answers;			/* directory for what Fluid answers (worker/answer.h) */
+	struct reserve *answer;		/* the same for that */
 	const atomic_bool *stop;
 };
 
@@ -34,6 +36,12 @@ enum settled {
  */
 enum settled settle_record(const struct settling *s, int markers, const char *record,
     int64_t *deadline);
+
+/**
+ * Take over the answer to an exchange that a worker has left behind which was killed, by the same rules as one that has
+ * just arrived. SETTLE_NOTHING: there is none. SETTLE_LATER: there may be one, and Fluid is not to be asked meanwhile.
+ */
+enum settled settle_adopt(const struct settling *s, const char *record);
 
 /**
  * See to a record that became active: it is in the indexes, and older installations are superseded.

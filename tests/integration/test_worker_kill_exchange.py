@@ -5,23 +5,23 @@ FLUIDHOOK_TEST_KILLS in the environment: how often (30). FLUIDHOOK_TEST_SEED: th
 """
 
 import collections
+import fcntl
 import os
 import random
 import signal
 import threading
 import time
 
-from harness import process, tap
+from harness import fluid, process, tap
 from harness.process import wait_until
 from harness.site import RECEIVER
-from harness.worker import (COMMAND, equal, install_v2, no_credentials_in_logs, nothing_waits, waiting,
-                            world)
+from harness.worker import (COMMAND, equal, has_credentials, has_no_credentials, install_v2,
+                            no_credentials_in_logs, nothing_waits, waiting, world)
 
 KILLS = int(os.environ.get("FLUIDHOOK_TEST_KILLS", "30"))
 SEED = os.environ.get("FLUIDHOOK_TEST_SEED", str(random.randrange(10 ** 6)))
 LONGEST = 0.12          # seconds from the start of a worker to its end
 BACKLOG = 40            # installs that wait at most, so that there is always something to do
-SIDE_BY_SIDE = 32       # exchanges of one worker
 EVENTS = ("order.created", "order.shipped")
 
 
@@ -29,7 +29,7 @@ class Calls:
     """Every exchange that reaches Fluid, with what Fluid answered, in order."""
 
     def __init__(self, company):
-        self.all = []           # [which worker, token, whether this one spent it]
+        self.all = []           # [which worker, token, whether this one spent it, its connection's thread]
         self.worker = 0
         self.answer = company.exchange
         self.offers = company.offers
@@ -37,7 +37,7 @@ class Calls:
 
     def __call__(self, body):
         offer = self.offers[body["exchange_token"]]
-        call = [self.worker, body["exchange_token"], False]
+        call = [self.worker, body["exchange_token"], False, threading.current_thread()]
         self.all.append(call)
         before = offer.spent
         try:
@@ -46,13 +46,17 @@ class Calls:
             call[2] = offer.spent and not before
 
     def of(self, token):
-        return [spent for _, called, spent in self.all if called == token]
+        return [spent for _, called, spent, _ in self.all if called == token]
 
     def was_last(self, token):
-        """Whether the call that spent it was among the last of a worker that was killed, side by side."""
-        which = next(which for which, called, spent in self.all if called == token and spent)
-        return which < KILLS and [token, True] in [
-            call[1:] for call in self.all if call[0] == which][-SIDE_BY_SIDE:]
+        """Whether a worker that was killed made no call after the one that spent it, in the same thread.
+
+        Each thread of a worker has a connection of its own. A call that it makes shows that it has written
+        down what the one before brought.
+        """
+        which, _, _, connection = next(call for call in self.all if call[1] == token and call[2])
+        of_thread = [call for call in self.all if call[0] == which and call[3] is connection]
+        return which < KILLS and of_thread[-1][1] == token
 
 
 class Feeder(threading.Thread):
@@ -94,8 +98,18 @@ class Feeder(threading.Thread):
             raise self.error
 
 
+def written(w):
+    """The installations whose credentials are in the queue: an answer was written, and not yet the record."""
+    found = set()
+    for path in (w.site.state / "queue/answers").glob("*"):
+        if b"\n" in path.read_bytes():
+            found.add(path.name)
+    return found
+
+
 def kill_often(w, feeder, calls, rng):
-    """Start and kill the worker."""
+    """Start and kill the worker. Returns the installations whose credentials were in the queue."""
+    adopted = set()
     for _ in range(KILLS):
         wait_until(lambda: len(waiting(w)) > 10 or feeder.error, "nothing to do")
         w.proc = w.site.start_worker()
@@ -108,6 +122,8 @@ def kill_often(w, feeder, calls, rng):
         # What it has still sent counts as its own.
         wait_until(lambda: not w.fluid.standin.connections(), "connections stay")
         calls.worker += 1
+        adopted |= written(w)
+    return adopted
 
 
 def check_credentials(w, feeder, calls):
@@ -143,7 +159,7 @@ def kills_lose_nothing():
         feeder = Feeder(w)
         feeder.start()
         try:
-            kill_often(w, feeder, calls, rng)
+            adopted = kill_often(w, feeder, calls, rng)
         finally:
             feeder.stop()
         w.work()
@@ -151,6 +167,8 @@ def kills_lose_nothing():
             wait_until(lambda c=company: w.site.record(c.dri)["status"] in ("active", "failed"), "settled")
         nothing_waits(w)
         lost = check_credentials(w, feeder, calls)
+        assert not adopted & {c.dri for c in lost}, "credentials that were written are lost"
+        equal(list((w.site.state / "queue/answers").iterdir()), [], "answers")
         active = [c for c in feeder.companies if c not in lost]
         for company in active:
             equal(sorted(h["resource"] + "." + h["event"] for h in w.fluid.webhooks(company)),
@@ -169,11 +187,42 @@ def kills_lose_nothing():
             - len(feeder.companies)
         assert again <= KILLS, f"{again} hooks ran again"
         tap.note(f"{len(feeder.companies)} installs, {len(calls.all)} exchanges; {len(lost)} answers were "
-                 f"on their way when it was killed; {again} hooks ran twice")
+                 f"on their way when it was killed, {len(adopted)} were written down; {again} hooks ran twice")
         w.stop()
+
+
+def answers_are_kept():
+    """Credentials that Fluid gave are kept by a worker that cannot write its records, killed or told to stop"""
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        with world() as w:
+            kept, ended, newer = companies = [w.install() for _ in range(3)]
+            asked = w.fluid.fail("slow", seconds=300, times=len(companies))
+            w.work()
+            wait_until(lambda: asked.times == 0, "no calls")
+            with open(w.site.state / "installations/.lock", "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                w.fluid.standin.stopping.set()
+                wait_until(lambda: written(w) == {c.dri for c in companies}, "answers")
+                process.stop(w.proc, number=number)
+                w.proc = None
+            assert all(w.site.has(c, status="pending") for c in companies)
+            # The same rules as for an answer that has just come: what arrived meanwhile counts.
+            w.deliver(ended, ended.uninstall(), fluid.now() + 1)
+            again = w.company(dri=newer.dri, id=newer.id, shop=newer.shop)
+            w.install(again)
+            w.work()
+            has_credentials(w, kept)
+            has_credentials(w, again)
+            has_no_credentials(w, ended, status="uninstalled")
+            nothing_waits(w)
+            for company in companies:
+                equal(len(w.fluid.exchanges(company)), 1, "calls")
+            equal(list((w.site.state / "queue/answers").iterdir()), [], "answers")
+            assert w.logged("credentials that Fluid gave before are taken over", kept.dri)
+            w.stop()
 
 
 if not RECEIVER.is_file() or not COMMAND.is_file():
     tap.bail(f"there is no {RECEIVER} or {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__, function) for function in (
-    kills_lose_nothing, no_credentials_in_logs)])
+    answers_are_kept, kills_lose_nothing, no_credentials_in_logs)])

@@ -1,0 +1,141 @@
+#include "worker/answer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "store/durable.h"
+
+/* What is read. */
+struct reading {
+	struct installation *asked;
+	struct exchange *x;
+	bool failed;
+};
+
+static void
+add(struct json_writer *w, const char *key, const char *text)
+{
+	if (text == NULL)
+		return;
+	json_key(w, key);
+	json_string(w, text);
+}
+
+int
+answer_write(struct reserve *r, const struct installation *asked, const struct exchange *x)
+{
+	struct buf text = { 0 };
+	struct json_writer *w = json_writer_new(&text, false);
+	int result = -1, saved;
+
+	if (w == NULL)
+		return (-1);
+	json_object(w);
+	add(w, "exchange_token", asked->exchange_token);
+	json_key(w, "installed_at");
+	json_int(w, asked->installed_at);
+	add(w, "authentication_token", x->authentication_token);
+	add(w, "webhook_verification_token", x->webhook_verification_token);
+	add(w, "droplet_installation_uuid", x->installation.droplet_installation_uuid);
+	add(w, "droplet_uuid", x->installation.droplet_uuid);
+	add(w, "fluid_company_id", x->installation.fluid_company_id);
+	json_key(w, "fluid_company_id_number");
+	json_bool(w, x->installation.fluid_company_id_number);
+	add(w, "fluid_shop", x->installation.fluid_shop);
+	json_key(w, "active");
+	json_bool(w, x->installation.active);
+	json_object_end(w);
+	/* The newline says that it is whole: the space behind it is filled with NULs. */
+	if (json_writer_end(w) == 0) {
+		buf_addc(&text, '\n');
+		errno = ENOMEM;
+		if (!text.failed)
+			result = reserve_fill(r, text.data, text.len);
+	}
+	saved = errno;
+	buf_wipe(&text);
+	errno = saved;
+	return (result);
+}
+
+static void
+set(struct reading *r, char **field, const char *text, size_t len)
+{
+	free(*field);
+	if ((*field = strndup(text, len)) == NULL)
+		r->failed = true;
+}
+
+static void
+on_member(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text, size_t len)
+{
+	struct reading *r = user;
+	const struct {
+		const char *key;
+		char **field;
+	} texts[] = {
+		{ "exchange_token", &r->asked->exchange_token },
+		{ "authentication_token", &r->x->authentication_token },
+		{ "webhook_verification_token", &r->x->webhook_verification_token },
+		{ "droplet_installation_uuid", &r->x->installation.droplet_installation_uuid },
+		{ "droplet_uuid", &r->x->installation.droplet_uuid },
+		{ "fluid_company_id", &r->x->installation.fluid_company_id },
+		{ "fluid_shop", &r->x->installation.fluid_shop },
+	};
+	char name[64] = "", number[24] = "";
+
+	memcpy(name, key, key_len < sizeof(name) ? key_len : sizeof(name) - 1);
+	for (size_t i = 0; kind == JSON_STRING && i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (strcmp(name, texts[i].key) == 0)
+			set(r, texts[i].field, text, len);
+	if (kind == JSON_BOOL && strcmp(name, "active") == 0)
+		r->x->installation.active = len == strlen("true");
+	if (kind == JSON_BOOL && strcmp(name, "fluid_company_id_number") == 0)
+		r->x->installation.fluid_company_id_number = len == strlen("true");
+	if (kind == JSON_NUMBER && strcmp(name, "installed_at") == 0) {
+		memcpy(number, text, len < sizeof(number) ? len : sizeof(number) - 1);
+		r->asked->installed_at = strtoll(number, NULL, 10);
+	}
+}
+
+int
+answer_read(int dir, const char *record, struct installation **asked, struct exchange *x)
+{
+	struct buf text = { 0 };
+	struct reading r = { .x = x };
+	const char *end;
+	int error = 0;
+
+	*x = (struct exchange){ .installation = { .active = false } };
+	if ((*asked = r.asked = calloc(1, sizeof(**asked))) == NULL)
+		return (-1);
+	snprintf(r.asked->record, sizeof(r.asked->record), "%s", record);
+	if (read_whole(dir, record, ANSWER_SIZE, &text))
+		error = errno;
+	else if (text.len == 0 || (end = memchr(text.data, '\n', text.len)) == NULL ||
+	    json_read_members(text.data, (size_t)(end - text.data), on_member, &r) ||
+	    (!r.failed && (x->authentication_token == NULL || r.asked->exchange_token == NULL)))
+		error = EBADMSG;
+	else if (r.failed)
+		error = ENOMEM;
+	buf_wipe(&text);
+	if (error) {
+		exchange_free(x);
+		installation_free(*asked);
+		*asked = NULL;
+		errno = error;
+	}
+	return (error ? -1 : 0);
+}
+
+int
+answer_remove(int dir, const char *record)
+{
+	if (unlinkat(dir, record, 0) && errno != ENOENT)
+		return (-1);
+	return (sync_directory(dir));
+}
