@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,17 @@ check_conf(struct checklist *l, const struct conf *conf)
 		checklist_good(l, "configuration", "%s", conf->file);
 }
 
+static void
+check_token(struct checklist *l, const struct fluid_token *t)
+{
+	const char *way_out = NULL, *what = secret_mistake(t->value, strlen(t->value), &way_out);
+
+	if (what)
+		checklist_bad(l, "company token", way_out, "%s: %s", t->source, what);
+	else
+		checklist_good(l, "company token", "%s", t->source);
+}
+
 /* What is needed to call Fluid. The company's token may be root's alone, so this comes first. */
 static void
 check_fluid(struct checklist *l, const struct conf *conf)
@@ -38,7 +50,7 @@ check_fluid(struct checklist *l, const struct conf *conf)
 	if (conf->company_token == NULL && getenv("FLUID_COMPANY_TOKEN") == NULL)
 		checklist_good(l, "company token", "none; register, webhook and api want one");
 	else if (token_company(&token, conf, &e) == 0)
-		checklist_good(l, "company token", "%s", token.source);
+		check_token(l, &token);
 	else if (conf->company_token && access(conf->company_token, F_OK))
 		checklist_good(l, "company token", "%s is not there; register, webhook and api want it",
 		    conf->company_token);
@@ -74,13 +86,17 @@ check_droplet(struct checklist *l, const struct conf *conf, const struct conf_dr
 		    "%s: no file of secrets, so every install is refused", name);
 		return;
 	}
-	if ((live = secret_list_read(d->secrets)) != NULL)
+	live = secret_list_read(d->secrets);
+	if ((live || errno == EBADMSG) && !check_secret_lines(l, d->secrets))
+		goto out;
+	if (live || (live = secret_list_read(d->secrets)) != NULL)
 		checklist_good(l, "secrets", "%s: %zu in %s", name, live->n, d->secrets);
 	else
 		checklist_bad(l, "secrets", "The receiver's user has to be able to read it, others not: "
 		    "mode 0640, one secret a line.\n\"fluidhook register URL\" or \"fluidhook secret add\" "
 		    "puts a secret there.", "%s: %s: %s", name, d->secrets,
 		    secrets_problem(d->secrets, errno));
+out:
 	secret_list_free(live);
 }
 
@@ -122,6 +138,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	check_fluid(&l, conf);
 	check_worker_settings(&l, conf);
 	check_receivers(&l, conf);
+	check_units(&l, conf);
 	/* From here on as the owner of the state directory: what it cannot read, the receiver cannot. */
 	if (check_state(&l, conf) == 0) {
 		for (size_t i = 0; i < conf->n_droplets; i++)

@@ -1,6 +1,8 @@
 #ifndef CLI_CHECK_H
 #define CLI_CHECK_H
 
+#include <sys/types.h>
+
 #include "base/conf.h"
 #include "cli/checklist.h"
 
@@ -32,6 +34,23 @@ void check_receivers(struct checklist *l, const struct conf *conf);
  * pending: how many installations wait for the worker.
  */
 void check_queue(struct checklist *l, const struct conf *conf, int top, unsigned pending);
+
+/**
+ * What looks like a mistake in a secret or token of len bytes: a few words behind "the line ...", and *way_out. NULL if
+ * nothing does.
+ */
+const char *secret_mistake(const char *secret, size_t len, const char **way_out);
+
+/** The lines of a file of secrets: each that looks like a mistake is named. Returns whether none does. */
+bool check_secret_lines(struct checklist *l, const char *path);
+
+/** systemd's units that are enabled and use our configuration: do they run as the state directory's owner? */
+void check_units(struct checklist *l, const struct conf *conf);
+
+enum { CHECK_OWNER_SIZE = 64 };
+
+/** A user's name, or "user 1234" for one that has none. */
+void check_user_name(char out[CHECK_OWNER_SIZE], uid_t uid);
 
 /** The hooks folder, as its worker sees it. */
 void check_hooks(struct checklist *l, const struct conf *conf);

@@ -7,37 +7,69 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/timefmt.h"
 #include "cli/check.h"
 #include "cli/cli.h"
 #include "cli/installation_arg.h"
 #include "store/installations.h"
+#include "store/lifecycle.h"
 #include "store/reindex.h"
 
-enum { OWNER_SIZE = 64, FREE_INODES_LEAST = 16, DEPTH_MAX = 3 };
+enum { FREE_INODES_LEAST = 16, DEPTH_MAX = 3, FAILED_DAYS = 7, FAILED_SHOWN = 10 };
 
 /* The state directory while it is looked at. */
 struct looking {
 	struct checklist *list;
 	const struct conf *conf;
 	struct stat top;
-	char owner[OWNER_SIZE];
+	bool shared;			/* it is a volume that a group shares */
+	char owner[CHECK_OWNER_SIZE];
 	unsigned wrong;			/* files and folders that are not as they should be */
 	char first[PATH_MAX];		/* the first of them, and what is wrong with it */
 	const char *fault;
 	unsigned counts[INSTALLATION_SUPERSEDED + 1], damaged;
+	unsigned failed;		/* installations, in the last days */
 };
 
-static void
-name_of(char out[OWNER_SIZE], uid_t uid)
+void
+check_user_name(char out[CHECK_OWNER_SIZE], uid_t uid)
 {
 	const struct passwd *pw = getpwuid(uid);
 
 	if (pw)
-		snprintf(out, OWNER_SIZE, "%s", pw->pw_name);
+		snprintf(out, CHECK_OWNER_SIZE, "%s", pw->pw_name);
 	else
-		snprintf(out, OWNER_SIZE, "user %lu", (unsigned long)uid);
+		snprintf(out, CHECK_OWNER_SIZE, "user %lu", (unsigned long)uid);
+}
+
+/*
+ * A volume that a group shares, as Kubernetes makes it of every volume for fsGroup: each time it is mounted, files are
+ * given to that group, and directories become group-writable with the set-group-ID bit. Whoever runs in there can
+ * change neither for long.
+ */
+static bool
+is_shared(const struct stat *st)
+{
+	gid_t groups[NGROUPS_MAX];
+	int n = getgroups(NGROUPS_MAX, groups);
+
+	if ((st->st_mode & (S_ISGID | S_IWGRP)) != (S_ISGID | S_IWGRP))
+		return (false);
+	for (int i = 0; i < n; i++)
+		if (groups[i] == st->st_gid)
+			return (true);
+	return (getegid() == st->st_gid || geteuid() == 0);
+}
+
+static void
+say_shared(struct looking *k)
+{
+	checklist_note(k->list, "state", "That is how Kubernetes makes a volume for fsGroup. Run nothing else with this "
+	    "group. Elsewhere: chmod 0700 it.", "%s: group %lu can read and change it (mode %04o)", k->conf->state_dir,
+	    (unsigned long)k->top.st_gid, (unsigned)k->top.st_mode & 07777);
 }
 
 /* What is wrong with something in there, or NULL. */
@@ -49,9 +81,9 @@ fault_of(const struct looking *k, const struct stat *st, bool top)
 		return ("is a symbolic link, which fluidhook does not follow here");
 	if (!S_ISDIR(st->st_mode) && (top || !S_ISREG(st->st_mode)))
 		return (top ? "is no folder" : "is neither file nor folder");
-	if (st->st_uid != k->top.st_uid)
+	if (st->st_uid != k->top.st_uid && !k->shared)
 		return ("belongs to another user");
-	if (st->st_mode & (S_IRWXG | S_IRWXO))
+	if (st->st_mode & (k->shared && st->st_gid == k->top.st_gid ? S_IRWXO : S_IRWXG | S_IRWXO))
 		return ("is open to others");
 	return (NULL);
 }
@@ -164,6 +196,35 @@ check_room(struct looking *k, int top)
 		checklist_good(k->list, "disk", "%.0f MiB free", free_bytes / mib);
 }
 
+/* What a failed installation needs, by its reason. */
+static const struct {
+	const char *reason, *way_out;
+} ways_out[] = {
+	{ "exchange_expired", "Have the company uninstall the droplet and install it again. A token lives for minutes only: "
+	    "keep a worker running." },
+	{ "exchange_contradicts", "Fluid's answer is about another company or droplet: compare the droplet's uuid with the "
+	    "configuration.\nThen have the company uninstall the droplet and install it again." },
+};
+
+static const char way_out_of_others[] = "Have the company uninstall the droplet and install it again. The worker's log "
+	"has the details.";
+
+static void
+check_failed(struct looking *k, const struct installation *i)
+{
+	const char *reason = i->reason ? i->reason : "unknown", *way_out = way_out_of_others;
+	char when[TIMEFMT_SECONDS_SIZE];
+
+	if (i->status != INSTALLATION_FAILED || !lifecycle_is_verified(i) ||
+	    i->updated_at.tv_sec < time(NULL) - FAILED_DAYS * 86400 || ++k->failed > FAILED_SHOWN)
+		return;
+	for (size_t n = 0; n < sizeof(ways_out) / sizeof(ways_out[0]); n++)
+		if (strcmp(ways_out[n].reason, reason) == 0)
+			way_out = ways_out[n].way_out;
+	timefmt_seconds(when, i->updated_at.tv_sec);
+	checklist_bad(k->list, "installation", way_out, "%s: failed at %s: %s", i->record, when, reason);
+}
+
 static int
 look_at(void *user, const char *file, struct installation *i)
 {
@@ -171,6 +232,7 @@ look_at(void *user, const char *file, struct installation *i)
 
 	if (i) {
 		k->counts[i->status]++;
+		check_failed(k, i);
 		installation_free(i);
 		return (0);
 	}
@@ -194,6 +256,9 @@ check_records(struct looking *k, int top)
 		    "%s/installations: %s", k->conf->state_dir, strerror(errno));
 	if (dir != -1)
 		close(dir);
+	if (k->failed > FAILED_SHOWN)
+		checklist_bad(k->list, "installation", "\"fluidhook list --status failed\" shows them.",
+		    "%u more failed in the last %d days", k->failed - FAILED_SHOWN, FAILED_DAYS);
 	for (size_t i = 0; i < sizeof(k->counts) / sizeof(k->counts[0]); i++)
 		all += k->counts[i];
 	if (result == 0 && k->damaged == 0)
@@ -240,7 +305,7 @@ static int
 begin(struct looking *k, bool *complete)
 {
 	const char *path = k->conf->state_dir;
-	char us[OWNER_SIZE], way_out[OWNER_SIZE + 32], why[STATE_WHY_SIZE];
+	char us[CHECK_OWNER_SIZE], way_out[256], why[STATE_WHY_SIZE];
 
 	if (stat(path, &k->top)) {
 		checklist_bad(k->list, "state", errno == ENOENT ? "\"fluidhook init\" makes it." :
@@ -248,19 +313,27 @@ begin(struct looking *k, bool *complete)
 		    strerror(errno));
 		return (-1);
 	}
-	name_of(k->owner, k->top.st_uid);
+	check_user_name(k->owner, k->top.st_uid);
 	if (!S_ISDIR(k->top.st_mode)) {
 		checklist_bad(k->list, "state", "Name a folder as state_dir.", "%s: is no folder", path);
 		return (-1);
 	}
-	if (k->top.st_mode & (S_IRWXG | S_IRWXO))
+	k->shared = is_shared(&k->top);
+	if (k->shared)
+		say_shared(k);
+	else if (k->top.st_mode & (S_IRWXG | S_IRWXO))
 		checklist_bad(k->list, "state", "chmod 0700 it.", "%s: open to others (mode %04o)", path,
 		    (unsigned)k->top.st_mode & 07777);
-	if (geteuid() != 0 && geteuid() != k->top.st_uid) {
-		name_of(us, geteuid());
-		snprintf(way_out, sizeof(way_out), "Try \"sudo -u %s fluidhook check\".", k->owner);
-		checklist_bad(k->list, "state", way_out, "%s: belongs to %s, and we are %s", path,
-		    k->owner, us);
+	if (geteuid() != 0 && geteuid() != k->top.st_uid && !k->shared) {
+		check_user_name(us, geteuid());
+		if (getpwuid(k->top.st_uid))
+			snprintf(way_out, sizeof(way_out), "Try \"sudo -u %s fluidhook check\".", k->owner);
+		else
+			snprintf(way_out, sizeof(way_out), "Try \"sudo -u '#%lu' fluidhook check\". In a container: run it "
+			    "as user %lu\n(docker exec --user %lu), or give the volume to user %lu.",
+			    (unsigned long)k->top.st_uid, (unsigned long)k->top.st_uid,
+			    (unsigned long)k->top.st_uid, (unsigned long)geteuid());
+		checklist_bad(k->list, "state", way_out, "%s: belongs to %s, and this is %s", path, k->owner, us);
 		return (-1);
 	}
 	if (cli_become_owner(k->conf))

@@ -226,17 +226,22 @@ say_cannot_open(const struct conf *conf, const char *name)
 	const struct passwd *pw;
 	struct stat st;
 
-	if (saved == ENOENT && name)
+	if (saved == ENOENT && name) {
 		cli_fail("%s/%s is missing; put it back, or run \"fluidhook repair\"", conf->state_dir,
 		    name);
-	else if (saved == EACCES && stat(conf->state_dir, &st) == 0 && st.st_uid != geteuid() &&
-	    (pw = getpwuid(st.st_uid)) != NULL)
-		cli_fail("%s%s%s: %s; it belongs to %s: try \"sudo -u %s fluidhook ...\"",
-		    conf->state_dir, name ? "/" : "", name ? name : "", strerror(saved), pw->pw_name,
-		    pw->pw_name);
-	else
+	} else if (saved == EACCES && stat(conf->state_dir, &st) == 0 && st.st_uid != geteuid()) {
+		if ((pw = getpwuid(st.st_uid)) != NULL)
+			cli_fail("%s%s%s: %s; it belongs to %s: try \"sudo -u %s fluidhook ...\"", conf->state_dir,
+			    name ? "/" : "", name ? name : "", strerror(saved), pw->pw_name, pw->pw_name);
+		else
+			cli_fail("%s%s%s: %s; it belongs to user %lu, who has no name here: try \"sudo -u '#%lu' "
+			    "fluidhook ...\" or \"docker exec --user %lu\"", conf->state_dir, name ? "/" : "",
+			    name ? name : "", strerror(saved), (unsigned long)st.st_uid,
+			    (unsigned long)st.st_uid, (unsigned long)st.st_uid);
+	} else {
 		cli_fail("%s%s%s: %s", conf->state_dir, name ? "/" : "", name ? name : "",
 		    strerror(saved));
+	}
 }
 
 int

@@ -3,6 +3,7 @@
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -192,6 +193,129 @@ def secrets(world):
     world.site.write_conf("state_dir = state\n")
     ((check, text, way_out),) = world.check()[0]
     assert check == "secrets" and "[droplet]" in way_out
+
+
+MISTAKES = (
+    # what stands on the line, {} being a secret; what is said
+    ('"{}"', "has quotes around the secret"), ("'{}'", "has quotes around the secret"), ("{}'", "has quotes"),
+    ("SECRET={}", "looks like NAME=secret"), ("webhook_secret={}", "looks like NAME=secret"),
+    ("export FLUID_TOKEN={}", "looks like NAME=secret"), ("{} # of the staging shop", "has a comment behind the secret"),
+    ("{0} {0}", "has blanks in it"), ("Bearer {}", "has blanks in it"), ("{}\u200b", "not ASCII"),
+    ("\u201c{}\u201d", "not ASCII"), ("<{}>", "is a placeholder"), ("{}\x01", "is no secret"),
+    ("{0}" * 20, "is no secret"),
+)
+
+
+def secrets_that_are_none(world):
+    """A line that looks like a mistake is named by its number, and never shown"""
+    file = world.site.secrets_file(world.site.droplets[0])
+    secret = fluid.credential("dws_")
+    for line, said in MISTAKES:
+        world.site.write(file, "# ours\n\n" + line.format(secret) + "\n")
+        ((check, text, way_out),) = world.check()[0]
+        assert check == "secrets" and text.startswith(f"{file}:3: ") and said in text and way_out, (line, text)
+        assert secret not in text + way_out
+    for good in (secret, secret + "==", "c2VjcmV0/+" + secret, "a=b" + secret):
+        world.site.write(file, good + "\n")
+        assert world.check()[0] == [], good
+    world.site.write(file, "short-one\n")
+    bad, said = world.check()
+    (note,) = [line for line in said if line["way_out"]]
+    assert bad == [] and note["text"] == f"{file}:1: has only 9 characters" and "secret add" in note["way_out"]
+    world.site.write(file, secret + "\n")
+    world.site.write_conf(world.site.conf_text() + "[fluid]\ncompany_token = company.token\n")
+    world.site.write(world.site.dir / "company.token", f'"{secret}"\n')
+    ((check, text, _),) = world.check()[0]
+    assert check == "company token" and "company.token: has quotes" in text, text
+
+
+def units(world):
+    """systemd's units that are enabled run as the owner of the state directory"""
+    own, system = world.site.dir / "etc", world.site.dir / "lib"
+    wants = own / "multi-user.target.wants"
+    for path in (own, system, wants):
+        path.mkdir()
+    path = {"SYSTEMD_UNIT_PATH": f"{own}:{system}"}
+    user, other = (process.USER or pwd.getpwuid(os.geteuid())).pw_name, "root" if os.geteuid() == 0 else "daemon"
+    text = "[Unit]\nUser=nonsense\n[Service]\nExecStart=/usr/bin/x --config {}\nUser={}\n"
+
+    def said():
+        bad, lines = world.check(**path)
+        return bad, [line["text"] for line in lines if line["check"] == "units" and line["ok"]]
+
+    for name in ("fluidhook.service", "fluidhook-worker.service"):
+        world.site.write(system / name, text.format(world.site.conf, other), 0o644)
+        assert said()[0] == [], "it is not enabled"
+        (wants / name).symlink_to(system / name)
+        ((check, what, way_out),) = said()[0]
+        assert check == "units" and what.startswith(f"{name} runs as {other}, but {world.site.state} belongs to "), what
+        assert f"chown -R {other}: {world.site.state}" in way_out and f"systemctl edit {name}" in way_out, way_out
+        # A drop-in changes the user; of one name, the first directory's counts.
+        for folder, who in ((system, other), (own, user)):
+            (folder / f"{name}.d").mkdir()
+            world.site.write(folder / f"{name}.d" / "user.conf", f"[Service]\nUser = {who}\n", 0o644)
+        assert said() == ([], [f"run as the owner of the state directory, {user}"])
+    # Enabled by its socket alone.
+    (wants / "fluidhook.service").unlink()
+    (wants / "fluidhook.socket").symlink_to("nothing")
+    world.site.write(own / "fluidhook.service.d/zz.conf", "[Service]\nUser=no-such-user\n", 0o644)
+    ((check, what, way_out),) = said()[0]
+    assert "no such user" in what and "adduser" in way_out, what
+    # Units of another configuration are not ours.
+    world.site.write(own / "fluidhook.service.d/zz.conf", f"[Service]\nExecStart=\nExecStart=x {world.site.conf}.d\n",
+                     0o644)
+    assert said()[0] == []
+
+
+def shared_volume(world):
+    """A volume as Kubernetes makes it for fsGroup is told, and is no failure; other users' files are"""
+    world.install()
+    state = world.site.state
+    group = process.USER.pw_gid if process.USER else os.getegid()
+    for folder, _, files in os.walk(state):
+        os.chown(folder, -1, group)
+        os.chmod(folder, 0o2770)
+        for name in files:
+            os.chmod(os.path.join(folder, name), 0o660)
+    if os.geteuid() == 0:
+        os.chown(state, 0, group)
+        state.chmod(0o2775)
+    bad, said = world.check()
+    (note,) = [line for line in said if line["way_out"]]
+    assert bad == [] and note["check"] == "state", (bad, note)
+    assert f"{state}: group {group} can read and change it (mode 2" in note["text"] and "fsGroup" in note["way_out"]
+    record = next((state / "installations").glob("*.json"))
+    record.chmod(0o664)
+    ((check, text, _),) = world.check()[0]
+    assert check == "state" and "open to others" in text, text
+
+
+def nameless_owner(world):
+    """The owner of the state directory has no name, as in a container: the advice can be followed"""
+    if os.geteuid() != 0:
+        raise tap.Skip("needs root")
+    os.chown(world.site.state, 54321, 54321)
+    ((check, text, way_out),) = world.check()[0]
+    assert check == "state" and "belongs to user 54321" in text, text
+    assert "sudo -u '#54321' fluidhook check" in way_out and "docker exec --user 54321" in way_out, way_out
+    _, err = world.command.fails(1, "list")
+    assert "sudo -u '#54321'" in err and "--user 54321" in err, err
+
+
+def failed_installations(world):
+    """An install that failed in the last days is named, with its reason and what to do"""
+    company = world.install()
+    record = world.site.record_path(company.dri)
+    value = {**json.loads(record.read_text()), "status": "failed", "authentication_token": None,
+             "webhook_verification_token": None}
+    for reason, way in (("exchange_expired", "keep a worker running"), ("exchange_contradicts", "compare the droplet"),
+                        ("exchange_refused", "worker's log")):
+        world.site.write(record, json.dumps({**value, "reason": reason}))
+        ((check, text, way_out),) = world.check()[0]
+        assert check == "installation" and text.startswith(f"{company.dri}: failed at 20") and reason in text, text
+        assert way in way_out and "install it again" in way_out, way_out
+    world.site.write(record, json.dumps({**value, "reason": "exchange_refused", "updated_at": "2020-01-01T00:00:00Z"}))
+    assert world.check()[0] == []
 
 
 def subscriptions(world):
@@ -538,6 +662,6 @@ def several_droplets(world):
 
 tap.run([with_world(function) for function in (
     in_order, configuration, state_directory, read_only, damaged_records, secrets, company_token,
-    subscriptions, hooks, hooks_that_never_run, noexec,
+    subscriptions, hooks, hooks_that_never_run, noexec, secrets_that_are_none, units, shared_volume, nameless_owner, failed_installations,
     no_worker, worker_state, queue_state, kept_requests, receivers, as_root)] + [
     with_world(several_droplets, droplets=[Droplet("reports"), Droplet("shipping")])])
