@@ -17,6 +17,15 @@ same(const char *a, const char *b)
 	return (a && b && strcmp(a, b) == 0);
 }
 
+/* Records without a droplet are all of one: the first of the configuration (contract section 2). */
+static bool
+same_droplet(const struct installation *a, const struct installation *b)
+{
+	if (a->droplet_uuid == NULL && b->droplet_uuid == NULL)
+		return (true);
+	return (same(a->droplet_uuid, b->droplet_uuid));
+}
+
 bool
 lifecycle_is_verified(const struct installation *i)
 {
@@ -393,7 +402,7 @@ look_at_rival(void *user, const char *record)
 	if (strcmp(p.company, company) != 0) {
 		/* What a crash left: no record belongs here. */
 		r->failed = index_remove(r->state->companies, company, record) != 0;
-	} else if (same(other->droplet_uuid, r->mine->droplet_uuid)) {
+	} else if (same_droplet(other, r->mine)) {
 		if (!is_installed_after(other, r->mine)) {
 			r->failed = add_older(r, other) != 0;
 			return (r->failed);
@@ -411,8 +420,7 @@ find_rivals(struct rivals *r)
 {
 	const struct installation *i = r->mine;
 
-	if (i->status != INSTALLATION_ACTIVE || i->droplet_uuid == NULL ||
-	    i->fluid_company_id == NULL ||
+	if (i->status != INSTALLATION_ACTIVE || i->fluid_company_id == NULL ||
 	    !name_is_safe(i->fluid_company_id, strlen(i->fluid_company_id)))
 		return (0);
 	/* Rivals may be missing in an index that was lost in part. It is built again soon. */

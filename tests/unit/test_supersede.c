@@ -55,6 +55,20 @@ test_others_stay(void **state)
 	check_status(w, "dri_d", INSTALLATION_ACTIVE, "itself");
 }
 
+/* Goal: where neither names its droplet, it is the same one: the first of the configuration. */
+static void
+test_without_droplets(void **state)
+{
+	struct world *w = *state;
+	struct lifecycle a = install_of("one", 0), b = as(install_of("two", 10), "dri_b");
+
+	a.droplet_uuid = b.droplet_uuid = NULL;
+	apply(w, &b);
+	apply(w, &a);
+	check_status(w, "dri_a", INSTALLATION_SUPERSEDED, "the older one");
+	check_status(w, "dri_b", INSTALLATION_ACTIVE, "the newer one");
+}
+
 /*
  * Goal: a pending reinstall supersedes nothing until it works; a pending one behind it goes as
  * well.
@@ -399,6 +413,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_reinstall, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_without_droplets, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_others_stay, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_pending_reinstall, world_setup,
 		    world_teardown),
