@@ -28,7 +28,7 @@ def look_ups(w, company):
 def confirmed():
     """An unsigned install that Fluid knows becomes active with the credentials it brought"""
     with world(**CONFIRM) as w:
-        w.site.hook("droplet.installed", f'echo "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/installed\n')
+        w.site.hook("droplet.installed", f'echo "$FLUIDHOOK_INSTALLATION $FLUIDHOOK_SHOP" >>{w.site.dir}/installed\n')
         old = w.company()
         w.deliver(old, old.install(), fluid.now() - 5)
         company = old.again()
@@ -43,7 +43,9 @@ def confirmed():
         (request,) = look_ups(w, company)
         equal(request.header("Authorization"), f"Bearer {company.dit}")
         assert (w.site.state / "shops" / company.shop / company.dri).is_symlink()
-        wait_until(lambda: (w.site.dir / "installed").exists(), "the hook")
+        line = f"{company.dri} {company.shop}.fluid.app\n"
+        wait_until(lambda: (w.site.dir / "installed").exists() and
+                   line in (w.site.dir / "installed").read_text(), "the hook")
         nothing_waits(w)
         equal(json.loads(w.site.ok("api", "GET", "/api/x", "--installation", company.dri))["as"],
               company.dri)
