@@ -84,7 +84,8 @@ print_table(const struct queue_item *items, unsigned n, bool dead)
 		timefmt_seconds(when, dead ? items[i].next : queue_unix(items[i].next));
 		snprintf(tries, sizeof(tries), "%u", items[i].attempts);
 		table_add(t, (const char *const[]){ items[i].delivery, items[i].event, tries, when,
-		    items[i].for_credentials ? "waits for credentials" : items[i].why });
+		    items[i].why[0] == '\0' && items[i].for_credentials ? "waits for credentials" :
+		    items[i].why });
 	}
 	table_print(t, stdout);
 	table_free(t);

@@ -11,7 +11,6 @@
 enum {
 	RETRY_FIRST = 10,		/* seconds, doubling (contract section 6) */
 	RETRY_MAX = 3600,
-	NO_HOOK_SECONDS = 10,		/* how often an item without a hook is looked at */
 };
 
 static unsigned
@@ -132,10 +131,11 @@ result_done(struct runner *r, const struct queue_item *item)
 }
 
 void
-result_keep_waiting(struct runner *r, const struct queue_item *item, const char *why)
+result_keep_waiting(struct runner *r, const struct queue_item *item, const char *why,
+    int64_t seconds)
 {
 	struct queue_item copy = *item;
-	int64_t next = queue_clock() + NO_HOOK_SECONDS;
+	int64_t next = queue_clock() + seconds;
 
 	if (strcmp(item->why, why) == 0) {
 		waiting_put_off(r->waiting, item->delivery, next);

@@ -31,7 +31,8 @@ struct runner {
 	bool hooks_unavailable;		/* when they were last looked for */
 	bool failed;			/* the worker itself, at any time: not all was done that was due */
 	int start_errno;		/* why the last hook could not be started; 0: it was */
-	int64_t blocked_until;		/* milliseconds; nothing is started before */
+	int64_t blocked_until;		/* backoff_now(); nothing is started before */
+	int64_t search_after;		/* backoff_now(); lines that were not found are not looked for before */
 };
 
 /* The longest path of a hook, with its NUL. */

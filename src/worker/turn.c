@@ -7,12 +7,17 @@
 
 #include "base/log.h"
 #include "store/name.h"
+#include "worker/backoff.h"
 #include "worker/launch.h"
 #include "worker/result.h"
 
 enum {
 	BEHIND_MS = 5,			/* pause while a record is behind the journal */
 	BEHIND_PAUSES = 10,
+	NO_HOOK_SECONDS = 10,		/* how often an item without a hook is looked at */
+	UNREADABLE_SECONDS = 10,	/* and one whose line cannot be read */
+	GONE_SECONDS = 60,		/* and one whose line is in no file */
+	SEARCH_SHARE = 9,		/* times as long as a search took, there is no other one */
 };
 
 /*
@@ -145,42 +150,69 @@ is_over(struct runner *r, const struct queue_item *item)
 	return (done != 0);
 }
 
+/* What `why` of an item begins with whose line cannot be read. */
+static const char unreadable[] = "journal: ";
+
+static bool
+is_unreadable(const struct queue_item *item)
+{
+	return (strncmp(item->why, unreadable, sizeof(unreadable) - 1) == 0);
+}
+
 /*
- * An item's line cannot be read. That it is in no file any more counts as an attempt, so that it becomes a dead letter.
- * An error of reading does not.
+ * An item's line cannot be read, or is in no file now. That is no failure of its hook: a file can come back. began:
+ * when it was looked for. Looking through a large journal for many such items takes a tenth of the time at most.
  */
 static void
-on_unreadable(struct runner *r, const struct queue_item *item)
+on_unreadable(struct runner *r, const struct queue_item *item, int64_t began)
 {
 	bool gone = errno == ENOENT || errno == EBADMSG;
+	int64_t now = backoff_now();
+	char why[sizeof(item->why)];
+
+	snprintf(why, sizeof(why), "%s%s", unreadable, errno == ENOENT ? "none of its files has the delivery" :
+	    errno == EBADMSG ? "the delivery's line is damaged" : strerror(errno));
+	r->failed = true;
+	r->search_after = now + SEARCH_SHARE * (now - began);
+	result_keep_waiting(r, item, why, gone ? GONE_SECONDS : UNREADABLE_SECONDS);
+}
+
+/* It cannot run yet. */
+static void
+keep_for_credentials(struct runner *r, const struct queue_item *item)
+{
 	struct queue_item copy = *item;
 
-	snprintf(copy.why, sizeof(copy.why), "journal: %s", errno == ENOENT ? "none of its files has the delivery" :
-	    errno == EBADMSG ? "the delivery's line is damaged" : strerror(errno));
-	if (gone) {
-		copy.attempts++;
-		result_failed(r, &copy, false);
-	} else {
-		r->failed = true;
-		result_keep_waiting(r, item, copy.why);
+	if (!is_unreadable(item)) {
+		waiting_put_off(r->waiting, item->delivery, queue_clock() + 1);
+		return;
 	}
+	copy.why[0] = '\0';
+	copy.next = queue_clock() + 1;
+	result_wait(r, &copy);
 }
 
 void
 turn_item(struct runner *r, const struct queue_item *item)
 {
 	enum job_readiness readiness = JOB_READY;
+	int64_t began = backoff_now();
 	struct job job;
 	int started;
 
 	if (is_over(r, item))
 		return;
+	if (is_unreadable(item) && began < r->search_after) {
+		waiting_put_off(r->waiting, item->delivery, queue_clock() + UNREADABLE_SECONDS);
+		r->failed = true;
+		return;
+	}
 	if (job_read_item(&job, r->state->journal, item)) {
-		on_unreadable(r, item);
+		on_unreadable(r, item, began);
 	} else if (item->for_credentials && (readiness = readiness_of(r, &job, 0)) == JOB_ENDED) {
 		result_forget(r, item);
 	} else if (readiness != JOB_READY || job_identify(&job)) {
-		waiting_put_off(r->waiting, item->delivery, queue_clock() + 1);
+		keep_for_credentials(r, item);
 	} else if (is_over(r, &job.item)) {
 		/* Which hook it is, and so the key, can have changed while it waited. */
 	} else if ((started = launch_start(r, runner_free_slot(r), &job, true)) == -1) {
@@ -189,7 +221,7 @@ turn_item(struct runner *r, const struct queue_item *item)
 		/* It has not run yet: as any delivery without a hook, it is passed over. */
 		result_forget(r, item);
 	} else if (started == 0) {
-		result_keep_waiting(r, item, "there is no hook any more");
+		result_keep_waiting(r, item, "there is no hook any more", NO_HOOK_SECONDS);
 	}
 	job_free(&job);
 }
