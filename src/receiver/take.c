@@ -53,14 +53,17 @@ attribute(const struct taking *t, const struct record **out)
 {
 	const char *company = delivery_text(t->body->delivery, COMPANY_FLUID_COMPANY_ID);
 	struct counting c = { .t = t };
+	bool complete;
 
 	*out = NULL;
 	if (company == NULL)
 		return (0);
+	/* Before and after: it can be lost, or made again, during the look-up. */
+	complete = index_is_complete(t->store->state);
 	if (index_each(t->store->state->companies, company, 0, count_active, &c))
 		c.error = errno;
 	/* An index that was lost in part says nothing about installations that it does not have. */
-	if (c.error == 0 && c.n == 0 && !index_is_complete(t->store->state))
+	if (c.error == 0 && c.n == 0 && !(complete && index_is_complete(t->store->state)))
 		c.error = EAGAIN;
 	if (c.error == 0 && c.n == 1) {
 		*out = c.only;
