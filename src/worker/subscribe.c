@@ -14,11 +14,13 @@
 #include "store/durable.h"
 #include "store/installation.h"
 #include "store/lifecycle.h"
+#include "store/lock.h"
 
 enum {
 	WORD_SIZE = 128,
 	KEY_BYTES = 32,
 	ERRORS_MAX = 4096,		/* then no further one is kept in the record */
+	TURN_WAIT_MS = 60000,		/* for a process that subscribes an installation: some calls of Fluid */
 	ALERT_SECONDS = 3600,		/* one cause is told at most this often (contract section 6) */
 };
 
@@ -330,9 +332,10 @@ subscribe_record(const struct conf *conf, struct transport *t, struct state *s, 
 	*f = (struct subscribe_failure){ .errors = NULL };
 	if (turn == -1)
 		return (fluid_error_errno(&f->e, "queue/subscribe"));
-	if (flock(turn, wait ? LOCK_EX : LOCK_EX | LOCK_NB))
-		result = errno == EWOULDBLOCK ? fluid_error_set(&f->e, FLUID_LOCAL,
-		    "another process is subscribing now") : fluid_error_errno(&f->e, "queue/subscribe");
+	if (wait ? lock_file(turn, TURN_WAIT_MS) : lock_try(turn))
+		result = errno == EWOULDBLOCK || errno == ETIMEDOUT ? fluid_error_set(&f->e, FLUID_LOCAL,
+		    "another process is subscribing now, or holds a lock on queue/subscribe") :
+		    fluid_error_errno(&f->e, "queue/subscribe");
 	else
 		result = subscribe_in_turn(conf, t, s, record, f);
 	/* A hook that is being started may have this descriptor, too: closing it is not enough. */
