@@ -448,7 +448,7 @@ queue_has_worker(const struct queue *q)
 	return (runs);
 }
 
-void
+int
 queue_each_waiting(struct queue *q, void (*each)(void *user, const char *delivery), void *user)
 {
 	int fd = openat(q->waiting, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -456,13 +456,14 @@ queue_each_waiting(struct queue *q, void (*each)(void *user, const char *deliver
 	struct dirent *entry;
 	char delivery[UUID_SIZE];
 	size_t len;
+	int saved;
 
 	if (folder == NULL) {
 		if (fd != -1)
 			close(fd);
-		return;
+		return (-1);
 	}
-	while ((entry = readdir(folder)) != NULL) {
+	while ((errno = 0, entry = readdir(folder)) != NULL) {
 		len = strlen(entry->d_name);
 		if (!name_is_safe(entry->d_name, len) || len < 6 || len - 5 >= UUID_SIZE)
 			continue;
@@ -470,7 +471,10 @@ queue_each_waiting(struct queue *q, void (*each)(void *user, const char *deliver
 		delivery[len - 5] = '\0';
 		each(user, delivery);
 	}
+	saved = errno;
 	closedir(folder);
+	errno = saved;
+	return (saved ? -1 : 0);
 }
 
 int

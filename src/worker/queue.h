@@ -87,8 +87,11 @@ struct queue_item *queue_items(struct queue *q, bool dead, unsigned *n, unsigned
 struct queue_item *queue_items_and(struct queue *q, bool dead, unsigned *n,
     void (*on_damaged)(void *user, const char *name, int error), void *user);
 
-/** Call each(user, delivery) for all that wait; what they are called on disk alone is looked at. */
-void queue_each_waiting(struct queue *q, void (*each)(void *user, const char *delivery), void *user);
+/**
+ * Call each(user, delivery) for all that wait; what they are called on disk alone is looked at. Returns 0, or -1 with
+ * errno set: these were not all.
+ */
+int queue_each_waiting(struct queue *q, void (*each)(void *user, const char *delivery), void *user);
 
 /** Whether a worker runs: another process has opened the queue `exclusive`. */
 bool queue_has_worker(const struct queue *q);

@@ -66,6 +66,7 @@ struct ran {
 	char day[TIMEFMT_DAY_SIZE];
 	off_t reserved;				/* its space is reserved up to here */
 	bool new_day;				/* since ran_drop_old() */
+	bool hindered;				/* that could not see which days there are */
 };
 
 static const char *const results[] = { "", "done", "given_up", "discarded" };
@@ -420,13 +421,14 @@ newest_first(const void *a, const void *b)
 	return (strcmp(b, a));
 }
 
-/* The days that there are notes of, the newest first: an array of *n for free(). NULL with errno set. */
+/* The days that there are notes of, the newest first: an array of *n for free(). NULL with *n 0, and errno unless none. */
 static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
 	char (*days)[TIMEFMT_DAY_SIZE] = NULL, (*more)[TIMEFMT_DAY_SIZE];
 	struct dirent *entry;
+	int saved;
 
 	*n = 0;
 	if (folder == NULL) {
@@ -442,7 +444,15 @@ static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
 		days = more;
 		memcpy(days[(*n)++], entry->d_name, TIMEFMT_DAY_SIZE);
 	}
+	saved = entry ? ENOMEM : errno;
 	closedir(folder);
+	errno = saved;
+	/* A list that is cut short says nothing about which days are the newest. */
+	if (saved) {
+		free(days);
+		*n = 0;
+		return (NULL);
+	}
 	if (*n)
 		qsort(days, *n, sizeof(*days), newest_first);
 	return (days);
@@ -465,9 +475,15 @@ ran_drop_old(struct ran *r, int journal)
 
 	if (!r->new_day)
 		return;
-	r->new_day = false;
-	files = journal_files(journal, &n_files);
+	errno = 0;
 	days = noted_days(r->dir, &n_days);
+	/* Tried again each time, and said once. */
+	if (days == NULL && errno && !r->hindered)
+		log_errno(LOG_LEVEL_ERROR, "notes of old days are not removed", "folder", "queue/ran", NULL);
+	r->new_day = r->hindered = days == NULL && errno;
+	if (days == NULL)
+		return;
+	files = journal_files(journal, &n_files);
 	/* A journal without any file is one that something else happened to: it says nothing about the notes. */
 	for (size_t i = NEWEST_KEPT; n_files && i < n_days; i++) {
 		size_t f = 0;

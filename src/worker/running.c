@@ -71,7 +71,10 @@ read_boot(char boot[BOOT_SIZE])
 		memcpy(boot, "-", 2);
 }
 
-/* Whether a process of the group runs. Those that have ended and wait for their parent do not. */
+/*
+ * Whether a process of the group runs. Those that have ended and wait for their parent do not, unless /proc cannot show
+ * which ones these are.
+ */
 static bool
 group_runs(pid_t group)
 {
@@ -80,10 +83,12 @@ group_runs(pid_t group)
 	struct process p;
 	bool runs = false;
 
-	while (proc && !runs && (entry = readdir(proc)) != NULL)
+	while (proc && !runs && (errno = 0, entry = readdir(proc)) != NULL)
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
 		    process_read((pid_t)atol(entry->d_name), &p) == 0)
 			runs = p.group == group && p.state != 'Z' && p.state != 'X';
+	if (!runs && (proc == NULL || errno))
+		runs = kill(-group, 0) == 0;
 	if (proc)
 		closedir(proc);
 	return (runs);

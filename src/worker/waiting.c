@@ -18,6 +18,7 @@ struct waiting {
 	size_t n, cap;
 	struct dead *dead;
 	size_t n_dead, cap_dead;
+	bool hindered;			/* the folder could not be read when it was last looked at */
 };
 
 /* Where the first item is that is not before this delivery. */
@@ -229,5 +230,10 @@ add_unknown(void *user, const char *delivery)
 void
 waiting_refresh(struct waiting *w)
 {
-	queue_each_waiting(w->queue, add_unknown, w);
+	bool hindered = queue_each_waiting(w->queue, add_unknown, w) != 0;
+
+	/* Once, and not each time for as long as it lasts. */
+	if (hindered && !w->hindered)
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", "queue/waiting", NULL);
+	w->hindered = hindered;
 }

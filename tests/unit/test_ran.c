@@ -4,6 +4,7 @@
  */
 #include "support.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -31,6 +32,35 @@ __wrap_write(int fd, const void *data, size_t len)
 		return (-1);
 	}
 	return (__real_write(fd, data, len));
+}
+
+static unsigned readable;	/* entries of a directory, then an error; 0: all */
+
+struct dirent *__real_readdir(DIR *dir);
+struct dirent *__wrap_readdir(DIR *dir);
+struct dirent64 *__real_readdir64(DIR *dir);
+struct dirent64 *__wrap_readdir64(DIR *dir);
+
+static bool
+is_broken(void)
+{
+	if (readable == 0 || --readable)
+		return (false);
+	errno = EIO;
+	return (true);
+}
+
+struct dirent *
+__wrap_readdir(DIR *dir)
+{
+	return (is_broken() ? NULL : __real_readdir(dir));
+}
+
+/* What readdir() is where a file's size has 64 bits by a macro. */
+struct dirent64 *
+__wrap_readdir64(DIR *dir)
+{
+	return (is_broken() ? NULL : __real_readdir64(dir));
 }
 
 struct place {
@@ -284,6 +314,13 @@ dropped(void **state)
 	ran_drop_old(p->ran, dir);
 	assert_int_equal(folder_count(p->path), 6);
 	again(p);
+	/* Nor while it cannot be seen which days there are: which are the newest is not known. */
+	for (unsigned i = 1; i <= 8; i++) {
+		readable = i;
+		ran_drop_old(p->ran, dir);
+		assert_int_equal(folder_count(p->path), 6);
+	}
+	readable = 0;
 	ran_drop_old(p->ran, dir);
 	assert_int_equal(folder_count(p->path), 5);
 	assert_false(file_exists(p->path, "2026-01-01"));
