@@ -111,6 +111,7 @@ static void
 set_options(struct call *call, const struct client_request *r, struct curl_slist *headers,
     bool loopback)
 {
+	const char *authorities = getenv("SSL_CERT_FILE");
 	CURL *c = call->curl;
 
 	curl_easy_setopt(c, CURLOPT_URL, r->url);
@@ -132,8 +133,9 @@ set_options(struct call *call, const struct client_request *r, struct curl_slist
 		curl_easy_setopt(c, CURLOPT_PROXY, "");
 	/* A proxy's own Server and Date are not the site's. */
 	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	if (r->ca_file) {
-		curl_easy_setopt(c, CURLOPT_CAINFO, r->ca_file);
+	/* As for curl(1) and OpenSSL's own programs. */
+	if (authorities && *authorities) {
+		curl_easy_setopt(c, CURLOPT_CAINFO, authorities);
 		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	}
 	if (strcmp(r->method, "GET") != 0) {

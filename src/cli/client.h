@@ -9,7 +9,7 @@
 
 /*
  * Requests to the user's own site, as Fluid makes them: https, or http to a loopback address; the
- * certificate is verified; redirects are not followed. For one thread.
+ * certificate is verified with the system's authorities, or with those that $SSL_CERT_FILE names; redirects are not followed. For one thread.
  */
 
 /* Answers larger than this are an error, in bytes: a receiver's are one short line. */
@@ -29,7 +29,6 @@ struct client_request {
 	const void *body;			/* NULL for none */
 	size_t body_len;
 	unsigned timeout;			/* seconds for all of it */
-	const char *ca_file;			/* or NULL for the system's */
 };
 
 /* Where it failed; all before the answer are reasons to look at another part of the way. */

@@ -32,8 +32,10 @@ static const struct {
 	    "Encrypt." },
 	{ "self signed", "Use a certificate of an authority that everybody trusts, such as Let's "
 	    "Encrypt." },
-	{ "error setting certificate", "Set `ca_file` under [fluid] right (\"fluidhook check\" says more), or, "
-	    "without it, install your system's certificate authorities (Debian: ca-certificates)." },
+	{ "error setting certificate", "Install your system's certificate authorities (Debian: ca-certificates), "
+	    "or correct $SSL_CERT_FILE." },
+	{ "unable to get local issuer", "Serve the whole chain (nginx: ssl_certificate fullchain.pem), and use a "
+	    "certificate of a\npublic authority. `ca_file` does not count here: Fluid does not have it." },
 	{ "issuer", "Serve the whole chain (nginx: ssl_certificate fullchain.pem)." },
 	{ "", "Look at it: openssl s_client -connect HOST:443 -servername HOST" },
 };
@@ -75,7 +77,6 @@ doctor_send(struct doctor *d, const struct client_request *r, struct client_answ
 
 	request.url = d->url;
 	request.timeout = CLIENT_BUSINESS;
-	request.ca_file = d->conf->ca_file;
 	result = client_send(&request, a);
 	if (a->server)
 		snprintf(d->server, sizeof(d->server), "%s", a->server);
@@ -324,8 +325,9 @@ const struct command doctor_command = {
 	.args = "URL [--droplet NAME] [--json]",
 	.summary = "Go the way from the internet to the receiver, and say what is wrong on it",
 	.help = "Looks up the name, checks the certificate, asks for the receiver's health and posts probes\n"
-	    "signed with the droplet's newest secret, which the receiver does not store. One line a\n"
-	    "step, and the way out below what is wrong. Run it from outside, too, where the name may\n"
+	    "signed with the droplet's newest secret, which the receiver does not store. The certificate\n"
+	    "must be good for the system's authorities, as it must be for Fluid; `ca_file` does not\n"
+	    "count, $SSL_CERT_FILE names others. One line a step, and the way out below what is wrong. Run it from outside, too, where the name may\n"
 	    "lead elsewhere; it needs a configuration with the same secret there.\n"
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n"

@@ -7,8 +7,8 @@
 #include "cli/secret_file.h"
 #include "cli/signed.h"
 
-/* Bytes of the large probe: less than the default max_body, more than most web servers' own limit. */
-enum { LARGE = 900 * 1000 };
+/* Bytes: how far below max_body the large probe is, how large it is at most, how exactly a limit is found. */
+enum { BELOW_MAX_BODY = 1024, LARGE_MOST = 8 << 20, LIMIT_STEP = 1024 };
 
 static const char shop[] = "probe.fluid.app";
 
@@ -135,30 +135,69 @@ check_headers(struct doctor *d, const struct buf *arrived)
 	buf_free(&way_out);
 }
 
-/* Bodies of this size come, if seldom: one that is too large for the web server is lost. */
+/*
+ * The largest body, in whole steps, that arrives: between `good` and `bad` bytes. One that is cut off on the way is
+ * refused by the receiver, one that is too large by the web server.
+ */
+static size_t
+find_limit(struct doctor *d, size_t good, size_t bad)
+{
+	struct client_answer a;
+	struct probe_answer p;
+	size_t middle;
+
+	while (bad - good > LIMIT_STEP) {
+		middle = good + (bad - good) / 2;
+		if (send_probe(d, middle, &a) == 0) {
+			read_answer(&p, &a);
+			if (p.is_probe)
+				good = middle;
+			else
+				bad = middle;
+			buf_free(&p.headers);
+		} else {
+			bad = middle;
+		}
+		client_answer_free(&a);
+	}
+	return (good / LIMIT_STEP * LIMIT_STEP);
+}
+
+/* A large body does not arrive, though a small one does. */
+static void
+say_too_large(struct doctor *d, size_t size, const struct client_answer *a)
+{
+	const char *way_out = is_ours(a, "\"too_large\"") ? "Raise max_body in fluidhook.conf." :
+	    is_ours(a, "\"error\":") ? "The web server, or a proxy in front of it, cuts bodies off: raise its limit.\n"
+	    "nginx: client_max_body_size 2m;  Apache: LimitRequestBody 2097152" :
+	    a->status == 413 ? "Raise the web server's limit: client_max_body_size 2m; (nginx), "
+	    "LimitRequestBody 2097152 (Apache)." : doctor_way_out(a->status);
+
+	checklist_bad(&d->list, "body size", way_out,
+	    "a body of %zu kB was answered %ld; the largest that arrives has %zu kB", size / 1024, a->status,
+	    find_limit(d, LIMIT_STEP, size) / 1024);
+}
+
+/* Bodies of this size are rare, but one that is too large for the web server is lost. */
 static void
 check_large(struct doctor *d)
 {
+	size_t most = (size_t)d->conf->max_body, size;
 	struct client_answer a = { 0 };
 	struct probe_answer p;
-	const char *way_out;
 
-	if (send_probe(d, LARGE, &a)) {
+	size = most > LARGE_MOST ? LARGE_MOST : most > 2 * BELOW_MAX_BODY ? most - BELOW_MAX_BODY : most;
+	if (send_probe(d, size, &a)) {
 		checklist_bad(&d->list, "body size", "The web server's error log says more.",
-		    "a body of %d kB: %s", LARGE / 1000, a.error);
+		    "a body of %zu kB: %s", size / 1024, a.error);
 		client_answer_free(&a);
 		return;
 	}
 	read_answer(&p, &a);
-	if (p.is_probe) {
-		checklist_good(&d->list, "body size", "%d kB arrive", LARGE / 1000);
-	} else {
-		way_out = is_ours(&a, "\"too_large\"") ? "Raise max_body in fluidhook.conf." :
-		    a.status == 413 ? "Raise the web server's limit: client_max_body_size 2m; (nginx), "
-		    "LimitRequestBody 2097152 (Apache)." : doctor_way_out(a.status);
-		checklist_bad(&d->list, "body size", way_out, "a body of %d kB was answered %ld",
-		    LARGE / 1000, a.status);
-	}
+	if (p.is_probe)
+		checklist_good(&d->list, "body size", "%zu kB arrive", size / 1024);
+	else
+		say_too_large(d, size, &a);
 	buf_free(&p.headers);
 	client_answer_free(&a);
 }

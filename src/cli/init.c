@@ -17,8 +17,12 @@
 
 /* The first set-up: state directory, configuration, secrets. Nothing that is there is changed. */
 
-/* The user a web server's programs have on Debian, where no other is named. */
-static const char default_user[] = "www-data";
+/* The user that a web server's programs have: on Debian, Fedora (two), Arch and Alpine. */
+static const char *const web_users[] = { "www-data", "nginx", "apache", "http" };
+
+/* Where the unit of the receiver can be installed, the one that counts first. */
+static const char *const unit_folders[] = { "/etc/systemd/system", "/usr/local/lib/systemd/system",
+	"/usr/lib/systemd/system", "/lib/systemd/system" };
 
 static const char template[] =
     "; fluidhook: man 5 fluidhook.conf. Lines that begin with ; show the defaults.\n"
@@ -58,15 +62,99 @@ struct setup {
 	gid_t gid;
 };
 
+/* The user that the installed unit names. Returns whether there is one. */
+static bool
+user_of_unit(char *user, size_t size)
+{
+	char path[PATH_MAX], line[256];
+	bool found = false;
+	FILE *fp;
+
+	for (size_t i = 0; !found && i < sizeof(unit_folders) / sizeof(unit_folders[0]); i++) {
+		snprintf(path, sizeof(path), "%s/fluidhook.service", unit_folders[i]);
+		if ((fp = fopen(path, "re")) == NULL)
+			continue;
+		while (fgets(line, sizeof(line), fp))
+			if (strncmp(line, "User=", 5) == 0) {
+				snprintf(user, size, "%.*s", (int)strcspn(line + 5, " \t\r\n"), line + 5);
+				found = *user != '\0';
+			}
+		fclose(fp);
+	}
+	return (found);
+}
+
+/* As root, if no user is named: the unit's, else the web server's. Returns 0, or -1 after saying what is wrong. */
+static int
+default_user(char *user, size_t size)
+{
+	if (user_of_unit(user, size)) {
+		if (getpwnam(user))
+			return (0);
+		cli_fail("the unit fluidhook.service runs as %s, and there is no such user: make it (useradd "
+		    "--system %s), or name another with --user", user, user);
+		return (-1);
+	}
+	for (size_t i = 0; i < sizeof(web_users) / sizeof(web_users[0]); i++)
+		if (getpwnam(web_users[i])) {
+			snprintf(user, size, "%s", web_users[i]);
+			return (0);
+		}
+	cli_fail("there is no user of a web server here (www-data, nginx, apache, http): name the receiver's user "
+	    "with --user");
+	return (-1);
+}
+
+/* Whether a directory is in a git work tree. One that does not exist yet is, if its parent is. */
+static bool
+is_in_git(const char *folder)
+{
+	char path[PATH_MAX + 40], real[PATH_MAX], git[PATH_MAX + 48], *slash;
+	bool found = false;
+
+	snprintf(path, sizeof(path), "%s", folder);
+	while (realpath(path, real) == NULL && (slash = strrchr(path, '/')) != NULL && slash != path)
+		*slash = '\0';
+	if (realpath(path, real))
+		memcpy(path, real, sizeof(real));
+	while (!found && *path == '/') {
+		snprintf(git, sizeof(git), "%s/.git", path);
+		found = access(git, F_OK) == 0;
+		if ((slash = strrchr(path, '/')) != NULL)
+			*slash = '\0';
+	}
+	return (found);
+}
+
+/* What is a link to nothing cannot be made: the programs would not find it. */
+static int
+say_link(const char *path)
+{
+	return (cli_fail("%s: a link to a file that does not exist; create that file first, or remove the link",
+	    path));
+}
+
+static bool
+is_dangling(const char *path)
+{
+	struct stat st;
+
+	return (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) != 0);
+}
+
 /* Whose it shall be. Who has no entry in the user database has no home directory: *home is NULL then. */
 static int
 find_user(struct setup *s, const char *user, const char **home)
 {
 	bool named = user || geteuid() == 0;
 	const struct passwd *pw;
+	char other[64];
 
-	if (named && user == NULL)
-		user = default_user;
+	if (named && user == NULL) {
+		if (default_user(other, sizeof(other)))
+			return (CLI_FAILED);
+		user = other;
+	}
 	pw = named ? getpwnam(user) : getpwuid(geteuid());
 	if (named && pw == NULL)
 		return (cli_fail("--user: no user \"%s\"", user));
@@ -129,6 +217,8 @@ read_existing(struct setup *s, const char *state_dir)
 {
 	const struct cli at = { .conf_file = s->conf };
 
+	if (is_dangling(s->conf))
+		return (say_link(s->conf));
 	if (access(s->conf, F_OK))
 		return (errno == ENOENT ? CLI_DONE : cli_fail("%s: %s", s->conf, strerror(errno)));
 	if ((s->existing = cli_conf(&at)) == NULL)
@@ -148,13 +238,15 @@ make_dir(const struct setup *s, const char *path, mode_t mode, bool owned)
 
 	if (stat(path, &st) == 0) {
 		if (!S_ISDIR(st.st_mode))
-			return (cli_fail("%s: is no folder", path));
+			return (cli_fail("%s: not a directory; move it away, or name another place", path));
 		printf("kept  %s\n", path);
 		return (CLI_DONE);
 	}
+	if (is_dangling(path))
+		return (say_link(path));
 	if (mkdir(path, mode))
 		return (cli_fail("%s: %s", path, errno != ENOENT ? strerror(errno) :
-		    "the folder it shall be in is not there; make that first"));
+		    "its parent directory does not exist; create that first"));
 	if (chmod(path, mode) || (owned && geteuid() == 0 && lchown(path, s->uid, s->gid)))
 		return (cli_fail("%s: %s", path, strerror(errno)));
 	printf("made  %s\n", path);
@@ -167,6 +259,8 @@ make_file(const char *path, const char *text, mode_t mode, gid_t gid)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
+	if (fd == -1 && errno == EEXIST && is_dangling(path))
+		return (say_link(path));
 	if (fd == -1 && errno == EEXIST) {
 		printf("kept  %s\n", path);
 		return (CLI_DONE);
@@ -257,6 +351,30 @@ make_all_secrets(const struct setup *s)
 	return (CLI_DONE);
 }
 
+/* A file of secrets that is about to be made in a git work tree is refused. */
+static int
+check_git(const struct setup *s)
+{
+	size_t n = s->existing ? s->existing->n_droplets : 1;
+	char path[PATH_MAX + 32], *slash;
+
+	for (size_t i = 0; i < n; i++) {
+		if (s->existing == NULL)
+			snprintf(path, sizeof(path), "%s/droplet.secrets", s->folder);
+		else if (s->existing->droplets[i].secrets)
+			snprintf(path, sizeof(path), "%s", s->existing->droplets[i].secrets);
+		else
+			continue;
+		if (access(path, F_OK) == 0 || (slash = strrchr(path, '/')) == NULL)
+			continue;
+		*slash = '\0';
+		if (is_in_git(*path ? path : "/"))
+			return (cli_fail("%s is in a git work tree, where secrets get committed: choose another "
+			    "place with -c FILE, or use --force and add %s to .gitignore", path, slash + 1));
+	}
+	return (CLI_DONE);
+}
+
 static int
 init(struct setup *s)
 {
@@ -264,12 +382,15 @@ init(struct setup *s)
 	    make_all_secrets(s) || make_conf(s) || make_state(s))
 		return (CLI_FAILED);
 	printf("\nNext:\n"
-	    "  give the web server its part: README, \"Behind your nginx\" and \"Behind your Apache\"\n"
-	    "  put your company's API token into %s/company.token (mode 0600)\n"
-	    "  fluidhook -c %s register https://YOUR.SITE/webhook\n"
-	    "  fluidhook -c %s doctor https://YOUR.SITE/webhook\n"
-	    "A droplet that Fluid gave a webhook secret: secret add FILE instead of register.\n",
-	    s->folder, s->conf, s->conf);
+	    "  1. Mount the receiver in your web server: README, \"Behind your nginx\" and \"Behind your Apache\"\n"
+	    "  2. Put your company's API token into %s/company.token (mode 0600)\n"
+	    "  3. fluidhook -c %s check\n"
+	    "  4. fluidhook -c %s register https://YOUR.SITE/webhook\n"
+	    "     If Fluid gave your droplet a webhook secret instead: fluidhook -c %s secret add FILE\n"
+	    "  5. fluidhook -c %s doctor https://YOUR.SITE/webhook\n"
+	    "  6. fluidhook -c %s work, as a service: it exchanges tokens and runs your hooks in %s/hooks\n"
+	    "  7. Install the droplet in a test company, then: fluidhook -c %s deliveries\n",
+	    s->folder, s->conf, s->conf, s->conf, s->conf, s->conf, s->folder, s->conf);
 	return (CLI_DONE);
 }
 
@@ -277,9 +398,11 @@ static int
 run(const struct cli *c, const struct command *self, int argc, char **argv)
 {
 	const char *state_dir = NULL, *user = NULL;
+	bool force = false;
 	const struct cli_option options[] = {
 		{ "state-dir", '\0', NULL, &state_dir },
 		{ "user", '\0', NULL, &user },
+		{ "force", '\0', &force, NULL },
 		{ NULL, '\0', NULL, NULL },
 	};
 	struct setup s = { .existing = NULL };
@@ -290,7 +413,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	umask(022);
 	if ((status = find_places(&s, c, state_dir, user)) == CLI_DONE &&
 	    (status = read_existing(&s, state_dir)) == CLI_DONE)
-		status = init(&s);
+		status = !force && check_git(&s) ? CLI_FAILED : init(&s);
 	if (s.existing)
 		conf_free(s.existing);
 	return (status);
@@ -298,7 +421,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 
 const struct command init_command = {
 	.name = "init",
-	.args = "[--state-dir DIR] [--user NAME]",
+	.args = "[--state-dir DIR] [--user NAME] [--force]",
 	.summary = "Make the state directory, a configuration and a first secret",
 	.help = "Never changes what is there: each file is made or kept. As root the configuration goes to\n"
 	    SYSCONFDIR "/fluidhook and the state to " DEFAULT_STATE_DIR "; else both go below\n"
@@ -307,8 +430,10 @@ const struct command init_command = {
 	    "names are made. A directory that is missing in a state directory is not: see repair.\n"
 	    "\n"
 	    "      --state-dir DIR  an absolute path\n"
-	    "      --user NAME      who the receiver runs as and the state belongs to (as root;\n"
-	    "                       default www-data)\n"
+	    "      --user NAME      who the receiver runs as and the state belongs to (as root; default\n"
+	    "                       the user of the installed fluidhook.service, else the web server's:\n"
+	    "                       www-data, nginx, apache or http)\n"
+	    "      --force          also put secrets into a git work tree\n"
 	    "\n"
 	    "Encrypting stored credentials (seal_key) comes with a later version.\n",
 	.changes = true,

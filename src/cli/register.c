@@ -10,6 +10,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/company.h"
+#include "cli/registered.h"
 #include "cli/secret_file.h"
 #include "fluid/webhooks.h"
 
@@ -109,6 +110,22 @@ look(struct registering *r)
 	return (result);
 }
 
+/* The secret of a registration that did not complete, if it is still live; else NULL. */
+static const char *
+find_pending(const struct registering *r, const struct secret_list *live)
+{
+	char wanted[FINGERPRINT_SIZE], print[FINGERPRINT_SIZE];
+
+	if (!registered_pending(r->droplet->secrets, wanted))
+		return (NULL);
+	for (size_t i = 0; i < live->n; i++) {
+		secret_fingerprint(print, live->secrets[i]);
+		if (strcmp(print, wanted) == 0)
+			return (live->secrets[i]);
+	}
+	return (NULL);
+}
+
 static bool
 is_live(const struct secret_list *live, const char *secret)
 {
@@ -118,19 +135,23 @@ is_live(const struct secret_list *live, const char *secret)
 	return (false);
 }
 
-/* Make a fresh secret and have it live. Returns 0, or -1 after saying what is wrong. */
+/* Make a fresh secret and have it live; until Fluid has it, the next registration would use it. Returns 0, or -1 after saying what is wrong. */
 static int
 make_secret(struct registering *r)
 {
-	char fresh[FRESH_SECRET_SIZE];
+	char fresh[FRESH_SECRET_SIZE], print[FINGERPRINT_SIZE];
 	int result = -1;
 
 	if (secret_fresh(fresh))
 		cli_fail("no random bytes: %s", strerror(errno));
 	else if ((r->secret = strdup(fresh)) == NULL)
 		cli_fail("out of memory");
-	else
-		result = secret_file_add(r->k.conf, r->droplet->secrets, fresh);
+	else {
+		secret_fingerprint(print, fresh);
+		/* The note comes first: one about a secret that is not live does no harm. */
+		if (registered_note(r->droplet->secrets, print, r->url, true) == 0)
+			result = secret_file_add(r->k.conf, r->droplet->secrets, fresh);
+	}
 	explicit_bzero(fresh, sizeof(fresh));
 	r->fresh = result == 0;
 	return (result);
@@ -145,11 +166,12 @@ static int
 choose_secret(struct registering *r)
 {
 	struct secret_list *live = secret_file_read(r->droplet->secrets);
-	const char *chosen = NULL;
+	const char *chosen = NULL, *pending;
 	bool any = false;
 
 	if (live == NULL)
 		return (-1);
+	pending = find_pending(r, live);
 	for (size_t e = 0; e < N_EVENTS; e++) {
 		const struct webhook *w = &r->subscriptions[e].webhook;
 
@@ -157,9 +179,11 @@ choose_secret(struct registering *r)
 		if (chosen == NULL && is_live(live, w->auth_token))
 			chosen = w->auth_token;
 	}
-	if (chosen == NULL && any && live->n)
+	if (r->new_secret || (chosen == NULL && pending))
+		chosen = pending;
+	else if (chosen == NULL && any && live->n)
 		chosen = live->secrets[0];
-	if (chosen == NULL || r->new_secret) {
+	if (chosen == NULL) {
 		secret_list_free(live);
 		return (make_secret(r));
 	}
@@ -257,10 +281,8 @@ say_incomplete(const struct registering *r, size_t failed)
 	fputs(": run the same command again, which completes what is there\n", stderr);
 	if (failed == 0 && r->fresh) {
 		secret_fingerprint(print, r->secret);
-		/* Where the subscription exists, it is signed with this secret. */
-		fprintf(stderr, "fluidhook: the fresh secret %s stays live in %s%s\n", print,
-		    r->droplet->secrets, uncertain ? ", as the subscription may use it" :
-		    "; \"fluidhook secret retire\" removes it");
+		fprintf(stderr, "fluidhook: the fresh secret %s stays live in %s%s; the next run uses it\n", print,
+		    r->droplet->secrets, uncertain ? ", as the subscription may use it" : "");
 	}
 	return (CLI_FAILED);
 }
@@ -354,6 +376,7 @@ static int
 register_url(struct registering *r, const struct cli *c, const char *droplet)
 {
 	int status = company_open(&r->k, c);
+	char fingerprint[FINGERPRINT_SIZE];
 
 	if (status != CLI_DONE)
 		return (status);
@@ -369,6 +392,9 @@ register_url(struct registering *r, const struct cli *c, const char *droplet)
 	for (size_t e = 0; e < N_EVENTS; e++)
 		if (subscribe(r, e))
 			return (say_incomplete(r, e));
+	secret_fingerprint(fingerprint, r->secret);
+	if (registered_note(r->droplet->secrets, fingerprint, r->url, false))
+		return (CLI_FAILED);
 	return (print(r));
 }
 

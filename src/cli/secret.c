@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/registered.h"
 #include "cli/secret_file.h"
 #include "cli/table.h"
 #include "store/durable.h"
@@ -234,11 +235,17 @@ retire(const struct conf *conf, const char *name, const char *word, bool force)
 		return (CLI_FAILED);
 	if (n > l->n) {
 		cli_fail("%s: has no secret number %lu (\"fluidhook secret list\")", droplet->secrets, n);
-	} else if (secret_file_remove(conf, droplet->secrets, l->secrets[n - 1], force) == 0) {
-		secret_fingerprint(print, l->secrets[n - 1]);
+		goto out;
+	}
+	secret_fingerprint(print, l->secrets[n - 1]);
+	if (!force && registered_uses(droplet->secrets, print))
+		cli_fail("%s: webhooks at Fluid are signed with secret %s: without it their deliveries are refused. "
+		    "Run \"fluidhook register URL --new-secret\" first, or use --force", droplet->secrets, print);
+	else if (secret_file_remove(conf, droplet->secrets, l->secrets[n - 1], force) == 0) {
 		printf("%s\n", print);
 		status = CLI_DONE;
 	}
+out:
 	secret_list_free(l);
 	return (status);
 }
@@ -272,7 +279,10 @@ static const struct command retire_command = {
 	.help = "N is its number in \"fluidhook secret list\". Prints its fingerprint.\n"
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n"
-	    "      --force         also the last one\n",
+	    "      --force         also the last one, and one that \"fluidhook register\" gave to Fluid\n"
+	    "\n"
+	    "It does not ask Fluid: it goes by what register noted in FILE.registered. Before you retire\n"
+	    "a secret that you gave to Fluid in another way, give Fluid another one.\n",
 	.changes = true,
 	.run = run_retire,
 };

@@ -172,8 +172,7 @@ post(const struct sending *s)
 	struct signed_headers headers;
 	struct client_request r = { .method = "POST", .url = s->url, .body = s->body.data,
 		.body_len = s->body.len, .headers = headers.list,
-		.timeout = s->lifecycle ? CLIENT_LIFECYCLE : CLIENT_BUSINESS,
-		.ca_file = s->conf ? s->conf->ca_file : NULL };
+		.timeout = s->lifecycle ? CLIENT_LIFECYCLE : CLIENT_BUSINESS };
 	struct client_answer a = { 0 };
 	struct progress progress;
 	int status = CLI_DONE;
@@ -258,8 +257,9 @@ const struct command send_command = {
 	    "      --json           print status, time and answer as JSON\n"
 	    "\n"
 	    "The ids and tokens in the bodies built in are fresh each time and mean nothing to Fluid,\n"
-	    "but a receiver stores what it gets. URL is https, or http to this machine. `ca_file` of\n"
-	    "the configuration is trusted for it, too. Exit status 1 unless the answer is 2xx.\n"
+	    "but a receiver stores what it gets. URL is https, or http to this machine. Its\n"
+	    "certificate is verified with the system's authorities, or those of $SSL_CERT_FILE.\n"
+	    "Exit status 1 unless the answer is 2xx.\n"
 	    "Examples:\n"
 	    "\n"
 	    "  fluidhook send https://hooks.example.com/webhook\n"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import socket
 import stat
@@ -98,7 +99,7 @@ def init_elsewhere(place):
         assert done.returncode == 0 and (open_to_all / "state").stat().st_uid == 54321, done
     user = ["--user", "root"] if os.geteuid() == 0 else []
     done = init("-c", open_to_all / "a/b/f.conf", "init", "--state-dir", place.state, *user)
-    assert done.returncode == 1 and f"{open_to_all}/a/b: the folder it shall be in" in done.stderr, done
+    assert done.returncode == 1 and f"{open_to_all}/a/b: its parent directory does not exist" in done.stderr, done
     for name in ("a ;b", "a\nlog = x", "a\x7f", "a "):
         done = init("-c", open_to_all / "x/f.conf", "init", "--state-dir", open_to_all / name, *user)
         assert done.returncode == 1 and "--state-dir" in done.stderr, (name, done)
@@ -108,6 +109,59 @@ def init_elsewhere(place):
     assert f"{open_to_all}/a;b c, of" in init("-c", open_to_all / "x/f.conf", "check").stdout
     done = init("-c", "/fluidhook.conf", "init", "--state-dir", "/proc/none", *user)
     assert done.returncode == 1 and done.stderr.startswith("fluidhook: /proc/none: "), done
+
+
+def init_refuses(place):
+    """init makes no secrets in a git work tree, and takes no link to nothing for a file that is there."""
+    user = ["--user", "root"] if os.geteuid() == 0 else []
+    tree = place.folder / "tree"
+    (tree / ".git").mkdir(parents=True)
+    (tree / "in").mkdir()
+    (place.folder / "link").symlink_to(tree / "in")
+
+    def init(conf, *words):
+        return subprocess.run([COMMAND, "-c", conf, "init", "--state-dir", place.folder / "other", *user, *words],
+                              env=process.environment(), text=True, timeout=600, cwd="/", capture_output=True,
+                              check=False)
+
+    for conf in (tree / "f.conf", tree / "in/f.conf", tree / "in/new/f.conf", place.folder / "link/f.conf"):
+        done = init(conf)
+        assert done.returncode == 1 and "git work tree" in done.stderr and "--force" in done.stderr, done
+        assert not (place.folder / "other").exists() and not conf.exists()
+    done = init(tree / "in/f.conf", "--force")
+    assert done.returncode == 0 and (tree / "in/droplet.secrets").exists(), done
+    assert init(tree / "in/f.conf").returncode == 0, "what is there is kept"
+    for number, name in enumerate(("f.conf", "droplet.secrets", "")):
+        folder = place.folder / f"dangling{number}"
+        (folder if name else place.folder).mkdir(exist_ok=True)
+        (folder / name if name else folder).symlink_to("nothing")
+        done = init(folder / "f.conf")
+        assert done.returncode == 1, done
+        assert f"{folder / name if name else folder}: a link to a file that does not exist" in done.stderr, done
+    printed = place.ok("init", "--state-dir", place.state)
+    for step in ("Behind your nginx", "company.token", "check", "register https://", "doctor https://", "work",
+                 "deliveries"):
+        assert step in printed.split("Next:")[1], (step, printed)
+
+
+def default_user(place):
+    """Started as root without --user, the state belongs to the web server's user, or nothing is made."""
+    if os.geteuid() != 0:
+        raise tap.Skip("not run as root")
+    if any(Path(folder, "fluidhook.service").exists() for folder in ("/etc/systemd/system", "/lib/systemd/system")):
+        raise tap.Skip("units are installed here")
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    expected = next((name for name in ("www-data", "nginx", "apache", "http") if name in names), None)
+    place.folder.chmod(0o755)
+    (place.folder / "root").mkdir()
+    done = subprocess.run([COMMAND, "-c", place.folder / "root/f.conf", "init", "--state-dir",
+                           place.folder / "root/state"], env=process.environment(), text=True, timeout=600, cwd="/",
+                          capture_output=True, check=False)
+    if expected is None:
+        assert done.returncode == 1 and "--user" in done.stderr, done
+    else:
+        assert done.returncode == 0, done
+        assert (place.folder / "root/state").stat().st_uid == pwd.getpwnam(expected).pw_uid
 
 
 def secrets(place):
@@ -262,5 +316,5 @@ def usage(place):
 
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__.split(".")[0].replace("#", ""), with_place(function)) for function in
-             (init_keeps, init_elsewhere, secrets, retire_means_it, add_means_it,
+             (init_keeps, init_elsewhere, init_refuses, default_user, secrets, retire_means_it, add_means_it,
               add_from_stdin, queries, terminals, damaged, hooks, prune_keeps, usage)])

@@ -443,7 +443,8 @@ def tls():
         site.write(site.dir / "ca.pem", ca.read_text(), 0o644)
         site.fluid["ca_file"] = "ca.pem"
         site.write_conf()
-        site.ok("send", server.url)
+        assert site.run("send", server.url).status == 1, "ca_file is for Fluid's API"
+        site.ok("send", server.url, SSL_CERT_FILE=str(site.dir / "ca.pem"))
         check_signed(*server.only()[1:], site.droplets[0].secret)
 
 

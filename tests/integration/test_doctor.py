@@ -2,6 +2,7 @@
 """doctor: one line for each step of the way, and for everything that can be wrong on it the way out."""
 
 import contextlib
+import functools
 import http.server
 import json
 import ssl
@@ -127,8 +128,30 @@ def small_bodies():
         steps = doctor()
         assert wrong(steps) == ["body size"] and "413" in steps["body size"]["text"], steps
         assert "client_max_body_size" in steps["body size"]["way_out"]
-    with behind(Nginx(), Site(max_body="100K")) as (_, _, doctor):
+        assert "the largest that arrives has 99 kB" in steps["body size"]["text"], steps
+
+
+def cut_off():
+    """Something on the way cuts large bodies off, and the receiver refuses them: the size is named."""
+    def cut(headers, body):
+        return Answering.probe(headers, body) if len(body) <= 300 * 1024 else b'{"error":"unauthorized"}'
+
+    with Answering(cut) as server, over_plain(server) as doctor:
+        steps = doctor(server.url)
+        assert wrong(steps) == ["body size"], steps
+        assert "the largest that arrives has 299 kB" in steps["body size"]["text"], steps
+        assert "cuts bodies off" in steps["body size"]["way_out"], steps
+
+
+def small_max_body():
+    """A receiver whose max_body is smaller than that of the configuration here."""
+    with behind(Nginx(), Site(max_body="100K")) as (site, _, doctor):
+        assert wrong(doctor()) == []
+        # Here it is larger than there.
+        site.write(site.dir / "other.conf", site.conf_text().replace("100K", "1M"))
+        site.conf = site.dir / "other.conf"
         steps = doctor()
+        assert "the largest that arrives has 99 kB" in steps["body size"]["text"], steps
         assert wrong(steps) == ["body size"] and "max_body in" in steps["body size"]["way_out"], steps
 
 
@@ -205,16 +228,17 @@ def certificates():
         assert ("authority that everybody trusts" in steps["tls"]["way_out"] or
                 "error setting certificate" in steps["tls"]["text"] and
                 "ca-certificates" in steps["tls"]["way_out"]), steps
+        # What is trusted for Fluid's API does not count: Fluid does not trust it for this site.
         site.write_conf(site.conf_text() + f"[fluid]\nca_file = {front.prefix}/certificate.pem\n")
-        steps = doctor(url)
+        assert wrong(doctor(url)) == ["tls"]
+        trusted = {"SSL_CERT_FILE": f"{front.prefix}/certificate.pem"}
+        steps = doctor(url, **trusted)
         assert wrong(steps) == [] and list(steps) == STEPS, steps
         # Made for two days: whole ones are counted, and a second of them may be over.
         assert any(f", {n} more days" in steps["tls"]["text"] for n in (1, 2)), steps
-        site.write_conf(site.conf_text() + "[fluid]\nca_file = droplet.secrets\n")
-        steps = doctor(url)
-        assert wrong(steps) == ["tls"] and "`ca_file`" in steps["tls"]["way_out"], steps
-        site.write_conf(site.conf_text() + f"[fluid]\nca_file = {front.prefix}/certificate.pem\n")
-        steps = doctor(f"https://127.0.0.1:{front.port}/webhook")
+        steps = doctor(url, SSL_CERT_FILE=str(site.dir / "droplet.secrets"))
+        assert wrong(steps) == ["tls"] and "$SSL_CERT_FILE" in steps["tls"]["way_out"], steps
+        steps = doctor(f"https://127.0.0.1:{front.port}/webhook", **trusted)
         assert wrong(steps) == ["tls"] and "name in the URL" in steps["tls"]["way_out"], steps
 
 
@@ -330,12 +354,11 @@ class Answering:
 
 @contextlib.contextmanager
 def over_plain(server):
-    """A doctor with a configuration that trusts this server."""
+    """A doctor for whom this server's authority is one of the system's."""
     site = Site()
-    if server.ca:
-        site.write_conf(site.conf_text() + f"[fluid]\nca_file = {server.ca}\n")
+    doctor = Doctor(None, Command(site))
     try:
-        yield Doctor(None, Command(site))
+        yield functools.partial(doctor, SSL_CERT_FILE=str(server.ca)) if server.ca else doctor
     finally:
         site.close()
 
@@ -387,7 +410,7 @@ def behind_a_proxy():
 
 
 def large_probe():
-    """The large probe is one of 900 kB, signed as Fluid signs."""
+    """The large probe is just below max_body, signed as Fluid signs."""
     sizes = []
 
     def note(headers, body):
@@ -397,7 +420,7 @@ def large_probe():
 
     with Answering(note) as server, over_plain(server) as doctor:
         assert wrong(doctor(server.url)) == []
-    assert len(sizes) == 2 and sizes[0] < 200 and sizes[1] == 900_000, sizes
+    assert len(sizes) == 2 and sizes[0] < 200 and sizes[1] == 1024 * 1023, sizes
 
 
 def usage():
@@ -414,6 +437,6 @@ def usage():
 
 
 tap.run([tap.Test(function.__doc__, function) for function in (
-    all_well, dropped_header, small_bodies, no_route, receiver_down, nobody_listens, unknown_secret,
+    all_well, dropped_header, small_bodies, cut_off, small_max_body, no_route, receiver_down, nobody_listens, unknown_secret,
     not_healthy, certificates, nearly_over, wrong_clock, taken_out, hostile_names,
     behind_a_proxy, large_probe, usage)])
