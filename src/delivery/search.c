@@ -231,44 +231,64 @@ look_in_company(struct search *s, struct delivery_value id)
 		look_in(s, s->a->state->companies, id.text);
 }
 
-/* Collect the candidates: the installation that the body names, and those of the shop and the company. */
-static void
+/*
+ * Collect the next candidates: the installation that the body names, and those of the shop and the company.
+ * Returns false when these were all.
+ */
+static bool
 collect(struct search *s)
 {
 	const struct delivery *d = s->delivery;
 	char name[NAME_SIZE];
 
-	if (s->collected)
-		return;
-	s->collected = true;
 	if (s->a->state == NULL) {
 		s->unreadable = true;
-		return;
+		return (false);
 	}
-	if (delivery_record(d, name) == 0)
-		look_at(s, name);
-	if (s->headers->shop.count == 1)
-		look_in_shop(s, s->headers->shop.value);
-	look_in_shop(s, delivery_text(d, COMPANY_SHOP));
-	look_in_company(s, delivery_value(d, COMPANY_FLUID_COMPANY_ID));
-	look_in_company(s, delivery_company_id(d, true));
-	look_in_company(s, delivery_company_id(d, false));
+	switch (s->collected++) {
+	case 0:
+		if (delivery_record(d, name) == 0)
+			look_at(s, name);
+		return (true);
+	case 1:
+		if (s->headers->shop.count == 1)
+			look_in_shop(s, s->headers->shop.value);
+		return (true);
+	case 2:
+		look_in_shop(s, delivery_text(d, COMPANY_SHOP));
+		return (true);
+	case 3:
+		look_in_company(s, delivery_value(d, COMPANY_FLUID_COMPANY_ID));
+		return (true);
+	case 4:
+		look_in_company(s, delivery_company_id(d, true));
+		return (true);
+	case 5:
+		look_in_company(s, delivery_company_id(d, false));
+		return (true);
+	default:
+		return (false);
+	}
 }
 
+/* No more is collected than what it takes to find one. */
 static bool
 find_installation(struct search *s)
 {
-	collect(s);
-	for (unsigned i = 0; i < s->n_found; i++) {
-		const struct installation *one = s->found[i]->installation;
+	unsigned i = 0;
 
-		if (key_matches(s, one->webhook_verification_token) ||
-		    key_matches(s, one->subscription_auth_token)) {
-			s->match = s->found[i];
-			s->found[i] = s->found[--s->n_found];
-			return (true);
+	do {
+		for (; i < s->n_found; i++) {
+			const struct installation *one = s->found[i]->installation;
+
+			if (key_matches(s, one->webhook_verification_token) ||
+			    key_matches(s, one->subscription_auth_token)) {
+				s->match = s->found[i];
+				s->found[i] = s->found[--s->n_found];
+				return (true);
+			}
 		}
-	}
+	} while (collect(s));
 	return (false);
 }
 

@@ -75,7 +75,8 @@ struct search {
 	bool shown_only;			/* try only keys that are among the tokens */
 	size_t hashed;
 	unsigned looked;
-	bool collected, indexed;
+	unsigned collected;			/* how many kinds of candidates */
+	bool indexed;
 	const struct record *found[SEARCH_RECORDS_MAX];
 	unsigned n_found, n_before;
 };

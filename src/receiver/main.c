@@ -198,7 +198,7 @@ run_configured(const struct service *v)
 	return (run_service(v, conf));
 }
 
-/* More than there are processors: a thread waits for the disk, and one sync serves all that wait. */
+/* More than there are processors: most of them are for requests that have to wait for the disk. */
 static unsigned long
 default_threads(void)
 {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,9 +66,11 @@ reload(struct server *s, const char *file)
 static unsigned
 count_fast(unsigned threads)
 {
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned n = processors > 2 ? (unsigned)processors : 2;
+	unsigned n = 2;
+	cpu_set_t cpus;
 
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 2)
+		n = (unsigned)CPU_COUNT(&cpus);
 	if (threads > 3 && n > threads / 2)
 		n = threads / 2;
 	return (n < threads ? n : threads);

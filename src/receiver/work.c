@@ -16,7 +16,9 @@
 
 enum {
 	BATCH_LINES = 64,		/* one thread adds no more to the batch before it commits */
+	ACCEPT_MAX = 64,		/* connections, before other events have their turn */
 	BACKOFF_MS = 100,		/* when there are no descriptors left */
+	FULL_MS = 10,			/* when there is no place left */
 };
 
 /* A thread. It may have added to a journal's batch, and then commits that before it waits. */
@@ -299,65 +301,97 @@ work_close_overdue(struct server *s)
 	}
 }
 
-/* What to do about an accept() that failed. */
-static void
-on_accept_error(struct server *s)
+/* What to do about an accept() that failed. Returns whether to try again. */
+static bool
+on_accept_error(struct worker *w)
 {
 	struct connection *c;
 
 	switch (errno) {
+	case EAGAIN:
+		return (false);
 	case EMFILE:
 	case ENFILE:
 	case ENOBUFS:
 	case ENOMEM:
 		log_errno(LOG_LEVEL_ERROR, "cannot accept", NULL);
-		if ((c = room_oldest(s->room)) != NULL)
-			work_give_up(s, c, "crowded");
-		else
-			poll(NULL, 0, BACKOFF_MS);
-		return;
+		if ((c = room_oldest(w->server->room)) != NULL) {
+			work_give_up(w->server, c, "crowded");
+			return (true);
+		}
+		commit(w);
+		poll(NULL, 0, BACKOFF_MS);
+		return (true);
 	case EBADF:
 	case EINVAL:
 	case ENOTSOCK:
 		log_errno(LOG_LEVEL_ERROR, "listening socket lost", NULL);
 		kill(getpid(), SIGTERM);
-		return;
+		return (false);
 	default:
-		/* Another process was quicker, or the connection has gone again. */
-		return;
+		/* The connection has gone again. */
+		return (true);
 	}
 }
 
 int
 work_watch_listener(struct server *s, int operation)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = KEY_LISTENER };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = KEY_LISTENER };
 
 	return (epoll_ctl(s->epoll, operation, s->listener, &event));
 }
 
-static void
-accept_one(struct worker *w)
+/* A place for a connection, if need be that of an older one. NULL: the server stops. */
+static struct connection *
+enter(struct worker *w, int fd)
 {
 	struct server *s = w->server;
 	struct connection *c, *oldest;
+
+	while ((c = room_enter(s->room, fd, request_now_ms())) == NULL) {
+		if ((oldest = room_oldest(s->room)) != NULL) {
+			work_give_up(s, oldest, "crowded");
+		} else if (atomic_load(&s->stopping)) {
+			close(fd);
+			break;
+		} else {
+			/* All of them wait for the disk. */
+			commit(w);
+			poll(NULL, 0, FULL_MS);
+		}
+	}
+	return (c);
+}
+
+/* Returns whether there may be another one. */
+static bool
+accept_one(struct worker *w)
+{
+	struct server *s = w->server;
+	struct connection *c;
 	int fd;
 
 	if (atomic_load(&s->stopping))
-		return;
+		return (false);
 	if ((fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) == -1)
-		on_accept_error(s);
-	work_watch_listener(s, EPOLL_CTL_MOD);
-	if (fd == -1)
-		return;
-	while ((c = room_enter(s->room, fd, request_now_ms())) == NULL) {
-		if ((oldest = room_oldest(s->room)) == NULL) {
-			close(fd);
+		return (on_accept_error(w));
+	if ((c = enter(w, fd)) != NULL)
+		proceed(w, c, NEXT_LOOK);
+	if (w->added >= BATCH_LINES)
+		commit(w);
+	return (true);
+}
+
+/* Accept what there is. There is no other event for it. */
+static void
+accept_all(struct worker *w)
+{
+	for (unsigned n = 0; n < ACCEPT_MAX; n++)
+		if (!accept_one(w))
 			return;
-		}
-		work_give_up(s, oldest, "crowded");
-	}
-	proceed(w, c, NEXT_LOOK);
+	/* Now other events have their turn, and this one comes again. */
+	work_watch_listener(w->server, EPOLL_CTL_MOD);
 }
 
 /* The next request that waits for a slow thread. wait: until there is one, or the end. NULL: none. */
@@ -387,7 +421,7 @@ serve_event(struct worker *w, bool wait)
 	if (epoll_wait(s->epoll, &event, 1, wait ? -1 : 0) != 1)
 		return (false);
 	if (event.data.u64 == KEY_LISTENER) {
-		accept_one(w);
+		accept_all(w);
 	} else if (event.data.u64 == KEY_TIMER) {
 		if (read(s->timer, &ticks, sizeof(ticks)) > 0)
 			work_close_overdue(s);

@@ -49,7 +49,7 @@ void work_close_overdue(struct server *s);
 /** Close the connection, and answer 503 to a request that has begun and waits for its rest. */
 void work_give_up(struct server *s, struct connection *c, const char *reason);
 
-/** Watch the listener for one more connection: an event wakes one thread, which accepts one. */
+/** Watch the listener: an event wakes one thread, which accepts what there is. */
 int work_watch_listener(struct server *s, int operation);
 
 #endif
