@@ -29,6 +29,7 @@ fi
 
 # The body is on standard input. The company stands in it, or in its payload. It also holds the
 # credentials, so nothing but the name is taken. A name that jq cannot read is none: the shop will do.
+# fluidhook.install_failed is an alert, whose body names the shop only.
 name=$(jq -r '(.company // (.payload | objects | .company)) | .name | strings | .[0:100]' 2>/dev/null)
 
 case $FLUIDHOOK_EVENT in

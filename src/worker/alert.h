@@ -1,7 +1,10 @@
 #ifndef WORKER_ALERT_H
 #define WORKER_ALERT_H
 
+#include "base/buf.h"
 #include "base/conf.h"
+#include "store/entry.h"
+#include "store/installation.h"
 #include "store/state.h"
 
 /*
@@ -15,5 +18,11 @@
  */
 int alert_subscription_failed(const struct conf *conf, struct state *s, const char *installation,
     const char *shop, const char *errors);
+
+/**
+ * The body of fluidhook.install_failed, which is the event of an install's own journal line once its record has failed:
+ * added to `out`. i: that record, or NULL if there is none any more. Returns 0, or -1 with errno ENOMEM.
+ */
+int alert_install_failed(const struct entry *e, const struct installation *i, struct buf *out);
 
 #endif

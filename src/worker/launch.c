@@ -1,8 +1,12 @@
 #include "worker/launch.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/log.h"
+#include "store/installation.h"
+#include "worker/alert.h"
+#include "worker/result.h"
 
 enum { RESERVE = 512 * 1024 };	/* bytes: an item for each hook that can run, and directories */
 
@@ -56,17 +60,63 @@ reserve(struct runner *r, const struct queue_item *item)
 	return (ran_reserve(queue_ran(r->queue), item->place.name));
 }
 
+static bool
+is_install_failed(const struct job *job)
+{
+	return (strcmp(job->item.event, "fluidhook.install_failed") == 0 &&
+	    strcmp(job->entry.event, "droplet.installed") == 0);
+}
+
+/*
+ * The record of an install, where it says more than the journal's line: why it failed, and the shop that Fluid has said
+ * since. *i is NULL if that is not wanted, or if there is none. Returns 0, or -1 with errno set.
+ */
+static int
+load_record(const struct runner *r, const struct job *job, struct installation **i)
+{
+	const struct entry *e = &job->entry;
+
+	*i = NULL;
+	if (strcmp(e->event, "droplet.installed") != 0 || (e->fluid_shop && !is_install_failed(job)) ||
+	    e->installation == NULL || !name_is_safe(e->installation, strlen(e->installation)))
+		return (0);
+	*i = installation_load(r->state->installations, e->installation);
+	return (*i || errno == ENOENT ? 0 : -1);
+}
+
+static const char *
+shop_of(const struct entry *e, const struct installation *i)
+{
+	const char *shop = e->fluid_shop || i == NULL ? e->fluid_shop : i->fluid_shop;
+
+	return (shop ? shop : "");
+}
+
 int
 launch_start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
 {
 	char path[HOOK_PATH_SIZE];
 	int found = launch_find(r, job->item.event, path);
 	const struct entry *e = &job->entry;
+	struct installation *i = NULL;
+	struct buf alert = { 0 };
+	int saved;
 
 	if (found != 1)
 		return (found);
-	if (reserve(r, &job->item)) {
+	if (load_record(r, job, &i)) {
+		/* Others need not wait for that. A line's record was read a moment ago. */
+		if (is_retry)
+			result_keep_waiting(r, &job->item, "the installation's record cannot be read", 1);
+		else
+			on_start_failure(r, &job->item);
+		return (-1);
+	}
+	if (reserve(r, &job->item) ||
+	    (is_install_failed(job) && alert_install_failed(e, i, &alert))) {
 		on_start_failure(r, &job->item);
+		buf_free(&alert);
+		installation_free(i);
 		return (-1);
 	}
 	slot->hook = hook_start(&(struct hook_call){
@@ -74,15 +124,19 @@ launch_start(struct runner *r, struct slot *slot, struct job *job, bool is_retry
 		.event = job->item.event,
 		.delivery = e->delivery,
 		.installation = e->installation ? e->installation : "",
-		.shop = e->fluid_shop ? e->fluid_shop : "",
+		.shop = shop_of(e, i),
 		.received_at = e->received_at,
 		.attempt = job->item.attempts + 1,
 		.conf = r->conf_file,
-		.body = e->body,
-		.body_len = e->body_len,
+		.body = alert.len ? alert.data : e->body,
+		.body_len = alert.len ? alert.len : e->body_len,
 		.running = r->running,
 		.slot = (unsigned)(slot - r->slots),
 	}, r->conf->hook_timeout);
+	saved = errno;
+	buf_free(&alert);
+	installation_free(i);
+	errno = saved;
 	if (slot->hook == NULL) {
 		on_start_failure(r, &job->item);
 		return (-1);

@@ -302,7 +302,7 @@ def came_to_nothing():
 
         process.wait_until(told, "no message")
         process.wait_until(lambda: p.work() or not p.waiting(), "the other one waits no longer")
-        assert chat.messages == [f"{company.name} ({company.shop}.fluid.app) wanted to install the "
+        assert chat.messages == [f"A company ({company.shop}.fluid.app) wanted to install the "
                                  f"droplet and is not active: fluidhook show {company.dri}"]
 
 

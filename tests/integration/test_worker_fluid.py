@@ -70,6 +70,7 @@ def never_again():
     with world() as w:
         w.site.hook("fluidhook.install_failed", f"""
 cat >>{w.site.dir}/bodies
+echo >>{w.site.dir}/bodies
 echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION $FLUIDHOOK_ATTEMPT" >>{w.site.dir}/failed
 """)
         w.site.hook("droplet.installed", "exit 1\n")
@@ -110,11 +111,15 @@ echo "$FLUIDHOOK_EVENT $FLUIDHOOK_INSTALLATION $FLUIDHOOK_ATTEMPT" >>{w.site.dir
                    "the hooks for what failed")
         equal(sorted(failed.read_text().split("\n")[:-1]),
               sorted(f"fluidhook.install_failed {c.dri} 1" for c, _, _ in wanted))
-        # The hooks of different installations end in any order.
-        bodies = [entry["body"] for entry in w.site.journal()]
-        read = (w.site.dir / "bodies").read_bytes()
-        assert all(body in read for body in bodies) and len(read) == sum(map(len, bodies)), \
-            "the hooks read something else"
+        # An alert says which one, and why; it has no credential, and nothing else of the install's body.
+        alerts = [json.loads(line) for line in (w.site.dir / "bodies").read_text(encoding="utf-8").splitlines()]
+        assert all(set(alert) == {"event", "at", "detail"} and alert["event"] == "fluidhook.install_failed"
+                   for alert in alerts), alerts
+        equal(sorted((d["installation"], d["fluid_shop"], d["droplet_uuid"], d["reason"], INSTALL_AGAIN in d["todo"])
+                     for d in (alert["detail"] for alert in alerts)),
+              sorted((c.dri, c.shop + ".fluid.app", c.droplet.uuid, reason, True) for c, reason, _ in wanted))
+        assert all(set(a["detail"]) == {"installation", "fluid_shop", "droplet_uuid", "reason", "why", "todo"} and
+                   a["detail"]["why"] != "its record says no more" for a in alerts), alerts
         equal(w.fluid.standin.broken, [])
 
 
