@@ -134,7 +134,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if (cli_parse(self, argc, argv, options, 2, 2, &status) == -1)
 		return (status);
 	if (company && g.installation)
-		return (cli_misuse(self, "--installation or --company, not both"));
+		return (cli_misuse(self, "--installation and --company exclude each other"));
 	if ((g.method = find_method(argv[1])) == NULL)
 		return (cli_misuse(self, "METHOD is GET, HEAD, POST, PUT, PATCH or DELETE"));
 	g.path = argv[2];

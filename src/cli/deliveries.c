@@ -87,7 +87,7 @@ walk_previous(struct walk *w, struct entry *e)
 		buf_reset(&w->texts);
 		if (entry_read(e, w->line.data, w->line.len, &w->texts) == 0)
 			return (1);
-		say_damaged(w, "damaged: what is no delivery in it is passed over");
+		say_damaged(w, "damaged: lines that are not deliveries are skipped");
 	}
 	return (0);
 }
@@ -321,7 +321,7 @@ show(const struct entry *e, bool json)
 	int status = CLI_DONE;
 
 	if (redact_body(e->body, e->body_len, &body))
-		status = cli_fail("%s: the body cannot be shown; --raw prints it", e->delivery);
+		status = cli_fail("%s: the body cannot be shown without its credentials; --raw prints all of it", e->delivery);
 	else if (json)
 		status = print_json(e, body.data);
 	else {

@@ -139,7 +139,7 @@ check_name(struct doctor *d, const char *host)
 	if (error) {
 		checklist_bad(&d->list, "name", error == EAI_AGAIN ? "No name server answers here: try "
 		    "again, or look at /etc/resolv.conf." :
-		    "Have an A or AAAA record made for it, or mend the URL.",
+		    "Create an A or AAAA record for it, or correct the URL.",
 		    "%s: %s", host, gai_strerror(error));
 		return (-1);
 	}
@@ -150,7 +150,7 @@ check_name(struct doctor *d, const char *host)
 			buf_addf(&list, "%s%s", list.len ? ", " : "", text);
 	}
 	checklist_good(&d->list, "name", "%s is %s%s", host, list.len ? list.data : "known", all_private ?
-	    " (private: from outside it has to be another)" : "");
+	    " (private: Fluid needs a public address)" : "");
 	buf_free(&list);
 	freeaddrinfo(found);
 	return (0);
@@ -327,8 +327,9 @@ const struct command doctor_command = {
 	.help = "Looks up the name, checks the certificate, asks for the receiver's health and posts probes\n"
 	    "signed with the droplet's newest secret, which the receiver does not store. The certificate\n"
 	    "must be good for the system's authorities, as it must be for Fluid; `ca_file` does not\n"
-	    "count, $SSL_CERT_FILE names others. One line a step, and the way out below what is wrong. Run it from outside, too, where the name may\n"
-	    "lead elsewhere; it needs a configuration with the same secret there.\n"
+	    "count, $SSL_CERT_FILE names others. One line a step, and the way out below what is wrong.\n"
+	    "Run it from outside, too, where the name may lead elsewhere; it needs a configuration with\n"
+	    "the same secret there.\n"
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n"
 	    "      --json          one JSON object a line\n"

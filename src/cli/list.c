@@ -215,7 +215,7 @@ run_list(const struct cli *c, const struct command *self, int argc, char **argv)
 	if (cli_parse(self, argc, argv, options, 0, 0, &result) == -1)
 		return (result);
 	if (status && installation_status_parse(status, &known))
-		return (cli_misuse(self, "--status: \"%s\" is none of active, pending, unconfirmed, "
+		return (cli_misuse(self, "--status: \"%s\" is not one of active, pending, unconfirmed, "
 		    "failed, uninstalled, superseded", status));
 	if ((conf = cli_conf(c)) == NULL)
 		return (CLI_USAGE);

@@ -43,7 +43,8 @@ keep_installation(void *user, const char *record)
 	if (i == NULL) {
 		if (errno == ENOENT)
 			return (0);
-		cli_fail("installations/%s.json: %s", record, strerror(errno));
+		cli_fail("%s/installations/%s.json: %s; nothing is removed while it cannot be read",
+		    p->state->path, record, strerror(errno));
 		p->failed = true;
 		return (1);
 	}
@@ -68,7 +69,8 @@ keep_items(struct pruning *p, struct queue *q, bool dead)
 	free(items);
 	if (damaged == 0)
 		return (0);
-	cli_fail("%s/queue/%s holds damaged files: mend or remove them first", p->state->path,
+	cli_fail("%s/queue/%s holds damaged files, which the lines above name; repair or "
+	    "remove them, then run this again", p->state->path,
 	    dead ? "dead" : "waiting");
 	p->failed = true;
 	return (-1);
@@ -184,9 +186,9 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
 		return (status);
 	if (keep == NULL)
-		return (cli_misuse(self, "--keep says how much stays, such as --keep 30d"));
+		return (cli_misuse(self, "--keep is missing: how much to keep, for example --keep 30d"));
 	if (when_parse_span(keep, &span))
-		return (cli_misuse(self, "--keep: \"%s\" is no span of time (30d, 12w)", keep));
+		return (cli_misuse(self, "--keep: \"%s\" is not a span of time (30d, 12w)", keep));
 	if ((conf = cli_conf(c)) == NULL)
 		return (CLI_USAGE);
 	p.conf = conf;
@@ -196,8 +198,9 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if ((p.state = cli_state(conf)) != NULL && keep_undelivered(&p) == 0) {
 		status = prune(&p, dry);
 		if (strcmp(wanted, p.keep_from) != 0)
-			fprintf(stderr, "Kept from %s on: what was received then is not delivered to "
-			    "its hook yet, or was given up (\"fluidhook queue\").\n", p.keep_from);
+			fprintf(stderr, "Kept from %s on: something received then is unread, waits or is a "
+			    "dead letter. \"fluidhook queue\" shows it, \"fluidhook work\" hands it on.\n",
+			    p.keep_from);
 	}
 	state_close(p.state);
 	conf_free(conf);

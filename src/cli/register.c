@@ -366,7 +366,7 @@ lock(struct registering *r)
 	r->lock = open(r->k.conf->file, O_RDONLY | O_CLOEXEC);
 	if (r->lock == -1 || flock(r->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
 		return (0);
-	cli_fail("another \"fluidhook register\" is at work with %s; try again when it has ended",
+	cli_fail("another \"fluidhook register\" runs with %s; run this again when it has ended",
 	    r->k.conf->file);
 	return (-1);
 }

@@ -100,7 +100,7 @@ on_damaged(void *user, const char *file)
 	struct repair *p = user;
 
 	p->failed = true;
-	cli_fail("%s/installations/%s: %s; put it right, or move it away and run repair again",
+	cli_fail("%s/installations/%s: %s; repair it, or move it away, then run repair again",
 	    p->conf->state_dir, file, installation_problem(errno));
 }
 

@@ -57,7 +57,7 @@ read_secret(const char *file, char out[SECRET_LEN_MAX + 1])
 		out[len] = '\0';
 		result = 0;
 	} else {
-		cli_fail("%s: one secret on one line is wanted, of at most %d bytes and without control "
+		cli_fail("%s: must hold one secret on one line, of at most %d bytes and without control "
 		    "characters", file, SECRET_LEN_MAX);
 	}
 out:
@@ -82,7 +82,7 @@ add(const struct conf *conf, const char *name, const char *file)
 	secret_fingerprint(print, secret);
 	for (size_t i = 0; i < there->n; i++)
 		if (strcmp(there->secrets[i], secret) == 0) {
-			status = cli_fail("%s: has this secret already, as number %zu", droplet->secrets,
+			status = cli_fail("%s: already holds this secret, as number %zu", droplet->secrets,
 			    i + 1);
 			goto out;
 		}
@@ -234,7 +234,7 @@ retire(const struct conf *conf, const char *name, const char *word, bool force)
 	if ((l = secret_file_read(droplet->secrets)) == NULL)
 		return (CLI_FAILED);
 	if (n > l->n) {
-		cli_fail("%s: has no secret number %lu (\"fluidhook secret list\")", droplet->secrets, n);
+		cli_fail("%s: there is no secret number %lu; \"fluidhook secret list\" shows them", droplet->secrets, n);
 		goto out;
 	}
 	secret_fingerprint(print, l->secrets[n - 1]);

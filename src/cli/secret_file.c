@@ -128,7 +128,7 @@ begin(struct editing *e, const char *path)
 	}
 	e->exists = true;
 	if (S_ISLNK(e->st.st_mode)) {
-		cli_fail("%s: a link to a file that is not there; make that file first, or remove the link",
+		cli_fail("%s: a link to a file that does not exist; create that file first, or remove the link",
 		    e->path);
 		return (-1);
 	}
@@ -264,8 +264,8 @@ secret_file_add(const struct conf *conf, const char *path, const char *secret)
 	if (begin(&e, path))
 		goto out;
 	if (count(&e.text) >= SECRETS_MAX) {
-		cli_fail("%s: has %d secrets, as many as can be: retire one first (fluidhook secret "
-		    "retire)", e.path, SECRETS_MAX);
+		cli_fail("%s: already holds %d secrets, the most that are possible; retire one first "
+		    "(fluidhook secret retire)", e.path, SECRETS_MAX);
 		goto out;
 	}
 	at = find_secret(&e.text, 0, NULL, &len);
@@ -298,7 +298,7 @@ secret_file_remove(const struct conf *conf, const char *path, const char *secret
 		goto out;
 	result = -1;
 	if (e.text.len == before)
-		cli_fail("%s: somebody else has changed it; look again (fluidhook secret list)", e.path);
+		cli_fail("%s: another process has changed it; run \"fluidhook secret list\" again", e.path);
 	else if (count(&e.text) == 0 && !last_too)
 		cli_fail("%s: this is the last secret; without it every install is refused. Add "
 		    "another first, or use --force", path);

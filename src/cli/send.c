@@ -160,8 +160,8 @@ say_refused(const struct client_answer *a)
 		return (cli_fail("answered %ld, a redirect, which Fluid does not follow; use the "
 		    "address that it leads to: %s", a->status, a->redirect));
 	if (a->status == 401)
-		return (cli_fail("answered 401: the receiver does not know this secret, or its clock "
-		    "or a header got lost; \"fluidhook doctor URL\" finds out"));
+		return (cli_fail("answered 401: the receiver does not know this secret, or its clock is wrong, "
+		    "or a header was dropped; \"fluidhook doctor URL\" finds out"));
 	return (cli_fail("answered %ld", a->status));
 }
 
@@ -199,12 +199,12 @@ static int
 check(const struct command *self, const struct sending *s)
 {
 	if (s->event && !s->body_file && !send_event_is_known(s->event))
-		return (cli_misuse(self, "no body for %s is built in: give one with --body FILE",
+		return (cli_misuse(self, "there is no built-in body for %s; give one with --body FILE",
 		    s->event));
 	if (s->contract && strcmp(s->contract, "v1") != 0 && strcmp(s->contract, "v2") != 0)
 		return (cli_misuse(self, "--contract is v1 or v2"));
 	if (s->contract && s->body_file)
-		return (cli_misuse(self, "--contract goes with the bodies built in, not with --body"));
+		return (cli_misuse(self, "--contract chooses a built-in body: not together with --body"));
 	for (const char *p = s->shop ? s->shop : "x"; p; p = p[1] ? p + 1 : NULL)
 		if (!isgraph((unsigned char)*p))
 			return (cli_misuse(self, "--shop is a name such as acme or acme.fluid.app"));

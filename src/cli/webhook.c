@@ -89,7 +89,7 @@ check_given(const struct command *self, struct given *g, int *status)
 		return (-1);
 	}
 	if (g->active && g->inactive) {
-		*status = cli_misuse(self, "--active or --inactive, not both");
+		*status = cli_misuse(self, "--active and --inactive exclude each other");
 		return (-1);
 	}
 	if (g->url && client_check_url(g->url)) {
@@ -269,7 +269,7 @@ run_update(const struct cli *c, const struct command *self, int argc, char **arg
 	if (!webhook_is_id(argv[1]))
 		return (cli_misuse(self, "the ID of a webhook is a number"));
 	if (!g.url && !g.method && !g.active && !g.inactive && !g.token_file)
-		return (cli_misuse(self, "nothing to change was given"));
+		return (cli_misuse(self, "nothing to change: give --url, --method, --active, --inactive or --auth-token-file"));
 	return (send_values(c, argv[1], &g));
 }
 

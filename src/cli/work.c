@@ -53,7 +53,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if ((file = realpath(conf->file, NULL)) == NULL)
 		cli_fail("%s: %s", conf->file, strerror(errno));
 	else if (strlen(file) > HOOK_CONF_MAX)
-		cli_fail("%s: longer than the %d bytes that a hook's variable can hold", file, HOOK_CONF_MAX);
+		cli_fail("%s: the path is longer than %d bytes, the most that a hook can be given; use a shorter one", file, HOOK_CONF_MAX);
 	else if ((state = cli_state(conf)) != NULL && is_ours(state)) {
 		if (conf_open_log(conf, "fluidhook"))
 			status = cli_fail("%s: log: %s: %s", conf->file, conf->log_file, strerror(errno));

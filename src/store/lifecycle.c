@@ -244,9 +244,9 @@ set_identity(struct installation *i, const struct lifecycle *e)
 }
 
 /*
- * Take the credentials over. Permanent ones replace everything. An exchange token (v2) leaves an
- * installation that works as it is, with the token kept for the worker: credentials at hand are not
- * given up for such as may never come.
+ * Take the credentials over. Permanent ones replace everything. If an exchange token (v2) comes for
+ * an installation that has credentials, these stay, and the token is kept for the worker: the exchange
+ * may fail, and then they would be missed.
  */
 static int
 set_credentials(struct installation *i, const struct lifecycle *e)

@@ -188,7 +188,7 @@ def secrets(world):
     file.unlink()
     file.symlink_to("nowhere")
     _, err = world.command.fails(1, "secret", "add")
-    assert "a link to a file that is not there" in err and str(file) in err, err
+    assert "a link to a file that does not exist" in err and str(file) in err, err
     file.unlink()
     world.site.write_conf("state_dir = state\n")
     ((check, text, way_out),) = world.check()[0]

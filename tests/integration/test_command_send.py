@@ -221,8 +221,8 @@ def behind(front):
         site.write(site.dir / "key", fluid.credential("dws_"))
         # Not for a shop whose installation waits for its key: that gets 503.
         done = site.run("send", url, "--secret-file", site.dir / "key", "--shop", "other").fails(
-            "fluidhook: answered 401: the receiver does not know this secret, or its clock or a header "
-            'got lost; "fluidhook doctor URL" finds out')
+            "fluidhook: answered 401: the receiver does not know this secret, or its clock is wrong, or a header was "
+            'dropped; "fluidhook doctor URL" finds out')
         assert done.out.endswith(b'{"error":"unauthorized"}\n'), done
         front.stop()
         assert "msg=answer" in site.log_text()
@@ -362,7 +362,7 @@ def answers():
             server.answer = answer_of(status, b"")
             equal(site.ok("send", server.url).split()[0], str(status).encode())
         for status, more in ((400, ""), (503, ""), (401, ": the receiver does not know this secret, or "
-                             'its clock or a header got lost; "fluidhook doctor URL" finds out')):
+                             'its clock is wrong, or a header was dropped; "fluidhook doctor URL" finds out')):
             server.answer = answer_of(status, b'{"error":"x"}\n')
             done = site.run("send", server.url).fails(f"fluidhook: answered {status}{more}")
             equal(done.out.splitlines()[1], b'{"error":"x"}')

@@ -220,7 +220,7 @@ def damaged_journal():
     good = today.read_bytes()
     first, second = good.splitlines(keepends=True)
     folder = site.state / "journal"
-    why = "damaged: what is no delivery in it is passed over"
+    why = "damaged: lines that are not deliveries are skipped"
     today.write_bytes(first + b"garbage\n{}\n\0\0\0\n" + second + second[:50])
     put(folder / "2020-01-05.jsonl", first + second[:50] + b"\n" + second)
     put(folder / "2020-01-04.jsonl", None)
