@@ -123,10 +123,15 @@ static int
 run(const struct cli *c, const struct command *self, int argc, char **argv)
 {
 	struct checklist l = { .failed = false };
+	bool remote = false;
 	const struct cli_option options[] = {
+		{ "remote", '\0', &remote, NULL },
 		{ "json", '\0', &l.json, NULL },
 		{ NULL, '\0', NULL, NULL },
 	};
+	struct fluid_token token = { 0 };
+	struct transport *t = NULL;
+	struct fluid_error e;
 	struct conf *conf;
 	int status;
 
@@ -134,6 +139,9 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 		return (status);
 	if ((conf = cli_conf(c)) == NULL)
 		return (CLI_USAGE);
+	/* What root alone may read. What is wrong with it, check_fluid() says. */
+	if (remote && ((t = transport_new(conf, &e)) == NULL || token_company(&token, conf, &e)))
+		token_free(&token);
 	check_conf(&l, conf);
 	check_fluid(&l, conf);
 	check_worker_settings(&l, conf);
@@ -148,21 +156,26 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 			    "no [droplet], so every install is refused");
 		check_subscriptions(&l, conf);
 		check_hooks(&l, conf);
+		if (t)
+			check_remote(&l, conf, t, &token);
 	}
 	status = checklist_status(&l);
+	transport_free(t);
+	token_free(&token);
 	conf_free(conf);
 	return (status);
 }
 
 const struct command check_command = {
 	.name = "check",
-	.args = "[--json]",
+	.args = "[--remote] [--json]",
 	.summary = "Is everything in order: configuration, secrets, state directory, disk, hooks",
 	.help = "One line for each thing looked at, and the way out below what is wrong. Changes nothing: the\n"
 	    "files that it writes to see whether that works are removed at once.\n"
 	    "Every mistake in the configuration is told at once, with its line.\n"
 	    "\n"
-	    "      --json  one JSON object a line\n"
+	    "      --remote  ask Fluid too: are the tokens valid, are our webhooks active\n"
+	    "      --json    one JSON object a line\n"
 	    "\n"
 	    "Exit status: 0 all is well, 1 something is wrong, 2 the configuration is.\n",
 	.run = run,

@@ -5,6 +5,8 @@
 
 #include "base/conf.h"
 #include "cli/checklist.h"
+#include "fluid/token.h"
+#include "fluid/transport.h"
 
 /* The parts of `fluidhook check`. Each adds lines to the list. */
 
@@ -43,6 +45,12 @@ const char *secret_mistake(const char *secret, size_t len, const char **way_out)
 
 /** The lines of a file of secrets: each that looks like a mistake is named. Returns whether none does. */
 bool check_secret_lines(struct checklist *l, const char *path);
+
+/**
+ * What Fluid says: whether the tokens are valid (token: the company's; {0} for none), and whether the webhooks lead here.
+ * Reads the records, so it is called as the owner of the state directory.
+ */
+void check_remote(struct checklist *l, const struct conf *conf, struct transport *t, const struct fluid_token *token);
 
 /** systemd's units that are enabled and use our configuration: do they run as the state directory's owner? */
 void check_units(struct checklist *l, const struct conf *conf);

@@ -12,6 +12,7 @@ import subprocess
 from harness import fluid, process, tap
 from harness.command import Command
 from harness.fluid import Company, Droplet
+from harness.fronts import Cgi
 from harness.site import Site
 from harness.web import Request
 from harness.webservers import Nginx, find
@@ -338,7 +339,71 @@ def whole_way(world):
         front.stop()
 
 
+def check_remote(world):
+    """check --remote asks Fluid: the company's token, its webhooks, the installations' tokens and subscriptions"""
+    site, command, droplet = world.site, world.command, world.site.droplets[0]
+
+    def said():
+        done = command.run("check", "--remote", "--json")
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        bad = [(line["check"], line["text"], line["way_out"]) for line in lines if not line["ok"]]
+        assert done.returncode == (1 if bad else 0), done
+        return bad, lines
+
+    command.ok("secret", "add")
+    bad, lines = said()
+    notes = [line["text"] for line in lines if line["check"] == "webhooks"]
+    assert bad == [] and len(notes) == 2 and "no webhook of the company for droplet.installed" in notes[0], lines
+    for event in ("installed", "uninstalled"):
+        command.ok("webhook", "create", "--resource", "droplet", "--event", event, "--url", URL)
+    bad, lines = said()
+    assert bad == [] and "droplet.installed and droplet.uninstalled are delivered" in str(lines), lines
+    writes = len(world.bodies())
+    world.fluid.webhooks[0]["active"] = False
+    ((check, text, way_out),) = said()[0]
+    assert check == "webhooks" and "is inactive" in text, text
+    assert f"webhook update {world.fluid.webhooks[0]['id']} --active" in way_out, way_out
+    world.fluid.webhooks[0].update(active=True, http_method="get")
+    ((check, text, way_out),) = said()[0]
+    assert "is delivered with get" in text and "--method post" in way_out, text
+    world.fluid.webhooks[0]["http_method"] = "post"
+    # An installation.
+    company, front = Company(droplet), Cgi()
+    world.fluid.install(company.dri, droplet.uuid, company.id, company.shop, company.dit, company.wvt)
+    front.start(site)
+    body = company.install()
+    (secret,) = world.secrets()
+    assert front.send(Request(headers=fluid.signed(secret, body), body=body)).status == 200
+    command.ok("work", "--once")
+    bad, lines = said()
+    assert bad == [] and "1 of 1 active installation asked about" in str(lines), (bad, lines)
+    text = site.conf.read_text()
+    site.write_conf(text + f"[worker]\nsubscribe = order.created\npublic_url = {URL}\n")
+    ((check, what, way_out),) = said()[0]
+    assert check == "subscriptions" and "no webhook for order.created" in what, what
+    assert way_out == f'"fluidhook subscribe {company.dri}" makes it.', way_out
+    site.write_conf(text)
+    shown = world.fluid.show_installation
+
+    def inactive(who, dri):
+        status, answer = shown(who, dri)
+        answer["droplet_installation"]["active"] = False
+        return status, answer
+
+    world.fluid.show_installation = inactive
+    ((check, what, _),) = said()[0]
+    assert check == "tokens" and what == f"{company.dri}: active here, and not at Fluid", what
+    world.fluid.show_installation = shown
+    world.fluid.installations.clear()
+    ((check, what, way_out),) = said()[0]
+    assert check == "tokens" and company.dri in what and "install it again" in way_out, what
+    world.fluid.company_token = fluid.credential("C-")
+    bad = said()[0]
+    assert ("company token", "tokens") == tuple(check for check, *_ in bad) and "401" in bad[0][1], bad
+    assert len(world.bodies()) == writes, "it changed something"
+
+
 tap.run([tap.Test(function.__doc__, function if function is which_droplet else with_world(function))
          for function in (first, again, cut_short, lost_answer, refused_token, nothing_registered,
                           retire_in_use, foreign, doubles, new_secret, two_at_once,
-                          interrupted, which_droplet, bad_address, read_only, whole_way)])
+                          interrupted, which_droplet, bad_address, read_only, whole_way, check_remote)])
