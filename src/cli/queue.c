@@ -186,6 +186,22 @@ report_unread(struct opened *o, bool json, bool nothing_listed)
 	return (u.failed ? CLI_FAILED : CLI_DONE);
 }
 
+/* What was given up is not listed, but nobody should take it for done. Returns how many there are. */
+static unsigned
+say_given_up(struct opened *o)
+{
+	unsigned n, damaged;
+	struct queue_item *items = queue_items(o->queue, true, &n, &damaged);
+
+	if (items == NULL)
+		return (0);
+	free(items);
+	if (n)
+		fprintf(stderr, "%u %s given up: \"fluidhook queue --dead\" shows %s.\n", n,
+		    n == 1 ? "delivery was" : "deliveries were", n == 1 ? "it" : "them");
+	return (n);
+}
+
 static int
 run_queue(const struct cli *c, const struct command *self, int argc, char **argv)
 {
@@ -197,7 +213,7 @@ run_queue(const struct cli *c, const struct command *self, int argc, char **argv
 	};
 	struct queue_item *items = NULL;
 	struct opened o;
-	unsigned n = 0, damaged;
+	unsigned n = 0, damaged, given_up;
 	int status;
 
 	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
@@ -214,7 +230,8 @@ run_queue(const struct cli *c, const struct command *self, int argc, char **argv
 		print_table(items, n, dead);
 	else if (!json && !damaged && dead)
 		fputs("Nothing was given up.\n", stderr);
-	if (!dead && report_unread(&o, json, !json && n == 0 && !damaged) != CLI_DONE)
+	given_up = dead ? 0 : say_given_up(&o);
+	if (!dead && report_unread(&o, json, !json && n == 0 && !damaged && !given_up) != CLI_DONE)
 		status = CLI_FAILED;
 	if (damaged)
 		status = CLI_FAILED;

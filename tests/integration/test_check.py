@@ -559,6 +559,8 @@ def queue_state(world):
     world.work()
     ((check, text, way_out),) = world.check()[0]
     assert check == "queue" and text == "1 delivery was given up" and "fluidhook retry" in way_out, text
+    said = world.command.run("queue").stderr
+    assert '1 delivery was given up: "fluidhook queue --dead" shows it.' in said and "Nothing waits" not in said, said
     dead = world.site.state / "queue/dead" / f"{delivery}.json"
     for path in (dead, item):
         world.site.write(path, good[:-9])
