@@ -53,6 +53,8 @@ class Scene:
         self.trace = self.site.dir / "trace"
         self.ran = self.site.dir / "ran"
         self.site.hook("any", f'size=$(wc -c)\necho "$FLUIDHOOK_DELIVERY $size" >>{self.ran}\n')
+        # An install whose exchange was spent by a kill: its alert.
+        self.site.hook("fluidhook", f'cat >/dev/null\necho "$FLUIDHOOK_DELIVERY alert" >>{self.ran}\n')
         self.bodies = {}
 
     def take(self, body, secret=None, shop=None):
@@ -97,7 +99,7 @@ class Scene:
 def judged(scene, company, point=None):
     """Everything is right in the end."""
     for delivery, size in scene.lines():
-        if delivery in scene.bodies:
+        if delivery in scene.bodies and size != "alert":
             assert int(size) == len(scene.bodies[delivery]), f"a hook got {size} bytes of {delivery}"
     assert not scene.missing(), f"no hook for {len(scene.missing())} of {len(scene.bodies)} deliveries"
     assert not list((scene.site.state / "queue/dead").glob("[!.]*.json")), "a dead letter"
@@ -106,6 +108,8 @@ def judged(scene, company, point=None):
     spent = [spent for token, spent in scene.calls.all if token == company.dex]
     assert spent.count(True) == 1, f"exchanges: {spent}"
     record = scene.site.record(company.dri)
+    alerted = [delivery for delivery, size in scene.lines() if size == "alert"]
+    assert bool(alerted) == (record["status"] == "failed"), alerted
     if record["status"] == "failed":
         assert point and (point.fault == "killed" or point.call in READING), "credentials are lost"
         assert record["reason"] == "exchange_outcome_unknown", record["reason"]
