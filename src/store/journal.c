@@ -259,9 +259,13 @@ static int
 file_lock(struct journal *j, struct file *f, struct lock_wait *w)
 {
 	bool again = true;
+	struct stat st;
 	int result;
 
 	while ((result = lock_try(f->fd)) && errno == EWOULDBLOCK && again) {
+		/* What other processes of ours write shows in the size. */
+		if (fstat(f->fd, &st) == 0)
+			lock_wait_saw(w, st.st_size);
 		pthread_mutex_unlock(&j->mutex);
 		again = lock_wait_pause(w);
 		pthread_mutex_lock(&j->mutex);

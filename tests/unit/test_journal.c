@@ -440,6 +440,42 @@ test_locked_out(void **state)
 	expect_file(p, "2026-11-23.jsonl", "one\ntwo\n");
 }
 
+/* Other processes of ours: for longer than the wait, one after the other has its turn. */
+static void *
+take_turns(void *arg)
+{
+	int fd = *(int *)arg;
+
+	for (int turn = 0; turn < 6; turn++) {
+		if (write(fd, "theirs\n", 7) != 7)
+			return (arg);
+		nanosleep(&(struct timespec){ .tv_nsec = 500000000 }, NULL);
+	}
+	flock(fd, LOCK_UN);
+	return (NULL);
+}
+
+/* Goal: processes of our own that have their turns are no other program's lock. */
+static void
+test_lock_among_processes(void **state)
+{
+	struct place *p = *state;
+	double began = seconds();
+	pthread_t thread;
+	void *bad;
+	int other;
+
+	assert_int_equal(append(p, "one"), 0);
+	other = open(path_in(p->path, "2026-11-23.jsonl"), O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(flock(other, LOCK_EX), 0);
+	assert_int_equal(pthread_create(&thread, NULL, take_turns, &other), 0);
+	assert_int_equal(append(p, "two"), 0);
+	CHECK(seconds() - began > LOCK_WAIT_MS / 1000.0, "after %f s", seconds() - began);
+	pthread_join(thread, &bad);
+	assert_null(bad);
+	close(other);
+}
+
 static void *
 append_one(void *arg)
 {
@@ -788,6 +824,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_directory_not_synced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unseen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_among_processes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_group_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_batch_fails, setup, teardown),
