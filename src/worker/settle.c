@@ -150,6 +150,14 @@ on_exchanged_unsigned(const struct settling *s, struct installation *i, const st
 	return (outcome_save(s, i) ? SETTLE_LATER : SETTLE_ON);
 }
 
+/* Whether an install that came after the one that was asked for has brought the credentials at hand. */
+static bool
+has_newer_credentials(const struct installation *i, const struct attempt *a)
+{
+	return (i->status == INSTALLATION_ACTIVE && (i->exchange_token == NULL ||
+	    i->credentials_installed_at > a->asked->installed_at));
+}
+
 /* What came of an exchange, for the record as it is now. The caller holds the lock. */
 static enum settled
 on_exchanged(const struct settling *s, struct installation *i, const struct attempt *a)
@@ -166,6 +174,11 @@ on_exchanged(const struct settling *s, struct installation *i, const struct atte
 	/* An uninstall that came meanwhile has ended the install that was asked for. */
 	if (overtaken && a->asked->installed_at <= i->last_uninstalled_at)
 		return (SETTLED);
+	if (overtaken && has_newer_credentials(i, a)) {
+		log_line(LOG_LEVEL_INFO, "credentials of an older install are not taken", "installation", i->record,
+		    NULL);
+		return (SETTLED);
+	}
 	if (a->outcome == EXCHANGE_REFUSED)
 		return (on_refused(s, i, a));
 	if (a->outcome != EXCHANGE_DONE)

@@ -431,6 +431,13 @@ def overtaken():
         w.site.wait_for(company, exchange_token=None)
         nothing_waits(w)
         has_credentials(w, company)
+        # They come meanwhile, and the token is exchanged: those of the newer install stay.
+        company = asked(lives=600)
+        newer = w.company(dri=company.dri, id=company.id, shop=company.shop)
+        w.deliver(newer, newer.install(), fluid.now() + 1)
+        w.wait_logged("credentials of an older install are not taken", company.dri)
+        nothing_waits(w)
+        has_credentials(w, newer)
         # The droplet is uninstalled meanwhile.
         company = asked(lives=600)
         w.deliver(company, company.uninstall(), fluid.now() + 1)
