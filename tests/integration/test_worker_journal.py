@@ -450,9 +450,7 @@ def queue_not_writable(place):
     # Where the file would be made is a folder.
     one = delivery_id()
     place.once()
-    for folder in ("waiting", "dead"):
-        obstacle = place.item_path(one, folder).with_name(f".{one}.json.new")
-        obstacle.mkdir()
+    place.item_path(one).with_name(f".{one}.json.new").mkdir()
     place.append([journal_line("order.created", event_body(1), delivery=one)])
     other = delivery_id()
     place.append([journal_line("order.created", event_body(2), delivery=other)])
@@ -469,7 +467,9 @@ def queue_not_writable(place):
         process.wait_until(lambda: place.item_path(other).exists(), "the other one's turn")
         process.wait_until(lambda: any(place.position().values()), "the position moves on")
     place.item_path(other).unlink()
-    # The same for a dead letter.
+    # The same for a dead letter, which becomes one by a rename.
+    obstacle = place.item_path(one, "dead")
+    obstacle.mkdir()
     place.configure(attempts=2)
     place.hurry()
     log = place.once()
