@@ -236,8 +236,11 @@ file_write(struct journal *j, struct file *f, const struct journal_line *first,
 	off_t end;
 	int saved;
 
-	if (fstat(f->fd, &st) || (st.st_size > 0 && st.st_size != f->end &&
-	    pread(f->fd, &ending, 1, st.st_size - 1) != 1))
+	if (fstat(f->fd, &st))
+		return (-1);
+	/* If another program cuts the file off just now, nothing is read, and that sets no errno. */
+	errno = EIO;
+	if (st.st_size > 0 && st.st_size != f->end && pread(f->fd, &ending, 1, st.st_size - 1) != 1)
 		return (-1);
 	end = st.st_size;
 	if (write_lines(f->fd, first, last, ending != '\n', &end) == 0) {
