@@ -16,6 +16,7 @@
 
 enum {
 	BATCH_LINES = 64,		/* one thread adds no more to the batch before it commits */
+	BATCH_STEPS = 128,		/* nor does it do more while lines of its own wait */
 	ACCEPT_MAX = 64,		/* connections, before other events have their turn */
 	BACKOFF_MS = 100,		/* when there are no descriptors left */
 	FULL_MS = 10,			/* when there is no place left */
@@ -28,6 +29,7 @@ struct worker {
 	struct receiver *receiver;	/* of this store, or NULL */
 	struct store *store;
 	unsigned added;
+	unsigned steps;			/* since the first one was added */
 };
 
 static _Thread_local struct worker *self;
@@ -128,17 +130,26 @@ commit(struct worker *w)
 	/* Its requests may lead to others, which are added anew. */
 	w->receiver = NULL;
 	w->store = NULL;
-	w->added = 0;
+	w->added = w->steps = 0;
 	journal_commit(store->journal);
 	receiver_store_release(receiver, store);
 	receiver_release(receiver);
+}
+
+/* Other requests, however many there are, do not keep those in the batch from their answers. */
+static void
+commit_in_time(struct worker *w)
+{
+	if (w->receiver && (++w->steps >= BATCH_STEPS || w->added >= BATCH_LINES))
+		commit(w);
 }
 
 /* Remember whose batch this is: the request may be answered, and all that it holds be gone, at once. */
 static enum next
 submit(struct worker *w, struct handling *h)
 {
-	if (w->receiver && w->store != h->store)
+	/* A commit may leave a batch of yet another store. */
+	while (w->receiver && w->store != h->store)
 		commit(w);
 	if (w->receiver == NULL) {
 		w->receiver = receiver_hold(h->receiver);
@@ -208,10 +219,11 @@ begin_request(struct worker *w, struct connection *c)
 	return (go_on(w, c, handle_begin(exchange_handling(c->exchange), false)));
 }
 
-/* Go on with a request, and wait for all that this takes. */
+/* Go on with a request, and wait for all that this takes; what waits for a commit does not wait for that. */
 static void
 be_slow(struct worker *w, struct connection *c)
 {
+	commit(w);
 	if (c->exchange)
 		handle_slow(exchange_handling(c->exchange));
 	else if (read_request(w->server, c))
@@ -301,6 +313,34 @@ work_close_overdue(struct server *s)
 	}
 }
 
+/* The next request that waits for a slow thread. wait: until there is one, or the end. NULL: none. */
+static struct connection *
+next_slow(struct server *s, bool wait)
+{
+	struct connection *c;
+
+	pthread_mutex_lock(&s->slow_mutex);
+	while ((c = STAILQ_FIRST(&s->slow)) == NULL && wait && !atomic_load(&s->quit))
+		pthread_cond_wait(&s->slow_waits, &s->slow_mutex);
+	if (c)
+		STAILQ_REMOVE_HEAD(&s->slow, slow);
+	pthread_mutex_unlock(&s->slow_mutex);
+	return (c);
+}
+
+/* Nothing can be accepted. Do what may make room, or else pause. */
+static void
+make_room(struct worker *w, int ms)
+{
+	struct connection *c = w->server->n_slow_threads == 0 ? next_slow(w->server, false) : NULL;
+
+	commit(w);
+	if (c)
+		be_slow(w, c);
+	else
+		poll(NULL, 0, ms);
+}
+
 /* What to do about an accept() that failed. Returns whether to try again. */
 static bool
 on_accept_error(struct worker *w)
@@ -319,8 +359,7 @@ on_accept_error(struct worker *w)
 			work_give_up(w->server, c, "crowded");
 			return (true);
 		}
-		commit(w);
-		poll(NULL, 0, BACKOFF_MS);
+		make_room(w, BACKOFF_MS);
 		return (true);
 	case EBADF:
 	case EINVAL:
@@ -357,8 +396,7 @@ enter(struct worker *w, int fd)
 			break;
 		} else {
 			/* All of them wait for the disk. */
-			commit(w);
-			poll(NULL, 0, FULL_MS);
+			make_room(w, FULL_MS);
 		}
 	}
 	return (c);
@@ -378,8 +416,7 @@ accept_one(struct worker *w)
 		return (on_accept_error(w));
 	if ((c = enter(w, fd)) != NULL)
 		proceed(w, c, NEXT_LOOK);
-	if (w->added >= BATCH_LINES)
-		commit(w);
+	commit_in_time(w);
 	return (true);
 }
 
@@ -392,21 +429,6 @@ accept_all(struct worker *w)
 			return;
 	/* Now other events have their turn, and this one comes again. */
 	work_watch_listener(w->server, EPOLL_CTL_MOD);
-}
-
-/* The next request that waits for a slow thread. wait: until there is one, or the end. NULL: none. */
-static struct connection *
-next_slow(struct server *s, bool wait)
-{
-	struct connection *c;
-
-	pthread_mutex_lock(&s->slow_mutex);
-	while ((c = STAILQ_FIRST(&s->slow)) == NULL && wait && !atomic_load(&s->quit))
-		pthread_cond_wait(&s->slow_waits, &s->slow_mutex);
-	if (c)
-		STAILQ_REMOVE_HEAD(&s->slow, slow);
-	pthread_mutex_unlock(&s->slow_mutex);
-	return (c);
 }
 
 /* Handle one event. Returns false if there was none. */
@@ -441,9 +463,9 @@ serve_fast(struct worker *w)
 	while (!atomic_load(&s->quit)) {
 		if (s->n_slow_threads == 0 && (c = next_slow(s, false)) != NULL)
 			be_slow(w, c);
-		if ((!serve_event(w, w->receiver == NULL && c == NULL) && c == NULL) ||
-		    w->added >= BATCH_LINES)
+		if (!serve_event(w, w->receiver == NULL && c == NULL) && c == NULL)
 			commit(w);
+		commit_in_time(w);
 	}
 }
 

@@ -8,12 +8,13 @@ come back is noted, but it is the machine's affair (alone it is below 100 ms).
 import json
 import os
 import random
+import resource
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import fluid, process, tap
+from harness import fcgi, fluid, process, tap
 from harness.fluid import Company
 from harness.fronts import Cgi, Listen
 from harness.site import RECEIVER, Site
@@ -220,6 +221,66 @@ def stop_under_load():
         site.close()
 
 
+def arrive_together(front, requests):
+    """Requests that are all there before the serving process sees the first one. Their answers."""
+    child = front.serving()
+    os.kill(child, signal.SIGSTOP)
+    socks = []
+    try:
+        for request in requests:
+            socks.append(fcgi.connect(front.address))
+            socks[-1].sendall(fcgi.whole(request))
+        os.kill(child, signal.SIGCONT)
+        return [fcgi.parse_cgi(fcgi.read_answer(sock)[0]) for sock in socks]
+    finally:
+        os.kill(child, signal.SIGCONT)
+        for sock in socks:
+            sock.close()
+
+
+def installs(site, number):
+    """So many installs, each of another company."""
+    secret = site.droplets[0].secret
+    bodies = [Company(site.droplets[0]).install() for _ in range(number)]
+    return [Request(headers=fluid.signed(secret, body), body=body) for body in bodies]
+
+
+def more_than_fit():
+    """More installs at once than there is room for, and no thread that only waits for the disk."""
+    for threads in (1, 2):
+        front, site = Listen(), Site(log_level="warn")
+        front.arguments = ["--threads", str(threads)]
+        # Room for 16 connections or few more.
+        front.prepare = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (72, 72))
+        front.start(site)
+        answers = arrive_together(front, installs(site, 100))
+        assert {answer.status for answer in answers} == {200}, [one.status for one in answers]
+        assert front.stop() == 0
+        site.close()
+
+
+def refused_in_between():
+    """A delivery's line is committed although requests that are refused never let up."""
+    front, site = Listen(), Site(log_level="info")
+    front.arguments = ["--threads", "1"]
+    front.start(site)
+    company = Company(site.droplets[0])
+    body = company.install()
+    good = fluid.signed(site.droplets[0].secret, body)
+    assert front.send(Request(headers=good, body=body)).status == 200
+    body = company.order()
+    good = Request(headers=fluid.signed(site.droplets[0].secret, body), body=body)
+    bad = Request(headers=fluid.signed("not the secret", body), body=body)
+    answers = arrive_together(front, [good] + [bad] * 400)
+    assert [answer.status for answer in answers] == [200] + [401] * 400
+    # The log has the answers in their order.
+    text = (site.logs / "receiver.log").read_text()
+    delivery = json.loads(answers[0].body)["delivery"]
+    later = text[text.index(delivery):].count("status=401")
+    assert later >= 200, f"answered before {later} of 400 requests that came after it"
+    assert front.stop() == 0
+
+
 if not RECEIVER.is_file():
     tap.bail(f"there is no {RECEIVER}: build first")
 tap.run([
@@ -229,4 +290,6 @@ tap.run([
     tap.Test("several receivers on one state directory", side_by_side),
     tap.Test("memory under load", memory),
     tap.Test("SIGTERM under load", stop_under_load),
+    tap.Test("more installs at once than there is room for", more_than_fit),
+    tap.Test("refused requests keep no delivery from its commit", refused_in_between),
 ])
