@@ -1,6 +1,6 @@
 /*
  * The journal: lines that are whole, in order, and on stable storage when the call returns.
- * Link with: -Wl,--wrap=fdatasync,--wrap=fsync,--wrap=fstatat
+ * Link with: -Wl,--wrap=fdatasync,--wrap=fsync,--wrap=fstatat,--wrap=pread
  */
 #include "support.h"
 #include "wrap.h"
@@ -32,6 +32,9 @@ int __wrap_fsync(int fd);
 int __real_fstatat(int dir, const char *name, struct stat *st, int flags) AS_FSTATAT("__real_");
 int __wrap_fstatat(int dir, const char *name, struct stat *st, int flags) AS_FSTATAT("__wrap_");
 
+ssize_t __real_pread(int fd, void *data, size_t len, off_t at) AS_PREAD("__real_");
+ssize_t __wrap_pread(int fd, void *data, size_t len, off_t at) AS_PREAD("__wrap_");
+
 /* What the commits did, and shall do. */
 static atomic_long commits;	   /* begun */
 static atomic_long committed_size; /* the file's size when the last finished one began */
@@ -39,6 +42,7 @@ static atomic_long folder_syncs;
 static atomic_long failures_left; /* so many commits fail from now on */
 static int fsync_error;		   /* of folders; 0: none */
 static const char *unseen;	   /* the name of a file that cannot be looked at */
+static bool cut_off;		   /* files have become shorter than they were */
 static const char *move_from, *move_to;	/* what is renamed while a commit is under way */
 
 struct place;
@@ -90,6 +94,12 @@ __wrap_fstatat(int dir, const char *name, struct stat *st, int flags)
 	return (__real_fstatat(dir, name, st, flags));
 }
 
+ssize_t
+__wrap_pread(int fd, void *data, size_t len, off_t at)
+{
+	return (cut_off ? 0 : __real_pread(fd, data, len, at));
+}
+
 struct place {
 	char *path;
 	int dir;
@@ -106,6 +116,7 @@ setup(void **state)
 	fsync_error = 0;
 	in_commit = NULL;
 	unseen = move_from = move_to = NULL;
+	cut_off = false;
 	p->path = folder_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	p->journal = journal_open(p->dir, p->path);
@@ -211,6 +222,26 @@ test_unfinished(void **state)
 	assert_int_equal(append(p, "three"), 0);
 	assert_int_equal(append(p, "four"), 0);
 	expect_file(p, "2026-11-23.jsonl", "one\n{\"delivery\":\"tw\nthree\nfour\n");
+}
+
+/* Goal: a line counts as written only if it was, also where another program cuts the file off just then. */
+static void
+test_cut_off(void **state)
+{
+	struct place *p = *state;
+	int fd;
+
+	assert_int_equal(append(p, "one"), 0);
+	fd = open(path_in(p->path, "2026-11-23.jsonl"), O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(write(fd, "other\n", 6), 6);
+	close(fd);
+	cut_off = true;
+	errno = 0;
+	assert_int_equal(append(p, "two"), -1);
+	assert_int_equal(errno, EIO);
+	cut_off = false;
+	assert_int_equal(append(p, "three"), 0);
+	expect_file(p, "2026-11-23.jsonl", "one\nother\nthree\n");
 }
 
 /* Goal: a file that was moved away or removed is not written to any more. */
@@ -815,6 +846,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_commit_before_return, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_folder_committed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_a_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
