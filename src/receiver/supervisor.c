@@ -366,7 +366,7 @@ supervise(const struct supervision *how, struct conf *conf)
 	sigaddset(&signals, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	if ((s.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK)) == -1) {
-		log_errno(LOG_LEVEL_ERROR, "signalfd", NULL);
+		log_errno(LOG_LEVEL_ERROR, "signals cannot be received", NULL);
 		return (1);
 	}
 	if (listen_open(&how->listen, &s.listener, &error)) {

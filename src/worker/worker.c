@@ -267,7 +267,7 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	if (poll(fds, n, timeout) == -1) {
 		if (errno != EINTR) {
 			/* More hooks run than there may be descriptors, or no memory: not as fast as possible. */
-			log_errno(LOG_LEVEL_ERROR, "poll", NULL);
+			log_errno(LOG_LEVEL_ERROR, "worker cannot wait for events", NULL);
 			nanosleep(&(const struct timespec){ .tv_sec = 1 }, NULL);
 		}
 		return;
