@@ -14,7 +14,7 @@
 
 enum { FILE_MAX = 64 * 1024 };
 
-/* One file and what was read from it, as long as it looks the same. */
+/* One file and what was read from it, as long as it is unchanged. */
 struct cached {
 	char *path;
 	struct stat st;
