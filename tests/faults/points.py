@@ -1,20 +1,26 @@
 """Every system call of a program as a place to fail at: one by one, each call fails or is where the
-program is killed. strace counts the calls and injects the faults.
+program is killed. strace counts the calls and injects the faults. Where strace may not trace, a
+preloaded library does (failing_calls.c); it sees the calls that go through libc.
 
 FLUIDHOOK_TEST_LONG in the environment: all points, and more kinds of errors. Otherwise a sample.
+FLUIDHOOK_TEST_PRELOAD: the library, also where strace may trace.
 """
 
 import collections
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
 from harness import process, tap  # noqa: E402
+from harness.site import BUILD  # noqa: E402
 from harness.webservers import find  # noqa: E402
+
+LIBRARY = BUILD / "tests/faults/failing_calls.so"
 
 LONG = bool(os.environ.get("FLUIDHOOK_TEST_LONG"))
 SAMPLE = 40         # points of one table, unless all of them are tried
@@ -36,7 +42,7 @@ Point = collections.namedtuple("Point", "call number fault")
 
 def tracing_works():
     """Whether strace can trace and inject here."""
-    if not find("strace"):
+    if os.environ.get("FLUIDHOOK_TEST_PRELOAD") or not find("strace"):
         return False
     done = subprocess.run([find("strace"), "-e", "trace=fsync", "-e", "inject=fsync:error=EIO", "true"],
                           capture_output=True, env=process.environment(), check=False, timeout=600,
@@ -44,14 +50,32 @@ def tracing_works():
     return done.returncode == 0
 
 
+TRACING = tracing_works()
+
+
+def preloading(trace, *more):
+    """The words before a command, so that the library is loaded into it."""
+    # A copy: the build may lie where the user that everything runs as cannot go.
+    library = trace.with_name(LIBRARY.name)
+    if not library.exists():
+        shutil.copy(LIBRARY, library)
+        library.chmod(0o755)
+    trace.unlink(missing_ok=True)
+    return ["env", f"LD_PRELOAD={library}", f"FAILING_CALLS_TRACE={trace}", *more]
+
+
 def counting(trace):
     """The words before a command, so that its calls are written to a file."""
+    if not TRACING:
+        return preloading(trace)
     return [find("strace"), "-qq", "-o", trace, "-e", "trace=" + ",".join("?" + c for c in CALLS)]
 
 
 def injecting(trace, point):
     """The words before a command, so that it meets this fault."""
     call, number, fault = point
+    if not TRACING:
+        return preloading(trace, f"FAILING_CALLS={call} {number} {fault}")
     what = "signal=SIGKILL" if fault == "killed" else f"error={fault}"
     return [find("strace"), "-qq", "-o", trace, "-e", f"trace={call}",
             "-e", f"inject={call}:{what}:when={number}"]
