@@ -620,8 +620,10 @@ def receivers(world):
 
     # Killed with its supervisor: the note stays, without its lock. A new one takes its place.
     child = fronts[0].serving()
-    os.kill(fronts[0].proc.pid, signal.SIGKILL)
+    # Stopped, the supervisor cannot start another one; killed first, it would end its child in order.
+    os.kill(fronts[0].proc.pid, signal.SIGSTOP)
     os.kill(child, signal.SIGKILL)
+    os.kill(fronts[0].proc.pid, signal.SIGKILL)
     fronts[0].proc.wait(30)
     process.wait_until(lambda: not os.path.exists(f"/proc/{child}"), "it is not dead")
     line = said()[seen[0]]

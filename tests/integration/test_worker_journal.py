@@ -166,13 +166,16 @@ def unreadable_for_a_while(place):
     """A worker that runs says once which file it cannot read, goes on, and reads it when it can."""
     place.hook("any", RUNS)
     early = place.journal_file(day_text(NOW - DAY))
-    early.mkdir()
+    two = add(place, 2, 1)
+    aside = place.dir / "aside"
+    early.rename(aside)
+    early.symlink_to("nowhere")
     with place.worker():
         one = add(place, 1)
         process.wait_until(lambda: place.lines("ran") == [one], "the other file's")
         process.wait_until(lambda: early.name in place.log_text(), "it is named")
-        early.rmdir()
-        two = add(place, 2, 1)
+        # In one step: a worker that finds no such name has no file to report on.
+        aside.replace(early)
         process.wait_until(lambda: place.lines("ran") == [one, two], "its own", 12)
         process.wait_until(lambda: "can be read again" in place.log_text(), "that is said")
     assert place.log_text().count("cannot be read") == 1, place.log_text()
