@@ -14,8 +14,8 @@
 #include "config.h"
 
 enum {
-	LINE_SIZE = 4096,	/* longest line, with its newline and NUL */
-	SECTION_MAX = 48,	/* inih keeps no longer section names */
+	LINE_SIZE = 4096, /* longest line, with its newline and NUL */
+	SECTION_MAX = 48, /* inih keeps no longer section names */
 };
 
 static const char *const installs_choices[] = { "refuse", "confirm", NULL };
@@ -61,7 +61,7 @@ struct reading {
 	struct conf_reading in;
 	FILE *fp;
 	size_t errors_at_start;
-	int *seen;		/* [droplet * N_KEYS + key]: the line that said it, 0 for none */
+	int *seen; /* [droplet * N_KEYS + key]: the line that said it, 0 for none */
 	size_t seen_droplets;
 };
 
@@ -138,8 +138,10 @@ check_uuids_given(struct reading *r)
 	for (size_t i = 0; c->n_droplets > 1 && i < c->n_droplets; i++)
 		if (c->droplets[i].uuid == NULL) {
 			r->in.line = c->droplets[i].line;
-			conf_mistake(&r->in, "[droplet%s%s] has no uuid: with several droplets, each needs "
-			    "one", *c->droplets[i].name ? " " : "", c->droplets[i].name);
+			conf_mistake(&r->in,
+			    "[droplet%s%s] has no uuid: with several droplets, each needs "
+			    "one",
+			    *c->droplets[i].name ? " " : "", c->droplets[i].name);
 		}
 }
 
@@ -173,8 +175,8 @@ on_pair(void *user, const char *section, const char *name, const char *value)
 		if (before)
 			conf_mistake(&r->in, "%s: said on line %d already", name, before);
 		else
-			conf_set_value(&r->in, &keys[i], droplet ? (char *)droplet : (char *)r->in.conf,
-			    value);
+			conf_set_value(&r->in, &keys[i],
+			    droplet ? (char *)droplet : (char *)r->in.conf, value);
 		if (droplet && strcmp(name, "uuid") == 0)
 			check_uuid(r, droplet);
 		return (1);
@@ -208,7 +210,8 @@ check_section(struct reading *r, const char *start)
 	const char *end = strchr(start, ']'), *after;
 
 	if (end == NULL || end - start > SECTION_MAX) {
-		conf_mistake(&r->in, "a section is [name], of at most %d characters", SECTION_MAX - 1);
+		conf_mistake(&r->in, "a section is [name], of at most %d characters",
+		    SECTION_MAX - 1);
 		return (-1);
 	}
 	after = end + 1 + strspn(end + 1, " \t\r\n");
@@ -375,9 +378,10 @@ conf_check_secrets(const struct conf *c, struct buf *errors)
 			buf_addf(errors, "%s:%d: secrets: %s: not a regular file\n", c->file,
 			    d->secrets_line, d->secrets);
 		else if (st.st_mode & S_IRWXO)
-			buf_addf(errors, "%s:%d: secrets: %s: open to others (mode %04o); "
-			    "chmod 0640 it\n", c->file, d->secrets_line, d->secrets,
-			    (unsigned)st.st_mode & 07777);
+			buf_addf(errors,
+			    "%s:%d: secrets: %s: open to others (mode %04o); "
+			    "chmod 0640 it\n",
+			    c->file, d->secrets_line, d->secrets, (unsigned)st.st_mode & 07777);
 		if (fd != -1)
 			close(fd);
 	}

@@ -13,43 +13,43 @@
 enum unsigned_installs { UNSIGNED_REFUSE, UNSIGNED_CONFIRM };
 
 struct conf_droplet {
-	char *name;		/* "" for [droplet], "reports" for [droplet reports] */
-	char *uuid;		/* NULL where none is configured; only a single droplet can have none */
-	int line;		/* the first line about it, for messages */
-	char *secrets;		/* absolute path, NULL where none is configured */
-	int secrets_line;	/* where it was said, for messages */
+	char *name;       /* "" for [droplet], "reports" for [droplet reports] */
+	char *uuid;       /* NULL where none is configured; only a single droplet can have none */
+	int line;         /* the first line about it, for messages */
+	char *secrets;    /* absolute path, NULL where none is configured */
+	int secrets_line; /* where it was said, for messages */
 };
 
 struct conf {
-	char *file;		/* where it was read from; absolute */
-	char *state_dir;	/* absolute */
-	uint64_t max_body;	/* bytes */
-	uint32_t tolerance;	/* seconds */
+	char *file;         /* where it was read from; absolute */
+	char *state_dir;    /* absolute */
+	uint64_t max_body;  /* bytes */
+	uint32_t tolerance; /* seconds */
 	bool legacy_tokens;
 	enum unsigned_installs unsigned_installs;
-	uint64_t min_free;	/* bytes */
-	uint64_t keep_refused;	/* bytes; 0: keep none */
+	uint64_t min_free;     /* bytes */
+	uint64_t keep_refused; /* bytes; 0: keep none */
 	enum log_target log;
-	char *log_file;		/* absolute path, of LOG_TO_FILE; else NULL */
+	char *log_file; /* absolute path, of LOG_TO_FILE; else NULL */
 	enum log_level log_level;
 
 	struct conf_droplet *droplets;
 	size_t n_droplets;
 
-	char *api;		/* without a trailing slash */
-	char **webhooks;	/* in the order they are tried, without a trailing slash */
+	char *api;       /* without a trailing slash */
+	char **webhooks; /* in the order they are tried, without a trailing slash */
 	size_t n_webhooks;
-	char *company_token;	/* absolute path of the file, or NULL */
-	uint32_t timeout;	/* seconds */
-	char *ca_file;		/* absolute path, or NULL */
+	char *company_token; /* absolute path of the file, or NULL */
+	uint32_t timeout;    /* seconds */
+	char *ca_file;       /* absolute path, or NULL */
 
-	char *hooks;		/* absolute path */
-	bool hooks_by_default;	/* none is configured: the directory need not exist */
+	char *hooks;           /* absolute path */
+	bool hooks_by_default; /* none is configured: the directory need not exist */
 	uint32_t attempts;
-	uint32_t hook_timeout;	/* seconds */
+	uint32_t hook_timeout; /* seconds */
 	uint32_t concurrency;
-	char *public_url;	/* or NULL */
-	char **subscribe;	/* event names */
+	char *public_url; /* or NULL */
+	char **subscribe; /* event names */
 	size_t n_subscribe;
 };
 

@@ -59,7 +59,8 @@ resolve(const struct conf *c, const char *value)
 	if (*value == '/')
 		return (strdup(value));
 	/* c->file is absolute. */
-	if (asprintf(&path, "%.*s/%s", (int)(strrchr(c->file, '/') - c->file), c->file, value) == -1)
+	if (asprintf(&path, "%.*s/%s", (int)(strrchr(c->file, '/') - c->file), c->file, value) ==
+	    -1)
 		return (NULL);
 	return (path);
 }
@@ -209,11 +210,13 @@ set_list(struct conf_reading *r, const struct conf_key *k, char ***list, size_t 
 		if (words[count++] == NULL)
 			goto nomem;
 		if (api && !is_api_address(words[count - 1]))
-			conf_mistake(r, "%s: \"%s\" is not an https address "
-			    "(http only to a loopback address)", k->name, words[count - 1]);
+			conf_mistake(r,
+			    "%s: \"%s\" is not an https address "
+			    "(http only to a loopback address)",
+			    k->name, words[count - 1]);
 		if (!api && !is_event(words[count - 1]))
-			conf_mistake(r, "%s: \"%s\" is not an event (such as order.created)", k->name,
-			    words[count - 1]);
+			conf_mistake(r, "%s: \"%s\" is not an event (such as order.created)",
+			    k->name, words[count - 1]);
 	}
 	if (api && count == 0)
 		conf_mistake(r, "%s: no address", k->name);
@@ -262,7 +265,8 @@ choose(struct conf_reading *r, const struct conf_key *k, const char *value)
 static bool
 is_name(const char *value)
 {
-	size_t len = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+	size_t len = strspn(value,
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
 	return (value[len] == '\0' && len <= NAME_MAX_BYTES && *value != '.');
 }
@@ -288,8 +292,10 @@ set_log(struct conf_reading *r, const struct conf_key *k, const char *value)
 		r->conf->log = LOG_TO_SYSLOG;
 	} else if (is_path(r, k, value)) {
 		if (strpbrk(value, "/.") == NULL) {
-			conf_mistake(r, "%s: \"%s\" is neither stderr nor syslog; write a file as "
-			    "./%s", k->name, value, value);
+			conf_mistake(r,
+			    "%s: \"%s\" is neither stderr nor syslog; write a file as "
+			    "./%s",
+			    k->name, value, value);
 			return;
 		}
 		r->conf->log = LOG_TO_FILE;
@@ -301,7 +307,9 @@ set_log(struct conf_reading *r, const struct conf_key *k, const char *value)
 static bool
 is_url(const char *value)
 {
-	size_t scheme = strncmp(value, "https://", 8) == 0 ? 8 : strncmp(value, "http://", 7) == 0 ? 7 : 0;
+	size_t scheme = strncmp(value, "https://", 8) == 0 ? 8 :
+	    strncmp(value, "http://", 7) == 0              ? 7 :
+							     0;
 
 	for (const char *p = value; *p; p++)
 		if (*p <= ' ' || *p > '~')
@@ -347,8 +355,10 @@ conf_set_value(struct conf_reading *r, const struct conf_key *k, char *base, con
 	case CONF_API:
 		set_string(r, at, dup_api(value, strlen(value)));
 		if (!is_api_address(value))
-			conf_mistake(r, "%s: \"%s\" is not an https address "
-			    "(http only to a loopback address)", k->name, value);
+			conf_mistake(r,
+			    "%s: \"%s\" is not an https address "
+			    "(http only to a loopback address)",
+			    k->name, value);
 		return;
 	case CONF_API_LIST:
 		set_list(r, k, &r->conf->webhooks, &r->conf->n_webhooks, value, true);
@@ -357,21 +367,22 @@ conf_set_value(struct conf_reading *r, const struct conf_key *k, char *base, con
 		if (is_name(value))
 			set_string(r, at, strdup(value));
 		else
-			conf_mistake(r, "%s: \"%s\" is not made of A-Z a-z 0-9 . _ - alone", k->name,
-			    value);
+			conf_mistake(r, "%s: \"%s\" is not made of A-Z a-z 0-9 . _ - alone",
+			    k->name, value);
 		return;
 	case CONF_URL:
 		if (is_url(value))
 			set_string(r, at, strdup(value));
 		else
-			conf_mistake(r, "%s: \"%s\" is not an http or https address", k->name, value);
+			conf_mistake(r, "%s: \"%s\" is not an http or https address", k->name,
+			    value);
 		return;
 	case CONF_EVENT_LIST:
 		set_list(r, k, &r->conf->subscribe, &r->conf->n_subscribe, value, false);
 		return;
 	case CONF_REFUSED:
-		conf_mistake(r, "%s: this version of fluidhook does not support it; remove the line",
-		    k->name);
+		conf_mistake(r,
+		    "%s: this version of fluidhook does not support it; remove the line", k->name);
 		return;
 	}
 }

@@ -17,11 +17,11 @@ struct json_parser {
 	json_event *event;
 	void *user;
 	unsigned depth;
-	bool failed;		/* nothing more can be read */
-	bool flawed;		/* no JSON, although yajl reads on */
+	bool failed; /* nothing more can be read */
+	bool flawed; /* no JSON, although yajl reads on */
 	bool no_memory;
 	struct utf8_check utf8;
-	struct buf mended;	/* a string with a surrogate without its pair */
+	struct buf mended; /* a string with a surrogate without its pair */
 	struct json_memory memory;
 };
 
@@ -194,7 +194,7 @@ run_yajl(struct json_parser *p, const char *data, size_t len)
 		return;
 	}
 	if ((data ? yajl_parse(p->yajl, (const unsigned char *)data, len) :
-	    yajl_complete_parse(p->yajl)) != yajl_status_ok)
+		    yajl_complete_parse(p->yajl)) != yajl_status_ok)
 		p->failed = true;
 }
 
@@ -311,8 +311,10 @@ struct json_writer *
 json_writer_new(struct buf *out, bool pretty)
 {
 	struct json_writer *w = malloc(sizeof(*w));
-	const yajl_alloc_funcs parts = { .malloc = get_part, .realloc = resize_part,
-		.free = free_part, .ctx = w };
+	const yajl_alloc_funcs parts = { .malloc = get_part,
+		.realloc = resize_part,
+		.free = free_part,
+		.ctx = w };
 
 	if (w == NULL)
 		return (NULL);

@@ -83,7 +83,10 @@ release(void *ctx, void *data)
 void
 json_memory_init(struct json_memory *m)
 {
-	m->functions = (yajl_alloc_funcs){ .malloc = get, .realloc = resize, .free = release, .ctx = m };
+	m->functions = (yajl_alloc_funcs){ .malloc = get,
+		.realloc = resize,
+		.free = release,
+		.ctx = m };
 	m->blocks = NULL;
 }
 

@@ -14,7 +14,7 @@
  *	yajl_parse(...)
  */
 struct json_memory {
-	yajl_alloc_funcs functions;	/* for yajl_alloc() */
+	yajl_alloc_funcs functions; /* for yajl_alloc() */
 	jmp_buf failure;
 	struct json_block *blocks;
 };

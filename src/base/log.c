@@ -29,15 +29,15 @@ static const int priorities[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* How a line is written so that the write cannot block. */
 enum way {
-	WAY_WRITE,	/* a regular file, or a descriptor that is non-blocking */
-	WAY_POLL,	/* a pipe or terminal that could not be opened anew: ask first */
-	WAY_SEND,	/* a stream socket */
-	WAY_SYSLOG,	/* a datagram socket, to syslog's address */
+	WAY_WRITE,  /* a regular file, or a descriptor that is non-blocking */
+	WAY_POLL,   /* a pipe or terminal that could not be opened anew: ask first */
+	WAY_SEND,   /* a stream socket */
+	WAY_SYSLOG, /* a datagram socket, to syslog's address */
 };
 
 /* The descriptor and the way in one word, so that a thread never sees half of a change. */
 static atomic_int output = STDERR_FILENO << 2 | WAY_WRITE;
-static int own_fd = -1;		/* a descriptor that this file opened; it keeps its number */
+static int own_fd = -1; /* a descriptor that this file opened; it keeps its number */
 static atomic_int least_level = LOG_LEVEL_INFO;
 static atomic_bool with_priority;
 static atomic_ulong dropped;
@@ -109,11 +109,11 @@ log_open(const char *ident, enum log_target target, const char *file, enum log_l
 {
 	int fd = -1;
 
-	if (target == LOG_TO_FILE && (fd = open(file,
-	    O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640)) == -1)
+	if (target == LOG_TO_FILE &&
+	    (fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		 0640)) == -1)
 		return (-1);
-	if (target == LOG_TO_SYSLOG &&
-	    (fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
+	if (target == LOG_TO_SYSLOG && (fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
 		return (-1);
 	atomic_store(&with_priority, false);
 	program = ident;
@@ -197,12 +197,14 @@ send_syslog(int fd, enum log_level level, const struct line *l)
 	struct tm tm;
 	struct iovec parts[] = { { head, 0 }, { (void *)(uintptr_t)l->text, l->len } };
 	const struct msghdr message = { .msg_name = (void *)(uintptr_t)&address,
-		.msg_namelen = sizeof(address), .msg_iov = parts, .msg_iovlen = 2 };
+		.msg_namelen = sizeof(address),
+		.msg_iov = parts,
+		.msg_iovlen = 2 };
 
 	if (localtime_r(&now, &tm) == NULL || strftime(when, sizeof(when), "%b %e %T", &tm) == 0)
 		return (-1);
-	parts[0].iov_len = (size_t)snprintf(head, sizeof(head), "<%d>%s %s[%d]: ",
-	    LOG_DAEMON | priorities[level], when, program, (int)getpid());
+	parts[0].iov_len = (size_t)snprintf(head, sizeof(head),
+	    "<%d>%s %s[%d]: ", LOG_DAEMON | priorities[level], when, program, (int)getpid());
 	return (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
@@ -301,7 +303,8 @@ log_errno(enum log_level level, const char *msg, ...)
 
 	va_start(ap, msg);
 	/* This project's word for a file that is not what was written there; libc's is "Bad message". */
-	vlog(level, saved == EBADMSG ? "damaged contents" : strerror_r(saved, text, sizeof(text)), msg, ap);
+	vlog(level, saved == EBADMSG ? "damaged contents" : strerror_r(saved, text, sizeof(text)),
+	    msg, ap);
 	va_end(ap);
 	errno = saved;
 }

@@ -22,7 +22,8 @@ notify(const char *state)
 		return;
 	if (len >= sizeof(address.sun_path)) {
 		errno = ENAMETOOLONG;
-		log_errno(LOG_LEVEL_ERROR, "cannot notify the service manager", "socket", path, NULL);
+		log_errno(LOG_LEVEL_ERROR, "cannot notify the service manager", "socket", path,
+		    NULL);
 		return;
 	}
 	memcpy(address.sun_path, path, len);
@@ -31,8 +32,9 @@ notify(const char *state)
 		address.sun_path[0] = '\0';
 	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1 ||
 	    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
-	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == -1)
-		log_errno(LOG_LEVEL_ERROR, "cannot notify the service manager", "socket", path, NULL);
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == -1)
+		log_errno(LOG_LEVEL_ERROR, "cannot notify the service manager", "socket", path,
+		    NULL);
 	if (fd != -1)
 		close(fd);
 }

@@ -10,10 +10,12 @@
 #define YEAR_9999_END INT64_C(253402300799)
 
 /* strftime() writes years before 1000 with fewer digits. The remainders tell the compiler the sizes. */
-#define DATE(tm) (unsigned)((tm)->tm_year + 1900) % 10000, (unsigned)((tm)->tm_mon + 1) % 100, \
-	(unsigned)(tm)->tm_mday % 100
-#define FIELDS(tm) DATE(tm), (unsigned)(tm)->tm_hour % 100, (unsigned)(tm)->tm_min % 100, \
-	(unsigned)(tm)->tm_sec % 100
+#define DATE(tm) \
+	(unsigned)((tm)->tm_year + 1900) % 10000, (unsigned)((tm)->tm_mon + 1) % 100, \
+	    (unsigned)(tm)->tm_mday % 100
+#define FIELDS(tm) \
+	DATE(tm), (unsigned)(tm)->tm_hour % 100, (unsigned)(tm)->tm_min % 100, \
+	    (unsigned)(tm)->tm_sec % 100
 
 /* gmtime_r() that cannot fail: the four-digit years are all it is asked for. */
 static void
@@ -45,7 +47,8 @@ timefmt_micros(char out[TIMEFMT_MICROS_SIZE], const struct timespec *t)
 	struct tm tm;
 
 	split(t->tv_sec, &tm);
-	snprintf(out, TIMEFMT_MICROS_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", FIELDS(&tm), micros);
+	snprintf(out, TIMEFMT_MICROS_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", FIELDS(&tm),
+	    micros);
 }
 
 void
@@ -106,7 +109,7 @@ timefmt_parse(const char *s, struct timespec *out)
 	    !has_shape(s + 11, "00:00:00"))
 		goto bad;
 	if (sscanf(s, "%4d-%2d-%2d%*c%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-	    &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+		&tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
 		goto bad;
 	if (parse_tail(s + 19, &nanos, &offset))
 		goto bad;

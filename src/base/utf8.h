@@ -6,8 +6,8 @@
 
 /* A check of UTF-8 (RFC 3629) that can stop and go on at any byte. {0} is its start. */
 struct utf8_check {
-	unsigned char more;		/* continuation bytes still to come */
-	unsigned char least, most;	/* bounds of the next one */
+	unsigned char more;        /* continuation bytes still to come */
+	unsigned char least, most; /* bounds of the next one */
 };
 
 /** Returns 0, or -1 when the bytes so far cannot begin any valid text. */

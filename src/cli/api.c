@@ -139,7 +139,8 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 		return (cli_misuse(self, "METHOD is GET, HEAD, POST, PUT, PATCH or DELETE"));
 	g.path = argv[2];
 	if (!address_path_check(g.path))
-		return (cli_misuse(self, "PATH is a path at Fluid's API, such as /api/products?page=2"));
+		return (cli_misuse(self,
+		    "PATH is a path at Fluid's API, such as /api/products?page=2"));
 	return (api(c, &g));
 }
 
@@ -147,7 +148,8 @@ const struct command api_command = {
 	.name = "api",
 	.args = "METHOD PATH [--installation I | --company] [--data FILE]",
 	.summary = "Call Fluid's API and print what it answers",
-	.help = "      --installation I  with the token of this installation (a dri, or a shop)\n"
+	.help =
+	    "      --installation I  with the token of this installation (a dri, or a shop)\n"
 	    "      --company         with the company's token; the default\n"
 	    "      --data FILE       send this JSON; - is standard input\n"
 	    "\n"

@@ -52,15 +52,17 @@ check_fluid(struct checklist *l, const struct conf *conf)
 	else if (token_company(&token, conf, &e) == 0)
 		check_token(l, &token);
 	else if (conf->company_token && access(conf->company_token, F_OK))
-		checklist_good(l, "company token", "%s is not there; register, webhook and api want it",
-		    conf->company_token);
+		checklist_good(l, "company token",
+		    "%s is not there; register, webhook and api want it", conf->company_token);
 	else if (conf->company_token && geteuid() != 0 && access(conf->company_token, R_OK) &&
 	    errno == EACCES)
-		checklist_good(l, "company token", "%s is not for this user to read; register, webhook and "
-		    "api are for who may", conf->company_token);
+		checklist_good(l, "company token",
+		    "%s is not for this user to read; register, webhook and "
+		    "api are for who may",
+		    conf->company_token);
 	else
-		checklist_bad(l, "company token", "Put the token alone into it, with mode 0600.", "%s",
-		    e.text);
+		checklist_bad(l, "company token", "Put the token alone into it, with mode 0600.",
+		    "%s", e.text);
 	token_free(&token);
 	if (conf->ca_file == NULL)
 		return;
@@ -92,10 +94,11 @@ check_droplet(struct checklist *l, const struct conf *conf, const struct conf_dr
 	if (live || (live = secret_list_read(d->secrets)) != NULL)
 		checklist_good(l, "secrets", "%s: %zu in %s", name, live->n, d->secrets);
 	else
-		checklist_bad(l, "secrets", "The receiver's user has to be able to read it, others not: "
+		checklist_bad(l, "secrets",
+		    "The receiver's user has to be able to read it, others not: "
 		    "mode 0640, one secret a line.\n\"fluidhook register URL\" or \"fluidhook secret add\" "
-		    "puts a secret there.", "%s: %s: %s", name, d->secrets,
-		    secrets_problem(d->secrets, errno));
+		    "puts a secret there.",
+		    "%s: %s: %s", name, d->secrets, secrets_problem(d->secrets, errno));
 out:
 	secret_list_free(live);
 }
@@ -112,8 +115,8 @@ check_worker_settings(struct checklist *l, const struct conf *conf)
 		checklist_bad(l, "subscribe", "Add \"public_url = https://...\" under [worker].",
 		    "nothing is subscribed to without public_url");
 	else if (address_check(conf->public_url, &loopback, &e))
-		checklist_bad(l, "subscribe", "public_url is the https address that Fluid delivers to.", "%s",
-		    e.text);
+		checklist_bad(l, "subscribe",
+		    "public_url is the https address that Fluid delivers to.", "%s", e.text);
 	else
 		checklist_good(l, "subscribe", "%zu event%s to %s", conf->n_subscribe,
 		    conf->n_subscribe == 1 ? "" : "s", conf->public_url);
@@ -170,7 +173,8 @@ const struct command check_command = {
 	.name = "check",
 	.args = "[--remote] [--json]",
 	.summary = "Is everything in order: configuration, secrets, state directory, disk, hooks",
-	.help = "One line for each thing looked at, and the way out below what is wrong. Changes nothing: the\n"
+	.help =
+	    "One line for each thing looked at, and the way out below what is wrong. Changes nothing: the\n"
 	    "files that it writes to see whether that works are removed at once.\n"
 	    "Every mistake in the configuration is told at once, with its line.\n"
 	    "\n"

@@ -50,7 +50,8 @@ bool check_secret_lines(struct checklist *l, const char *path);
  * What Fluid says: whether the tokens are valid (token: the company's; {0} for none), and whether the webhooks lead here.
  * Reads the records, so it is called as the owner of the state directory.
  */
-void check_remote(struct checklist *l, const struct conf *conf, struct transport *t, const struct fluid_token *token);
+void check_remote(struct checklist *l, const struct conf *conf, struct transport *t,
+    const struct fluid_token *token);
 
 /** systemd's units that are enabled and use our configuration: do they run as the state directory's owner? */
 void check_units(struct checklist *l, const struct conf *conf);

@@ -18,29 +18,73 @@ enum { WAY_OUT_SIZE = 512 };
 
 /* What a hook can be called beside the known events: contract section 6. */
 static const char *const others[] = {
-	"any", "fluidhook", "fluidhook.install_failed", "fluidhook.given_up", "fluidhook.refusing",
-	"fluidhook.subscription_failed", "fluidhook.reconciled", "fluidhook.disk_low", "fluidhook.silent",
+	"any",
+	"fluidhook",
+	"fluidhook.install_failed",
+	"fluidhook.given_up",
+	"fluidhook.refusing",
+	"fluidhook.subscription_failed",
+	"fluidhook.reconciled",
+	"fluidhook.disk_low",
+	"fluidhook.silent",
 };
 
 enum { N_OTHERS = sizeof(others) / sizeof(others[0]) };
 
 /* What programs are called by habit: a hook has none of it. */
 static const char *const program_extensions[] = {
-	"sh", "bash", "zsh", "ksh", "py", "py3", "php", "phar", "pl", "rb", "js", "mjs", "cjs", "ts", "lua", "tcl",
-	"awk", "exe", "bin", "run", "cmd", "bat", "txt",
+	"sh",
+	"bash",
+	"zsh",
+	"ksh",
+	"py",
+	"py3",
+	"php",
+	"phar",
+	"pl",
+	"rb",
+	"js",
+	"mjs",
+	"cjs",
+	"ts",
+	"lua",
+	"tcl",
+	"awk",
+	"exe",
+	"bin",
+	"run",
+	"cmd",
+	"bat",
+	"txt",
 };
 
 /* A hook that was put aside on purpose. */
 static const char *const aside_extensions[] = {
-	"bak", "old", "orig", "off", "disabled", "save", "swp", "tmp", "sample", "example", "dist", "md",
-	"dpkg-dist", "dpkg-old", "dpkg-new", "rpmsave", "rpmnew", "rej",
+	"bak",
+	"old",
+	"orig",
+	"off",
+	"disabled",
+	"save",
+	"swp",
+	"tmp",
+	"sample",
+	"example",
+	"dist",
+	"md",
+	"dpkg-dist",
+	"dpkg-old",
+	"dpkg-new",
+	"rpmsave",
+	"rpmnew",
+	"rej",
 };
 
 struct hooks {
 	struct checklist *list;
-	const char *path;	/* of the folder */
+	const char *path; /* of the folder */
 	int dir;
-	struct buf good;	/* names of those that will run */
+	struct buf good; /* names of those that will run */
 	bool wrong;
 };
 
@@ -90,11 +134,13 @@ is_sound(struct hooks *h, const char *name, const struct stat *st)
 	struct program_fault fault;
 
 	if (S_ISDIR(st->st_mode)) {
-		bad(h, name, "A hook is a program. Rename or remove the directory.", "it is a directory, and never runs");
+		bad(h, name, "A hook is a program. Rename or remove the directory.",
+		    "it is a directory, and never runs");
 		return (false);
 	}
 	if (!S_ISREG(st->st_mode)) {
-		bad(h, name, "A hook is a program: put one there.", "it is not a regular file, and never runs");
+		bad(h, name, "A hook is a program: put one there.",
+		    "it is not a regular file, and never runs");
 		return (false);
 	}
 	if (is_open(st)) {
@@ -107,7 +153,8 @@ is_sound(struct hooks *h, const char *name, const struct stat *st)
 	if (!fault.maybe)
 		bad(h, name, fault.way_out, fault.what);
 	else
-		checklist_note(h->list, "hooks", fault.way_out, "%s/%s: %s", h->path, name, fault.what);
+		checklist_note(h->list, "hooks", fault.way_out, "%s/%s: %s", h->path, name,
+		    fault.what);
 	return (fault.maybe);
 }
 
@@ -130,8 +177,9 @@ without_extension(const char *name, struct guess *g, bool *aside)
 	g->name = NULL;
 	*aside = IS_ONE_OF(aside_extensions, dot + 1);
 	/* An event has one dot: what has two, and begins as a known one, has an extension of whatever kind. */
-	if (g->distance <= GUESS_NEAR && (*aside || IS_ONE_OF(program_extensions, dot + 1) ||
-	    (strchr(stem, '.') && strcmp(dot, ".d") != 0)))
+	if (g->distance <= GUESS_NEAR &&
+	    (*aside || IS_ONE_OF(program_extensions, dot + 1) ||
+		(strchr(stem, '.') && strcmp(dot, ".d") != 0)))
 		return ((size_t)(dot - name));
 	return (0);
 }
@@ -147,8 +195,8 @@ look_at_other(struct hooks *h, const char *name, const struct guess *g, const st
 	if (S_ISDIR(st->st_mode) || name[strlen(name) - 1] == '~')
 		return;
 	if (without_extension(name, &meant, &aside)) {
-		snprintf(way_out, sizeof(way_out), "Rename it to %s: a hook is called exactly as the event.",
-		    meant.best);
+		snprintf(way_out, sizeof(way_out),
+		    "Rename it to %s: a hook is called exactly as the event.", meant.best);
 		if (!aside)
 			bad(h, name, way_out, "it never runs: no event is called so");
 		return;
@@ -162,7 +210,8 @@ look_at_other(struct hooks *h, const char *name, const struct guess *g, const st
 		return;
 	}
 	if (is_sound(h, name, st))
-		buf_addf(&h->good, "%s%s (not an event that fluidhook knows)", h->good.len ? ", " : "", name);
+		buf_addf(&h->good, "%s%s (not an event that fluidhook knows)",
+		    h->good.len ? ", " : "", name);
 }
 
 static void
@@ -198,9 +247,10 @@ check_hooks(struct checklist *l, const struct conf *conf)
 		return;
 	}
 	if (folder == NULL || faccessat(dirfd(folder), ".", X_OK, AT_EACCESS)) {
-		checklist_bad(l, "hooks", "Deliveries wait until the worker's user can read and search this "
-		    "directory: make or mount it, or correct [worker] hooks.", "%s: %s", conf->hooks,
-		    strerror(errno));
+		checklist_bad(l, "hooks",
+		    "Deliveries wait until the worker's user can read and search this "
+		    "directory: make or mount it, or correct [worker] hooks.",
+		    "%s: %s", conf->hooks, strerror(errno));
 		if (folder)
 			closedir(folder);
 		return;

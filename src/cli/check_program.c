@@ -37,7 +37,8 @@ is_program(const char *path)
 {
 	struct stat st;
 
-	return (stat(path, &st) == 0 && S_ISREG(st.st_mode) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0);
+	return (stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	    faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0);
 }
 
 static bool
@@ -49,7 +50,8 @@ is_in_path(const char *name, const char *path)
 	for (; path && *path; path += len + (path[len] == ':')) {
 		len = strcspn(path, ":");
 		/* An empty entry is the working directory, which is "/" for a hook. */
-		if ((size_t)snprintf(file, sizeof(file), "%.*s/%s", (int)len, path, name) < sizeof(file) &&
+		if ((size_t)snprintf(file, sizeof(file), "%.*s/%s", (int)len, path, name) <
+			sizeof(file) &&
 		    is_program(file))
 			return (true);
 	}
@@ -67,30 +69,39 @@ env_finds(char *argument, struct program_fault *f)
 
 	if (strncmp(argument, "-S", 2) == 0 || strncmp(argument, "--split-string", 14) == 0 ||
 	    strncmp(argument, "-vS", 3) == 0) {
-		argument += *argument == '-' && argument[1] == '-' ? 14 : argument[1] == 'v' ? 3 : 2;
+		argument += *argument == '-' && argument[1] == '-' ? 14 :
+		    argument[1] == 'v'                             ? 3 :
+								     2;
 		argument += *argument == '=';
-		for (word = strtok_r(argument, " \t", &rest); word && (strchr(word, '=') || *word == '-');)
+		for (word = strtok_r(argument, " \t", &rest);
+		     word && (strchr(word, '=') || *word == '-');)
 			word = strtok_r(NULL, " \t", &rest);
 	} else {
 		word = argument;
 		if (strpbrk(word, " \t") && *word != '-') {
 			snprintf(f->way_out, sizeof(f->way_out), "Write \"env -S %s\".", argument);
-			return (faulty(f, f->way_out, "its first line makes env look for one program called \"%s\"",
+			return (faulty(f, f->way_out,
+			    "its first line makes env look for one program called \"%s\"",
 			    argument));
 		}
 	}
 	if (word == NULL || *word == '\0')
-		return (faulty(f, "Name the interpreter behind env.", "its first line gives env no program to run"));
+		return (faulty(f, "Name the interpreter behind env.",
+		    "its first line gives env no program to run"));
 	if (*word == '-' || (strchr(word, '/') && is_program(word)) || is_in_path(word, usual_path))
 		return (true);
 	if (strchr(word, '/') == NULL && is_in_path(word, getenv("PATH"))) {
 		f->maybe = true;
-		snprintf(f->way_out, sizeof(f->way_out), "Name its whole path in the first line, or set PATH for the "
+		snprintf(f->way_out, sizeof(f->way_out),
+		    "Name its whole path in the first line, or set PATH for the "
 		    "worker.");
-		return (faulty(f, f->way_out, "%s is in the PATH of this shell, but not in %s, which a worker has at "
-		    "least", word, usual_path));
+		return (faulty(f, f->way_out,
+		    "%s is in the PATH of this shell, but not in %s, which a worker has at "
+		    "least",
+		    word, usual_path));
 	}
-	snprintf(f->way_out, sizeof(f->way_out), "Its first line says env %s: install that, or name another.", word);
+	snprintf(f->way_out, sizeof(f->way_out),
+	    "Its first line says env %s: install that, or name another.", word);
 	return (faulty(f, f->way_out, "its interpreter %s is not there", word));
 }
 
@@ -103,7 +114,8 @@ has_interpreter(char *line, struct program_fault *f)
 	size_t len = strlen(line);
 
 	if (len && line[len - 1] == '\r')
-		return (faulty(f, "Save it with the line ends of Unix: sed -i 's/\\r$//' FILE.", "its first line ends with "
+		return (faulty(f, "Save it with the line ends of Unix: sed -i 's/\\r$//' FILE.",
+		    "its first line ends with "
 		    "a carriage return, so its interpreter is not found"));
 	argument = interpreter + strcspn(interpreter, " \t");
 	if (*argument)
@@ -112,12 +124,13 @@ has_interpreter(char *line, struct program_fault *f)
 	for (len = strlen(argument); len && strchr(" \t", argument[len - 1]); len--)
 		argument[len - 1] = '\0';
 	if (*interpreter == '\0')
-		return (faulty(f, "Its first line has to be such as #!/bin/sh.", "its first line names no interpreter"));
+		return (faulty(f, "Its first line has to be such as #!/bin/sh.",
+		    "its first line names no interpreter"));
 	/* A hook runs in "/". */
 	snprintf(path, sizeof(path), "%s%s", *interpreter == '/' ? "" : "/", interpreter);
 	if (!is_program(path)) {
-		snprintf(f->way_out, sizeof(f->way_out), "Its first line says %s: install that, or name another.",
-		    interpreter);
+		snprintf(f->way_out, sizeof(f->way_out),
+		    "Its first line says %s: install that, or name another.", interpreter);
 		return (faulty(f, f->way_out, "its interpreter is not there"));
 	}
 	base = strrchr(path, '/') + 1;
@@ -137,22 +150,26 @@ has_good_head(int fd, struct program_fault *f)
 	ssize_t n = read(fd, head, HEAD_SIZE);
 
 	if (n == -1)
-		return (faulty(f, "Its file system or disk may be damaged.", "it cannot be read: %s", strerror(errno)));
+		return (faulty(f, "Its file system or disk may be damaged.",
+		    "it cannot be read: %s", strerror(errno)));
 	if (n == 0)
 		return (faulty(f, "Write a program into it, or remove it.", "it is empty"));
 	head[n] = '\0';
 	if (utf8_mark(head, (size_t)n))
-		return (faulty(f, "Save it without the mark: sed -i '1s/^\\xef\\xbb\\xbf//' FILE.", "it begins with a byte "
+		return (faulty(f, "Save it without the mark: sed -i '1s/^\\xef\\xbb\\xbf//' FILE.",
+		    "it begins with a byte "
 		    "order mark, so the kernel does not see its #!"));
 	if (n >= 2 && (memcmp(head, "\xff\xfe", 2) == 0 || memcmp(head, "\xfe\xff", 2) == 0))
-		return (faulty(f, "Save it as UTF-8, without a byte order mark.", "it is UTF-16 text, which the kernel "
+		return (faulty(f, "Save it as UTF-8, without a byte order mark.",
+		    "it is UTF-16 text, which the kernel "
 		    "cannot run"));
 	if (n >= 2 && head[0] == '#' && head[1] == '!') {
 		head[strcspn(head, "\n")] = '\0';
 		return (has_interpreter(head + 2, f));
 	}
 	if (is_text(head, (size_t)n))
-		return (faulty(f, "Begin it with a line such as #!/bin/sh.", "it has no #! line, so the kernel does not "
+		return (faulty(f, "Begin it with a line such as #!/bin/sh.",
+		    "it has no #! line, so the kernel does not "
 		    "know how to run it"));
 	return (true);
 }
@@ -170,14 +187,17 @@ is_executable(int dir, const char *name, struct program_fault *f)
 		result = fstatvfs(fd, &fs);
 		close(fd);
 		if (result == 0 && (fs.f_flag & ST_NOEXEC))
-			return (faulty(f, "Mount it without noexec, or put the hooks elsewhere ([worker] hooks).",
+			return (faulty(f,
+			    "Mount it without noexec, or put the hooks elsewhere ([worker] hooks).",
 			    "its file system is mounted noexec: nothing on it can be executed"));
 	}
 	if (faccessat(dir, name, X_OK, AT_EACCESS) == 0)
 		return (true);
 	if (fstatat(dir, name, &st, 0) == 0 && (st.st_mode & 0111))
-		return (faulty(f, "chmod a+x it, or give it to the worker's user.", "the worker's user cannot execute it "
-		    "(mode %04o)", (unsigned)st.st_mode & 07777));
+		return (faulty(f, "chmod a+x it, or give it to the worker's user.",
+		    "the worker's user cannot execute it "
+		    "(mode %04o)",
+		    (unsigned)st.st_mode & 07777));
 	return (faulty(f, "chmod +x it.", "the worker cannot execute it"));
 }
 
@@ -193,7 +213,8 @@ program_can_run(int dir, const char *name, struct program_fault *f)
 	if ((fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) == -1) {
 		/* A binary program can run without. */
 		f->maybe = true;
-		return (faulty(f, "chmod a+r it, or give it to the worker's user.", "the worker's user cannot read it: a "
+		return (faulty(f, "chmod a+r it, or give it to the worker's user.",
+		    "the worker's user cannot read it: a "
 		    "script does not run then"));
 	}
 	good = has_good_head(fd, f);

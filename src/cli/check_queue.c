@@ -19,7 +19,8 @@
 /* What waits longer than this without a worker waits in vain (contract section 5). */
 enum { LATE_SECONDS = 5 * 60, SHOWN = 10 };
 
-#define START "Start the worker: \"systemctl enable --now fluidhook-worker\", or \"fluidhook work --once\" from " \
+#define START \
+	"Start the worker: \"systemctl enable --now fluidhook-worker\", or \"fluidhook work --once\" from " \
 	"cron every\nminute, or \"fluidhook work\" as a service of your own."
 
 struct looking {
@@ -27,14 +28,14 @@ struct looking {
 	const struct conf *conf;
 	struct queue *queue;
 	int top, dir, journal;
-	bool worked;			/* a worker runs */
-	bool never;			/* none ever did */
+	bool worked; /* a worker runs */
+	bool never;  /* none ever did */
 	unsigned long unread;
-	int64_t oldest;			/* of these; INT64_MAX: not known */
-	unsigned unreadable;		/* files of the journal */
-	unsigned waiting, late;		/* items that wait, and of these, that are due for a while */
+	int64_t oldest;         /* of these; INT64_MAX: not known */
+	unsigned unreadable;    /* files of the journal */
+	unsigned waiting, late; /* items that wait, and of these, that are due for a while */
 	unsigned given_up;
-	bool dead;			/* dead letters are read now */
+	bool dead; /* dead letters are read now */
 	unsigned damaged;
 };
 
@@ -49,7 +50,8 @@ on_unread(void *user, const struct unread *file)
 	if (file->error == 0)
 		return;
 	k->unreadable++;
-	checklist_bad(k->list, "journal", "Its deliveries wait: put the file back, or make it readable for its owner.",
+	checklist_bad(k->list, "journal",
+	    "Its deliveries wait: put the file back, or make it readable for its owner.",
 	    "%s/journal/%s: %s", k->conf->state_dir, file->name, follow_problem(file->error));
 }
 
@@ -62,11 +64,13 @@ check_journal(struct looking *k)
 		return;
 	}
 	if (errno == EBADMSG)
-		checklist_bad(k->list, "journal", "The next worker reads the journal from its beginning; what was "
-		    "dealt with does not run again.", "%s/queue/position.json: damaged", k->conf->state_dir);
+		checklist_bad(k->list, "journal",
+		    "The next worker reads the journal from its beginning; what was "
+		    "dealt with does not run again.",
+		    "%s/queue/position.json: damaged", k->conf->state_dir);
 	else
-		checklist_bad(k->list, "journal", "Its owner has to be able to read it.", "%s/journal: %s",
-		    k->conf->state_dir, strerror(errno));
+		checklist_bad(k->list, "journal", "Its owner has to be able to read it.",
+		    "%s/journal: %s", k->conf->state_dir, strerror(errno));
 }
 
 /* "5 deliveries are unread, the first since 2026-11-23T08:30:50Z" */
@@ -76,11 +80,13 @@ say_unread(const struct looking *k, char *out, size_t size)
 	char since[TIMEFMT_SECONDS_SIZE];
 	int n;
 
-	n = snprintf(out, size, "%lu deliver%s unread", k->unread, k->unread == 1 ? "y is" : "ies are");
+	n = snprintf(out, size, "%lu deliver%s unread", k->unread,
+	    k->unread == 1 ? "y is" : "ies are");
 	if (k->oldest == INT64_MAX || n < 0 || (size_t)n >= size)
 		return;
 	timefmt_seconds(since, k->oldest);
-	snprintf(out + n, size - (size_t)n, "%s since %s", k->unread == 1 ? "" : ", the first", since);
+	snprintf(out + n, size - (size_t)n, "%s since %s", k->unread == 1 ? "" : ", the first",
+	    since);
 }
 
 /*
@@ -102,7 +108,8 @@ check_worker(struct looking *k, unsigned pending)
 
 	say_unread(k, unread, sizeof(unread));
 	if (k->worked && is_late(k))
-		checklist_bad(k->list, "worker", "Its log says why. Restart it.", "runs, but %s", unread);
+		checklist_bad(k->list, "worker", "Its log says why. Restart it.", "runs, but %s",
+		    unread);
 	else if (k->worked)
 		checklist_good(k->list, "worker", "runs");
 	else if (k->unread && k->never)
@@ -111,11 +118,12 @@ check_worker(struct looking *k, unsigned pending)
 		checklist_bad(k->list, "worker", START, "does not run, and %s", unread);
 	else if (pending)
 		checklist_bad(k->list, "worker", START "\nTheir tokens expire within minutes.",
-		    "does not run, and %u installation%s for credentials", pending, pending == 1 ? " waits" :
-		    "s wait");
+		    "does not run, and %u installation%s for credentials", pending,
+		    pending == 1 ? " waits" : "s wait");
 	else if (k->late)
-		checklist_bad(k->list, "worker", START, "does not run, and %u deliver%s due for more than 5 minutes",
-		    k->late, k->late == 1 ? "y is" : "ies are");
+		checklist_bad(k->list, "worker", START,
+		    "does not run, and %u deliver%s due for more than 5 minutes", k->late,
+		    k->late == 1 ? "y is" : "ies are");
 	else if (k->unread)
 		checklist_good(k->list, "worker", "does not run now; %s", unread);
 	else
@@ -129,9 +137,11 @@ on_damaged(void *user, const char *name, int error)
 
 	if (++k->damaged > SHOWN)
 		return;
-	checklist_bad(k->list, "queue", "The file's name is that of the delivery, which the journal still has: "
+	checklist_bad(k->list, "queue",
+	    "The file's name is that of the delivery, which the journal still has: "
 	    "\"fluidhook delivery UUID\".\nPut the file back from a backup, or remove it: then nothing runs for this "
-	    "delivery.", "%s/%s/%s: %s", k->conf->state_dir, layout_path(k->dead ? LAYOUT_DEAD : LAYOUT_WAITING),
+	    "delivery.",
+	    "%s/%s/%s: %s", k->conf->state_dir, layout_path(k->dead ? LAYOUT_DEAD : LAYOUT_WAITING),
 	    name, error == EBADMSG ? "damaged" : strerror(error));
 }
 
@@ -160,20 +170,22 @@ static void
 check_items(struct looking *k)
 {
 	if (read_items(k)) {
-		checklist_bad(k->list, "queue", "Its owner needs all rights on it.", "%s/%s: %s", k->conf->state_dir,
-		    layout_path(k->dead ? LAYOUT_DEAD : LAYOUT_WAITING), strerror(errno));
+		checklist_bad(k->list, "queue", "Its owner needs all rights on it.", "%s/%s: %s",
+		    k->conf->state_dir, layout_path(k->dead ? LAYOUT_DEAD : LAYOUT_WAITING),
+		    strerror(errno));
 		return;
 	}
 	if (k->damaged > SHOWN)
-		checklist_bad(k->list, "queue", "\"fluidhook queue\" names them all.", "%u more items are damaged",
-		    k->damaged - SHOWN);
+		checklist_bad(k->list, "queue", "\"fluidhook queue\" names them all.",
+		    "%u more items are damaged", k->damaged - SHOWN);
 	if (k->given_up)
-		checklist_bad(k->list, "queue", "\"fluidhook queue --dead\" says what failed. After that is mended, "
-		    "\"fluidhook retry\" runs\nthem again.", "%u deliver%s given up", k->given_up,
-		    k->given_up == 1 ? "y was" : "ies were");
+		checklist_bad(k->list, "queue",
+		    "\"fluidhook queue --dead\" says what failed. After that is mended, "
+		    "\"fluidhook retry\" runs\nthem again.",
+		    "%u deliver%s given up", k->given_up, k->given_up == 1 ? "y was" : "ies were");
 	else if (k->damaged == 0)
-		checklist_good(k->list, "queue", "%u deliver%s for another try; none was given up", k->waiting,
-		    k->waiting == 1 ? "y waits" : "ies wait");
+		checklist_good(k->list, "queue", "%u deliver%s for another try; none was given up",
+		    k->waiting, k->waiting == 1 ? "y waits" : "ies wait");
 }
 
 /* Requests for an installation whose key is not there yet: nothing is lost as long as they are kept. */
@@ -181,7 +193,7 @@ static void
 check_refused(struct looking *k)
 {
 	struct refused_store *s = refused_open(k->top);
-	char (*ids)[REFUSED_ID_SIZE];
+	char(*ids)[REFUSED_ID_SIZE];
 	struct buf texts = { 0 }, file = { 0 };
 	struct refused r;
 	size_t n = 0, keyless = 0;
@@ -190,8 +202,8 @@ check_refused(struct looking *k)
 	if (s == NULL)
 		return;
 	if ((ids = refused_list(s, &n)) == NULL && errno)
-		checklist_bad(k->list, "refused", "Its owner needs all rights on it.", "%s/refused: %s",
-		    k->conf->state_dir, strerror(errno));
+		checklist_bad(k->list, "refused", "Its owner needs all rights on it.",
+		    "%s/refused: %s", k->conf->state_dir, strerror(errno));
 	for (size_t i = 0; ids && i < n; i++) {
 		buf_reset(&texts);
 		buf_reset(&file);
@@ -199,9 +211,11 @@ check_refused(struct looking *k)
 			keyless++;
 	}
 	if (keyless)
-		checklist_note(k->list, "refused", "The worker accepts them once the key is there. \"fluidhook list\" "
-		    "shows installations that are pending or failed.", "%zu kept request%s for the key of %s installation",
-		    keyless, keyless == 1 ? " waits" : "s wait", keyless == 1 ? "its" : "their");
+		checklist_note(k->list, "refused",
+		    "The worker accepts them once the key is there. \"fluidhook list\" "
+		    "shows installations that are pending or failed.",
+		    "%zu kept request%s for the key of %s installation", keyless,
+		    keyless == 1 ? " waits" : "s wait", keyless == 1 ? "its" : "their");
 	free(ids);
 	buf_wipe(&texts);
 	buf_wipe(&file);

@@ -24,9 +24,35 @@ enum { FCGI_BEGIN = 1, FCGI_PARAMS = 4, FCGI_STDIN = 5, FCGI_STDOUT = 6, FCGI_HE
 
 /* GET, as the responder role, without a body. */
 static const unsigned char request[] = {
-	RECORD(FCGI_BEGIN, 8), 0, 1, 0, 0, 0, 0, 0, 0,
-	RECORD(FCGI_PARAMS, 19), 14, 3, 'R', 'E', 'Q', 'U', 'E', 'S', 'T', '_', 'M', 'E', 'T', 'H', 'O', 'D',
-	'G', 'E', 'T',
+	RECORD(FCGI_BEGIN, 8),
+	0,
+	1,
+	0,
+	0,
+	0,
+	0,
+	0,
+	0,
+	RECORD(FCGI_PARAMS, 19),
+	14,
+	3,
+	'R',
+	'E',
+	'Q',
+	'U',
+	'E',
+	'S',
+	'T',
+	'_',
+	'M',
+	'E',
+	'T',
+	'H',
+	'O',
+	'D',
+	'G',
+	'E',
+	'T',
 	RECORD(FCGI_PARAMS, 0),
 	RECORD(FCGI_STDIN, 0),
 };
@@ -45,7 +71,8 @@ connect_unix(const char *path)
 	memcpy(a.sun_path, path, len);
 	if (*path == '@')
 		a.sun_path[0] = '\0';
-	if (connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == 0)
+	if (connect(fd, (struct sockaddr *)&a,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == 0)
 		return (fd);
 	close(fd);
 	return (-1);
@@ -113,7 +140,8 @@ ask(const char *address)
 {
 	const struct timeval timeout = { .tv_sec = ASK_SECONDS };
 	char answer[ANSWER_SIZE] = "";
-	int fd = strncmp(address, "unix:", 5) == 0 ? connect_unix(address + 5) : connect_tcp(address);
+	int fd = strncmp(address, "unix:", 5) == 0 ? connect_unix(address + 5) :
+						     connect_tcp(address);
 	int result, saved, status = -1;
 
 	if (fd == -1)
@@ -147,26 +175,30 @@ check_one(void *user, const char *name, const char *address, bool alive)
 
 	r->n++;
 	if (!alive) {
-		snprintf(way_out, sizeof(way_out), "Start it again. If it is not wanted any more: rm %s/%s/%s",
-		    r->state_dir, layout_path(LAYOUT_RECEIVERS), name);
-		checklist_bad(r->list, "receiver", way_out, "%s: it was started and did not end in order",
-		    address);
+		snprintf(way_out, sizeof(way_out),
+		    "Start it again. If it is not wanted any more: rm %s/%s/%s", r->state_dir,
+		    layout_path(LAYOUT_RECEIVERS), name);
+		checklist_bad(r->list, "receiver", way_out,
+		    "%s: it was started and did not end in order", address);
 		return;
 	}
 	status = ask(address);
 	if (status == 200)
 		checklist_good(r->list, "receiver", "%s: ready", address);
 	else if (status == -1 && errno == EACCES)
-		checklist_good(r->list, "receiver", "%s: it runs; this user may not ask for its health", address);
+		checklist_good(r->list, "receiver",
+		    "%s: it runs; this user may not ask for its health", address);
 	else if (status == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		checklist_bad(r->list, "receiver", "Look at its log; restart it.", "%s: no answer within %d s",
-		    address, ASK_SECONDS);
+		checklist_bad(r->list, "receiver", "Look at its log; restart it.",
+		    "%s: no answer within %d s", address, ASK_SECONDS);
 	else if (status == -1)
-		checklist_bad(r->list, "receiver", "Look at its log; restart it.", "%s: %s", address,
-		    strerror(errno));
+		checklist_bad(r->list, "receiver", "Look at its log; restart it.", "%s: %s",
+		    address, strerror(errno));
 	else
-		checklist_bad(r->list, "receiver", "Its log says why. A change of the configuration needs a "
-		    "reload.", "%s: it answers %d, and so it would to deliveries", address, status);
+		checklist_bad(r->list, "receiver",
+		    "Its log says why. A change of the configuration needs a "
+		    "reload.",
+		    "%s: it answers %d, and so it would to deliveries", address, status);
 }
 
 void
@@ -180,10 +212,12 @@ check_receivers(struct checklist *l, const struct conf *conf)
 		return;
 	if (receivers_each(top, check_one, &r)) {
 		if (errno != ENOENT)
-			checklist_bad(l, "receiver", "Its owner needs all rights on it.", "%s/%s: %s",
-			    conf->state_dir, layout_path(LAYOUT_RECEIVERS), strerror(errno));
+			checklist_bad(l, "receiver", "Its owner needs all rights on it.",
+			    "%s/%s: %s", conf->state_dir, layout_path(LAYOUT_RECEIVERS),
+			    strerror(errno));
 	} else if (r.n == 0) {
-		checklist_good(l, "receiver", "none serves now (a CGI program is started by each request)");
+		checklist_good(l, "receiver",
+		    "none serves now (a CGI program is started by each request)");
 	}
 	close(top);
 }

@@ -21,7 +21,7 @@ struct asking {
 	const struct conf *conf;
 	struct transport *transport;
 	unsigned active, asked, bad;
-	bool away;			/* Fluid cannot be asked now */
+	bool away; /* Fluid cannot be asked now */
 };
 
 static bool
@@ -47,15 +47,18 @@ delivers(struct asking *k, const struct webhook *w)
 	char way_out[WAY_OUT_SIZE];
 
 	if (!w->active) {
-		snprintf(way_out, sizeof(way_out), "\"fluidhook webhook update %s --active\" turns it on.", w->id);
-		checklist_bad(k->list, "webhooks", way_out, "webhook %s (%s.%s to %s) is inactive", w->id, w->resource,
-		    w->event, w->url ? w->url : "nowhere");
+		snprintf(way_out, sizeof(way_out),
+		    "\"fluidhook webhook update %s --active\" turns it on.", w->id);
+		checklist_bad(k->list, "webhooks", way_out, "webhook %s (%s.%s to %s) is inactive",
+		    w->id, w->resource, w->event, w->url ? w->url : "nowhere");
 		return (false);
 	}
 	if (strcasecmp(method, "post") != 0 && strcasecmp(method, "put") != 0) {
-		snprintf(way_out, sizeof(way_out), "\"fluidhook webhook update %s --method post\" changes it.", w->id);
-		checklist_bad(k->list, "webhooks", way_out, "webhook %s (%s.%s to %s) is delivered with %s, without a body",
-		    w->id, w->resource, w->event, w->url ? w->url : "nowhere", method);
+		snprintf(way_out, sizeof(way_out),
+		    "\"fluidhook webhook update %s --method post\" changes it.", w->id);
+		checklist_bad(k->list, "webhooks", way_out,
+		    "webhook %s (%s.%s to %s) is delivered with %s, without a body", w->id,
+		    w->resource, w->event, w->url ? w->url : "nowhere", method);
 		return (false);
 	}
 	return (true);
@@ -72,26 +75,34 @@ check_company(struct asking *k, const struct fluid_token *token)
 
 	if (webhooks_list(k->transport, token, &list, &e)) {
 		k->away = e.failure != FLUID_REFUSED;
-		checklist_bad(k->list, "company token", k->away ? "Is this machine on the internet, and Fluid up? Then try "
-		    "again." : "Make a new token at Fluid, and put it there.", "%s: %s", token->source, e.text);
+		checklist_bad(k->list, "company token",
+		    k->away ? "Is this machine on the internet, and Fluid up? Then try "
+			      "again." :
+			      "Make a new token at Fluid, and put it there.",
+		    "%s: %s", token->source, e.text);
 		return;
 	}
 	for (size_t n = 0; n < sizeof(events) / sizeof(events[0]); n++) {
 		found = false;
 		for (size_t i = 0; i < list.n; i++)
-			if (is_event(&list.items[i], events[n]) && is_here(k->conf, &list.items[i])) {
+			if (is_event(&list.items[i], events[n]) &&
+			    is_here(k->conf, &list.items[i])) {
 				found = true;
 				good = delivers(k, &list.items[i]) && good;
 			}
 		if (found)
 			continue;
 		good = false;
-		checklist_note(k->list, "webhooks", "\"fluidhook register URL\" makes it. It is not needed if the droplet "
-		    "has its webhook in its own settings at Fluid.", "Fluid has no webhook of the company for %s%s%s",
-		    events[n], k->conf->public_url ? " to " : "", k->conf->public_url ? k->conf->public_url : "");
+		checklist_note(k->list, "webhooks",
+		    "\"fluidhook register URL\" makes it. It is not needed if the droplet "
+		    "has its webhook in its own settings at Fluid.",
+		    "Fluid has no webhook of the company for %s%s%s", events[n],
+		    k->conf->public_url ? " to " : "",
+		    k->conf->public_url ? k->conf->public_url : "");
 	}
 	if (good)
-		checklist_good(k->list, "webhooks", "%s and %s are delivered", events[0], events[1]);
+		checklist_good(k->list, "webhooks", "%s and %s are delivered", events[0],
+		    events[1]);
 	webhook_list_free(&list);
 }
 
@@ -105,25 +116,29 @@ check_subscribed(struct asking *k, const struct installation *i, const struct fl
 	bool good = true, found;
 
 	if (webhooks_list(k->transport, token, &list, &e)) {
-		checklist_bad(k->list, "subscriptions", "Try again later, or look at what Fluid says.", "%s: %s", i->record,
-		    e.text);
+		checklist_bad(k->list, "subscriptions",
+		    "Try again later, or look at what Fluid says.", "%s: %s", i->record, e.text);
 		return (false);
 	}
 	for (size_t n = 0; n < k->conf->n_subscribe; n++) {
 		found = false;
 		for (size_t w = 0; w < list.n; w++)
-			if (is_event(&list.items[w], k->conf->subscribe[n]) && is_here(k->conf, &list.items[w]) &&
+			if (is_event(&list.items[w], k->conf->subscribe[n]) &&
+			    is_here(k->conf, &list.items[w]) &&
 			    (list.items[w].droplet_installation_uuid == NULL ||
-			    strcmp(list.items[w].droplet_installation_uuid, i->droplet_installation_uuid) == 0)) {
+				strcmp(list.items[w].droplet_installation_uuid,
+				    i->droplet_installation_uuid) == 0)) {
 				found = true;
 				good = delivers(k, &list.items[w]) && good;
 			}
 		if (found)
 			continue;
 		good = false;
-		snprintf(way_out, sizeof(way_out), "\"fluidhook subscribe %s\" makes it.", i->record);
-		checklist_bad(k->list, "subscriptions", way_out, "%s: Fluid has no webhook for %s to %s", i->record,
-		    k->conf->subscribe[n], k->conf->public_url);
+		snprintf(way_out, sizeof(way_out), "\"fluidhook subscribe %s\" makes it.",
+		    i->record);
+		checklist_bad(k->list, "subscriptions", way_out,
+		    "%s: Fluid has no webhook for %s to %s", i->record, k->conf->subscribe[n],
+		    k->conf->public_url);
 	}
 	webhook_list_free(&list);
 	return (good);
@@ -139,16 +154,23 @@ ask(struct asking *k, const struct installation *i)
 	bool good = false;
 
 	if (token_installation(&token, i->authentication_token, i->record, &e)) {
-		checklist_bad(k->list, "tokens", "Have the company uninstall the droplet and install it again.", "%s", e.text);
-	} else if (installations_get(k->transport, &token, i->droplet_installation_uuid, &found, &e)) {
+		checklist_bad(k->list, "tokens",
+		    "Have the company uninstall the droplet and install it again.", "%s", e.text);
+	} else if (installations_get(k->transport, &token, i->droplet_installation_uuid, &found,
+		       &e)) {
 		k->away = e.failure != FLUID_REFUSED;
-		checklist_bad(k->list, "tokens", k->away ? "Is this machine on the internet, and Fluid up? Then try again." :
-		    "Have the company uninstall the droplet and install it again.", "%s: %s", i->record, e.text);
+		checklist_bad(k->list, "tokens",
+		    k->away ? "Is this machine on the internet, and Fluid up? Then try again." :
+			      "Have the company uninstall the droplet and install it again.",
+		    "%s: %s", i->record, e.text);
 	} else if (!found.active) {
-		checklist_bad(k->list, "tokens", "Its uninstall may not have arrived: \"fluidhook deliveries --installation\" "
-		    "shows what did.", "%s: active here, and not at Fluid", i->record);
+		checklist_bad(k->list, "tokens",
+		    "Its uninstall may not have arrived: \"fluidhook deliveries --installation\" "
+		    "shows what did.",
+		    "%s: active here, and not at Fluid", i->record);
 	} else {
-		good = k->conf->n_subscribe == 0 || k->conf->public_url == NULL || check_subscribed(k, i, &token);
+		good = k->conf->n_subscribe == 0 || k->conf->public_url == NULL ||
+		    check_subscribed(k, i, &token);
 	}
 	fluid_installation_free(&found);
 	token_free(&token);
@@ -161,7 +183,8 @@ look_at(void *user, const char *file, struct installation *i)
 	struct asking *k = user;
 
 	(void)file;
-	if (i && i->status == INSTALLATION_ACTIVE && i->droplet_installation_uuid && i->authentication_token) {
+	if (i && i->status == INSTALLATION_ACTIVE && i->droplet_installation_uuid &&
+	    i->authentication_token) {
 		k->active++;
 		if (!k->away && k->asked < ASKED_MOST) {
 			k->asked++;
@@ -173,7 +196,8 @@ look_at(void *user, const char *file, struct installation *i)
 }
 
 void
-check_remote(struct checklist *l, const struct conf *conf, struct transport *t, const struct fluid_token *token)
+check_remote(struct checklist *l, const struct conf *conf, struct transport *t,
+    const struct fluid_token *token)
 {
 	struct asking k = { .list = l, .conf = conf, .transport = t };
 	char path[PATH_SIZE];
@@ -182,7 +206,8 @@ check_remote(struct checklist *l, const struct conf *conf, struct transport *t, 
 	if (token->value)
 		check_company(&k, token);
 	else
-		checklist_note(l, "webhooks", "With a company token, check asks for the webhooks of installs.",
+		checklist_note(l, "webhooks",
+		    "With a company token, check asks for the webhooks of installs.",
 		    "not asked for: there is no company token");
 	snprintf(path, sizeof(path), "%s/installations", conf->state_dir);
 	/* Whether the records can be read is another check's concern. */
@@ -191,6 +216,7 @@ check_remote(struct checklist *l, const struct conf *conf, struct transport *t, 
 	installations_each(dir, look_at, &k);
 	close(dir);
 	if (k.bad == 0)
-		checklist_good(l, "tokens", "%u of %u active installation%s asked about; Fluid accepts their tokens", k.asked,
-		    k.active, k.active == 1 ? "" : "s");
+		checklist_good(l, "tokens",
+		    "%u of %u active installation%s asked about; Fluid accepts their tokens",
+		    k.asked, k.active, k.active == 1 ? "" : "s");
 }

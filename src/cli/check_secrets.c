@@ -43,7 +43,8 @@ secret_mistake(const char *s, size_t len, const char **way_out)
 
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)s[i] >= 0x80) {
-			*way_out = "Copy it again as plain text. Some programs put typographic quotes or invisible characters "
+			*way_out =
+			    "Copy it again as plain text. Some programs put typographic quotes or invisible characters "
 			    "in.";
 			return ("has characters that are not ASCII");
 		}
@@ -80,7 +81,8 @@ check_line(struct checklist *l, const char *path, unsigned number, const char *l
 	if (len == 0)
 		return (true);
 	if (!secret_is_valid(secret, len)) {
-		checklist_bad(l, "secrets", "One secret stands on a line, as plain text of at most 512 bytes.",
+		checklist_bad(l, "secrets",
+		    "One secret stands on a line, as plain text of at most 512 bytes.",
 		    "%s:%u: is no secret: it is too long or has control characters", path, number);
 		return (false);
 	}
@@ -89,8 +91,10 @@ check_line(struct checklist *l, const char *path, unsigned number, const char *l
 		return (false);
 	}
 	if (len < SHORT)
-		checklist_note(l, "secrets", "Whoever guesses it can forge deliveries. \"fluidhook secret add\" makes a "
-		    "random one.", "%s:%u: has only %zu characters", path, number, len);
+		checklist_note(l, "secrets",
+		    "Whoever guesses it can forge deliveries. \"fluidhook secret add\" makes a "
+		    "random one.",
+		    "%s:%u: has only %zu characters", path, number, len);
 	return (true);
 }
 

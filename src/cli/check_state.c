@@ -25,13 +25,13 @@ struct looking {
 	struct checklist *list;
 	const struct conf *conf;
 	struct stat top;
-	bool shared;			/* it is a volume that a group shares */
+	bool shared; /* it is a volume that a group shares */
 	char owner[CHECK_OWNER_SIZE];
-	unsigned wrong;			/* files and folders that are not as they should be */
-	char first[PATH_MAX];		/* the first of them, and what is wrong with it */
+	unsigned wrong;       /* files and folders that are not as they should be */
+	char first[PATH_MAX]; /* the first of them, and what is wrong with it */
 	const char *fault;
 	unsigned counts[INSTALLATION_SUPERSEDED + 1], damaged;
-	unsigned failed;		/* installations, in the last days */
+	unsigned failed; /* installations, in the last days */
 };
 
 void
@@ -67,8 +67,10 @@ is_shared(const struct stat *st)
 static void
 say_shared(struct looking *k)
 {
-	checklist_note(k->list, "state", "That is how Kubernetes makes a volume for fsGroup. Run nothing else with this "
-	    "group. Elsewhere: chmod 0700 it.", "%s: group %lu can read and change it (mode %04o)", k->conf->state_dir,
+	checklist_note(k->list, "state",
+	    "That is how Kubernetes makes a volume for fsGroup. Run nothing else with this "
+	    "group. Elsewhere: chmod 0700 it.",
+	    "%s: group %lu can read and change it (mode %04o)", k->conf->state_dir,
 	    (unsigned long)k->top.st_gid, (unsigned)k->top.st_mode & 07777);
 }
 
@@ -135,7 +137,8 @@ walk(struct looking *k, int parent, const char *name, const char *path, unsigned
 	}
 	while ((errno = 0, entry = readdir(folder)) != NULL)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		    snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name) < (int)sizeof(inner))
+		    snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name) <
+			(int)sizeof(inner))
 			look_at_entry(k, fd, entry->d_name, inner, depth);
 	if (errno)
 		note(k, path, "cannot be read");
@@ -167,8 +170,9 @@ check_files(struct looking *k, int top)
 		checklist_good(k->list, "state", "%s, of %s", k->conf->state_dir, k->owner);
 		return;
 	}
-	checklist_bad(k->list, "state", "Folders have mode 0700 and files 0600, all of the same user.",
-	    "%s/%s %s%s", k->conf->state_dir, k->first, k->fault,
+	checklist_bad(k->list, "state",
+	    "Folders have mode 0700 and files 0600, all of the same user.", "%s/%s %s%s",
+	    k->conf->state_dir, k->first, k->fault,
 	    k->wrong > 1 ? ", and it is not the only one" : "");
 }
 
@@ -186,11 +190,14 @@ check_room(struct looking *k, int top)
 	}
 	free_bytes = (double)fs.f_bavail * (double)fs.f_frsize;
 	if (free_bytes < (double)k->conf->min_free)
-		checklist_bad(k->list, "disk", "Deliveries get 503 until there is room: make some, for "
-		    "example with \"fluidhook prune\".", "%.0f MiB free, less than min_free (%.0f MiB)",
-		    free_bytes / mib, (double)k->conf->min_free / mib);
+		checklist_bad(k->list, "disk",
+		    "Deliveries get 503 until there is room: make some, for "
+		    "example with \"fluidhook prune\".",
+		    "%.0f MiB free, less than min_free (%.0f MiB)", free_bytes / mib,
+		    (double)k->conf->min_free / mib);
 	else if (fs.f_files && fs.f_favail < FREE_INODES_LEAST)
-		checklist_bad(k->list, "disk", "Deliveries get 503 until there is room: remove files.",
+		checklist_bad(k->list, "disk",
+		    "Deliveries get 503 until there is room: remove files.",
 		    "no room for more files (inodes)");
 	else
 		checklist_good(k->list, "disk", "%.0f MiB free", free_bytes / mib);
@@ -200,14 +207,17 @@ check_room(struct looking *k, int top)
 static const struct {
 	const char *reason, *way_out;
 } ways_out[] = {
-	{ "exchange_expired", "Have the company uninstall the droplet and install it again. A token lives for minutes only: "
+	{ "exchange_expired",
+	    "Have the company uninstall the droplet and install it again. A token lives for minutes only: "
 	    "keep a worker running." },
-	{ "exchange_contradicts", "Fluid's answer is about another company or droplet: compare the droplet's uuid with the "
+	{ "exchange_contradicts",
+	    "Fluid's answer is about another company or droplet: compare the droplet's uuid with the "
 	    "configuration.\nThen have the company uninstall the droplet and install it again." },
 };
 
-static const char way_out_of_others[] = "Have the company uninstall the droplet and install it again. The worker's log "
-	"has the details.";
+static const char way_out_of_others[] =
+    "Have the company uninstall the droplet and install it again. The worker's log "
+    "has the details.";
 
 static void
 check_failed(struct looking *k, const struct installation *i)
@@ -222,7 +232,8 @@ check_failed(struct looking *k, const struct installation *i)
 		if (strcmp(ways_out[n].reason, reason) == 0)
 			way_out = ways_out[n].way_out;
 	timefmt_seconds(when, i->updated_at.tv_sec);
-	checklist_bad(k->list, "installation", way_out, "%s: failed at %s: %s", i->record, when, reason);
+	checklist_bad(k->list, "installation", way_out, "%s: failed at %s: %s", i->record, when,
+	    reason);
 }
 
 static int
@@ -237,9 +248,9 @@ look_at(void *user, const char *file, struct installation *i)
 		return (0);
 	}
 	k->damaged++;
-	checklist_bad(k->list, "record", "Put it right, or move it away: the journal has the install.",
-	    "%s/installations/%s: %s", k->conf->state_dir, file,
-	    installation_problem(errno));
+	checklist_bad(k->list, "record",
+	    "Put it right, or move it away: the journal has the install.",
+	    "%s/installations/%s: %s", k->conf->state_dir, file, installation_problem(errno));
 	return (0);
 }
 
@@ -257,7 +268,8 @@ check_records(struct looking *k, int top)
 	if (dir != -1)
 		close(dir);
 	if (k->failed > FAILED_SHOWN)
-		checklist_bad(k->list, "installation", "\"fluidhook list --status failed\" shows them.",
+		checklist_bad(k->list, "installation",
+		    "\"fluidhook list --status failed\" shows them.",
 		    "%u more failed in the last %d days", k->failed - FAILED_SHOWN, FAILED_DAYS);
 	for (size_t i = 0; i < sizeof(k->counts) / sizeof(k->counts[0]); i++)
 		all += k->counts[i];
@@ -289,12 +301,16 @@ check_indexes(struct looking *k)
 		    "%lu record%s not in shops/, companies/ or queue/ where %s", r.added,
 		    r.added == 1 ? " is" : "s are", r.added == 1 ? "it belongs" : "they belong");
 	else if (r.orphans)
-		checklist_bad(k->list, "indexes", "\"fluidhook repair\" makes records again from the journal, and "
-		    "removes what is left over.", "%lu entr%s in shops/ and companies/ without a record",
-		    r.orphans, r.orphans == 1 ? "y" : "ies");
+		checklist_bad(k->list, "indexes",
+		    "\"fluidhook repair\" makes records again from the journal, and "
+		    "removes what is left over.",
+		    "%lu entr%s in shops/ and companies/ without a record", r.orphans,
+		    r.orphans == 1 ? "y" : "ies");
 	else if (!r.complete)
-		checklist_bad(k->list, "indexes", "\"fluidhook repair\" compares them with the records. Until "
-		    "then, events of an unknown shop get 503.", "shops/ or companies/ is not marked as complete");
+		checklist_bad(k->list, "indexes",
+		    "\"fluidhook repair\" compares them with the records. Until "
+		    "then, events of an unknown shop get 503.",
+		    "shops/ or companies/ is not marked as complete");
 	else
 		checklist_good(k->list, "indexes", "agree with the records%s",
 		    r.removed ? ", but for entries of ended installations" : "");
@@ -308,32 +324,37 @@ begin(struct looking *k, bool *complete)
 	char us[CHECK_OWNER_SIZE], way_out[256], why[STATE_WHY_SIZE];
 
 	if (stat(path, &k->top)) {
-		checklist_bad(k->list, "state", errno == ENOENT ? "\"fluidhook init\" makes it." :
-		    "Every folder above it has to let its owner through.", "%s: %s", path,
-		    strerror(errno));
+		checklist_bad(k->list, "state",
+		    errno == ENOENT ? "\"fluidhook init\" makes it." :
+				      "Every folder above it has to let its owner through.",
+		    "%s: %s", path, strerror(errno));
 		return (-1);
 	}
 	check_user_name(k->owner, k->top.st_uid);
 	if (!S_ISDIR(k->top.st_mode)) {
-		checklist_bad(k->list, "state", "Name a folder as state_dir.", "%s: is no folder", path);
+		checklist_bad(k->list, "state", "Name a folder as state_dir.", "%s: is no folder",
+		    path);
 		return (-1);
 	}
 	k->shared = is_shared(&k->top);
 	if (k->shared)
 		say_shared(k);
 	else if (k->top.st_mode & (S_IRWXG | S_IRWXO))
-		checklist_bad(k->list, "state", "chmod 0700 it.", "%s: open to others (mode %04o)", path,
-		    (unsigned)k->top.st_mode & 07777);
+		checklist_bad(k->list, "state", "chmod 0700 it.", "%s: open to others (mode %04o)",
+		    path, (unsigned)k->top.st_mode & 07777);
 	if (geteuid() != 0 && geteuid() != k->top.st_uid && !k->shared) {
 		check_user_name(us, geteuid());
 		if (getpwuid(k->top.st_uid))
-			snprintf(way_out, sizeof(way_out), "Try \"sudo -u %s fluidhook check\".", k->owner);
+			snprintf(way_out, sizeof(way_out), "Try \"sudo -u %s fluidhook check\".",
+			    k->owner);
 		else
-			snprintf(way_out, sizeof(way_out), "Try \"sudo -u '#%lu' fluidhook check\". In a container: run it "
+			snprintf(way_out, sizeof(way_out),
+			    "Try \"sudo -u '#%lu' fluidhook check\". In a container: run it "
 			    "as user %lu\n(docker exec --user %lu), or give the volume to user %lu.",
 			    (unsigned long)k->top.st_uid, (unsigned long)k->top.st_uid,
 			    (unsigned long)k->top.st_uid, (unsigned long)geteuid());
-		checklist_bad(k->list, "state", way_out, "%s: belongs to %s, and this is %s", path, k->owner, us);
+		checklist_bad(k->list, "state", way_out, "%s: belongs to %s, and this is %s", path,
+		    k->owner, us);
 		return (-1);
 	}
 	if (cli_become_owner(k->conf))
@@ -368,7 +389,8 @@ check_state(struct checklist *l, const struct conf *conf)
 	/* Opening one from before 0.2 would adopt it. */
 	if (complete && faccessat(top, layout_version_file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		check_indexes(&k);
-	check_queue(l, conf, top, k.counts[INSTALLATION_PENDING] + k.counts[INSTALLATION_UNCONFIRMED]);
+	check_queue(l, conf, top,
+	    k.counts[INSTALLATION_PENDING] + k.counts[INSTALLATION_UNCONFIRMED]);
 	close(top);
 	return (0);
 }

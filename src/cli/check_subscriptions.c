@@ -23,7 +23,8 @@ look_at(void *user, const char *file, struct installation *i)
 
 	(void)file;
 	if (i && i->status == INSTALLATION_ACTIVE && i->subscription_errors && ++k->failed <= SHOWN)
-		checklist_bad(k->list, "subscriptions", "The worker tries again. \"fluidhook subscribe "
+		checklist_bad(k->list, "subscriptions",
+		    "The worker tries again. \"fluidhook subscribe "
 		    "INSTALLATION\" tries now; without them, Fluid delivers nothing for these events.",
 		    "%s: %s", i->record, i->subscription_errors);
 	installation_free(i);
@@ -44,8 +45,10 @@ check_subscriptions(struct checklist *l, const struct conf *conf)
 	installations_each(dir, look_at, &k);
 	close(dir);
 	if (k.failed > SHOWN)
-		checklist_bad(l, "subscriptions", "\"fluidhook list\" and \"fluidhook show INSTALLATION\" show "
-		    "them.", "and of %u more installations", k.failed - SHOWN);
+		checklist_bad(l, "subscriptions",
+		    "\"fluidhook list\" and \"fluidhook show INSTALLATION\" show "
+		    "them.",
+		    "and of %u more installations", k.failed - SHOWN);
 	else if (k.failed == 0 && conf->n_subscribe)
 		checklist_good(l, "subscriptions", "none has failed");
 }

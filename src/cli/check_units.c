@@ -21,15 +21,16 @@
 
 enum { N_DIRECTORIES = 16, N_DROPINS = 64, UNIT_MAX = 64 * 1024, USER_SIZE = 64 };
 
-static const char default_path[] = "/etc/systemd/system:/run/systemd/system:/usr/local/lib/systemd/system:"
-	"/usr/lib/systemd/system:/lib/systemd/system";
+static const char default_path[] =
+    "/etc/systemd/system:/run/systemd/system:/usr/local/lib/systemd/system:"
+    "/usr/lib/systemd/system:/lib/systemd/system";
 
 struct unit {
-	const char *name;		/* "fluidhook.service" */
-	const char *alias;		/* what starts it as well, or NULL: "fluidhook.socket" */
-	char user[USER_SIZE];		/* of User=; "" for none */
-	bool dynamic;			/* DynamicUser=yes: the name says nothing */
-	bool ours;			/* its command names our configuration */
+	const char *name;     /* "fluidhook.service" */
+	const char *alias;    /* what starts it as well, or NULL: "fluidhook.socket" */
+	char user[USER_SIZE]; /* of User=; "" for none */
+	bool dynamic;         /* DynamicUser=yes: the name says nothing */
+	bool ours;            /* its command names our configuration */
 };
 
 struct directories {
@@ -48,7 +49,8 @@ find_directories(struct directories *d)
 	*d = (struct directories){ .list = strdup(path && *path ? path : default_path) };
 	if (d->list == NULL)
 		return (-1);
-	for (word = strtok_r(d->list, ":", &rest); word && d->n < N_DIRECTORIES; word = strtok_r(NULL, ":", &rest))
+	for (word = strtok_r(d->list, ":", &rest); word && d->n < N_DIRECTORIES;
+	     word = strtok_r(NULL, ":", &rest))
 		d->paths[d->n++] = word;
 	return (0);
 }
@@ -69,10 +71,12 @@ is_wanted(const struct directories *d, const char *unit)
 			continue;
 		while (!found && (entry = readdir(folder)) != NULL) {
 			dot = strrchr(entry->d_name, '.');
-			if (dot == NULL || (strcmp(dot, ".wants") != 0 && strcmp(dot, ".requires") != 0))
+			if (dot == NULL ||
+			    (strcmp(dot, ".wants") != 0 && strcmp(dot, ".requires") != 0))
 				continue;
-			found = (size_t)snprintf(path, sizeof(path), "%s/%s/%s", d->paths[i], entry->d_name, unit) <
-			    sizeof(path) && lstat(path, &st) == 0;
+			found = (size_t)snprintf(path, sizeof(path), "%s/%s/%s", d->paths[i],
+				    entry->d_name, unit) < sizeof(path) &&
+			    lstat(path, &st) == 0;
 		}
 		closedir(folder);
 	}
@@ -86,7 +90,8 @@ names(const char *command, const char *conf)
 	size_t len = strlen(conf);
 
 	for (const char *at = command; (at = strstr(at, conf)) != NULL; at += len)
-		if ((at == command || strchr(" \t=\"'", at[-1])) && (at[len] == '\0' || strchr(" \t\"'", at[len])))
+		if ((at == command || strchr(" \t=\"'", at[-1])) &&
+		    (at[len] == '\0' || strchr(" \t\"'", at[len])))
 			return (true);
 	return (false);
 }
@@ -121,8 +126,10 @@ take_file(struct unit *u, const char *path, const char *conf)
 	bool service = false;
 	char *line, *rest = NULL;
 
-	if (read_whole_path(path, UNIT_MAX, &text) == 0 && text.len && !(buf_addc(&text, '\0'), text.failed))
-		for (line = strtok_r(text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+	if (read_whole_path(path, UNIT_MAX, &text) == 0 && text.len &&
+	    !(buf_addc(&text, '\0'), text.failed))
+		for (line = strtok_r(text.data, "\n", &rest); line;
+		     line = strtok_r(NULL, "\n", &rest)) {
 			line += strspn(line, " \t");
 			if (*line == '[')
 				service = strncmp(line, "[Service]", 9) == 0;
@@ -154,14 +161,16 @@ take_dropins(struct unit *u, const struct directories *d, const char *conf)
 	DIR *folder;
 
 	for (size_t i = 0; all && i < d->n; i++) {
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s.d", d->paths[i], u->name) >= sizeof(path) ||
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s.d", d->paths[i], u->name) >=
+			sizeof(path) ||
 		    (folder = opendir(path)) == NULL)
 			continue;
 		while ((entry = readdir(folder)) != NULL && n < N_DROPINS) {
 			len = strlen(entry->d_name);
 			if (len < 6 || strcmp(entry->d_name + len - 5, ".conf") != 0)
 				continue;
-			for (known = 0; known < n && strcmp(all[known].name, entry->d_name) != 0; known++)
+			for (known = 0; known < n && strcmp(all[known].name, entry->d_name) != 0;
+			     known++)
 				;
 			if (known < n)
 				continue;
@@ -173,8 +182,8 @@ take_dropins(struct unit *u, const struct directories *d, const char *conf)
 	if (n)
 		qsort(all, n, sizeof(*all), by_name);
 	for (size_t i = 0; i < n; i++)
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s.d/%s", all[i].directory, u->name, all[i].name) <
-		    sizeof(path))
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s.d/%s", all[i].directory, u->name,
+			all[i].name) < sizeof(path))
 			take_file(u, path, conf);
 	free(all);
 }
@@ -187,7 +196,8 @@ read_unit(struct unit *u, const struct directories *d, const char *conf)
 	size_t i;
 
 	for (i = 0; i < d->n; i++)
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s", d->paths[i], u->name) < sizeof(path) &&
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", d->paths[i], u->name) <
+			sizeof(path) &&
 		    access(path, F_OK) == 0)
 			break;
 	if (i == d->n)
@@ -217,24 +227,28 @@ uid_of(const char *user, uid_t *uid)
 }
 
 static bool
-check_one(struct checklist *l, const struct conf *conf, const struct unit *u, uid_t owner, const char *owner_name)
+check_one(struct checklist *l, const struct conf *conf, const struct unit *u, uid_t owner,
+    const char *owner_name)
 {
 	const char *user = *u->user ? u->user : "root";
 	char way_out[512];
 	uid_t uid;
 
 	if (uid_of(u->user, &uid)) {
-		snprintf(way_out, sizeof(way_out), "adduser --system --group %s, or correct User= with \"systemctl edit %s\".",
+		snprintf(way_out, sizeof(way_out),
+		    "adduser --system --group %s, or correct User= with \"systemctl edit %s\".",
 		    user, u->name);
-		checklist_bad(l, "units", way_out, "%s runs as %s, and there is no such user", u->name, user);
+		checklist_bad(l, "units", way_out, "%s runs as %s, and there is no such user",
+		    u->name, user);
 		return (false);
 	}
 	if (uid == owner)
 		return (true);
-	snprintf(way_out, sizeof(way_out), "chown -R %s: %s, or set User=%s with \"systemctl edit %s\".", user,
-	    conf->state_dir, owner_name, u->name);
-	checklist_bad(l, "units", way_out, "%s runs as %s, but %s belongs to %s", u->name, user, conf->state_dir,
-	    owner_name);
+	snprintf(way_out, sizeof(way_out),
+	    "chown -R %s: %s, or set User=%s with \"systemctl edit %s\".", user, conf->state_dir,
+	    owner_name, u->name);
+	checklist_bad(l, "units", way_out, "%s runs as %s, but %s belongs to %s", u->name, user,
+	    conf->state_dir, owner_name);
 	return (false);
 }
 

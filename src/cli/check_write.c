@@ -18,7 +18,7 @@
 struct trial {
 	int dir;
 	char file[48], renamed[48], link[48];
-	const char *call;	/* the one that failed */
+	const char *call; /* the one that failed */
 };
 
 static int
@@ -108,9 +108,12 @@ check_write(struct checklist *l, const char *state_dir, int top, const char *own
 	for (int d = 0; d < LAYOUT_N && good; d++) {
 		if (try_directory(top, (enum layout_dir)d, &t)) {
 			good = false;
-			checklist_bad(l, "write", "Deliveries get 503 while that fails. README, \"File systems\", "
-			    "says which are supported.", "%s/%s: %s: %s (file system %s)", state_dir,
-			    layout_path((enum layout_dir)d), t.call, strerror(errno), fstype_of(top, type));
+			checklist_bad(l, "write",
+			    "Deliveries get 503 while that fails. README, \"File systems\", "
+			    "says which are supported.",
+			    "%s/%s: %s: %s (file system %s)", state_dir,
+			    layout_path((enum layout_dir)d), t.call, strerror(errno),
+			    fstype_of(top, type));
 		}
 		if (t.dir != -1)
 			close(t.dir);

@@ -65,8 +65,8 @@ print_way_out(const char *way_out)
 	}
 }
 
-static void __attribute__((format(printf, 5, 0)))
-add(struct checklist *l, const char *mark, const char *name, const char *way_out, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 5, 0))) add(struct checklist *l, const char *mark,
+    const char *name, const char *way_out, const char *fmt, va_list ap)
 {
 	char text[TEXT_SIZE];
 

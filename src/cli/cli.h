@@ -14,16 +14,17 @@
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 struct cli {
-	const char *conf_file;	/* of -c; NULL where none was given */
+	const char *conf_file; /* of -c; NULL where none was given */
 };
 
 /* A command, or a command's command: each stands in the file of its name or family. */
 struct command {
 	const char *name;
-	const char *args;	/* what follows the name in the usage line */
-	const char *summary;	/* one line for the list of commands */
-	const char *help;	/* options and all else that --help tells; lines that end with \n */
-	bool changes;		/* something, here or at Fluid: a reader of its output that ends does not end it */
+	const char *args;    /* what follows the name in the usage line */
+	const char *summary; /* one line for the list of commands */
+	const char *help;    /* options and all else that --help tells; lines that end with \n */
+	/* something, here or at Fluid: a reader of its output that ends does not end it */
+	bool changes;
 	/* argv[0] is the command's name. Returns the exit status. */
 	int (*run)(const struct cli *c, const struct command *self, int argc, char **argv);
 	/* Where one of these has to follow; ended by NULL. Then run is NULL. */
@@ -41,10 +42,10 @@ const struct command *cli_find(const struct command *parent, const char *name);
 
 /* Where an option's value goes. A table ends with one whose name is NULL; --help is in all of them. */
 struct cli_option {
-	const char *name;	/* without the dashes */
-	char letter;		/* or '\0' */
-	bool *flag;		/* set to true, for an option without a value */
-	const char **value;	/* set to the value, which lies in argv */
+	const char *name;   /* without the dashes */
+	char letter;        /* or '\0' */
+	bool *flag;         /* set to true, for an option without a value */
+	const char **value; /* set to the value, which lies in argv */
 };
 
 /**

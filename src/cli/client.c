@@ -201,8 +201,8 @@ explain(const struct call *call, CURLcode code, const struct client_request *r)
 	else if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR)
 		snprintf(a->error, sizeof(a->error), "the connection was closed without an answer");
 	else
-		snprintf(a->error, sizeof(a->error), "%s", call->error[0] ? call->error :
-		    curl_easy_strerror(code));
+		snprintf(a->error, sizeof(a->error), "%s",
+		    call->error[0] ? call->error : curl_easy_strerror(code));
 }
 
 /* A time out of the site's own certificate, which is the first of the chain; 0 where it is unknown. */
@@ -293,7 +293,8 @@ const char *
 client_proxy(void)
 {
 	/* Those that libcurl looks at, in its order. */
-	static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+	static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy",
+		"ALL_PROXY" };
 	const char *value = getenv("no_proxy");
 
 	if (value && strcmp(value, "*") == 0)
@@ -314,7 +315,8 @@ client_check_url(const char *url)
 	if (address_check(url, &loopback, &e) == 0)
 		return (0);
 	/* It is not Fluid that says so. */
-	cli_fail("%s", strncmp(e.text, prefix, sizeof(prefix) - 1) == 0 ?
-	    e.text + sizeof(prefix) - 1 : e.text);
+	cli_fail("%s",
+	    strncmp(e.text, prefix, sizeof(prefix) - 1) == 0 ? e.text + sizeof(prefix) - 1 :
+							       e.text);
 	return (-1);
 }

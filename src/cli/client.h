@@ -23,37 +23,37 @@ struct client_header {
 };
 
 struct client_request {
-	const char *method;			/* GET or POST */
+	const char *method; /* GET or POST */
 	const char *url;
-	const struct client_header *headers;	/* in the order sent; ended by one without a name */
-	const void *body;			/* NULL for none */
+	const struct client_header *headers; /* in the order sent; ended by one without a name */
+	const void *body;                    /* NULL for none */
 	size_t body_len;
-	unsigned timeout;			/* seconds for all of it */
+	unsigned timeout; /* seconds for all of it */
 };
 
 /* Where it failed; all before the answer are reasons to look at another part of the way. */
 enum client_failure {
 	CLIENT_OK,
-	CLIENT_ADDRESS,		/* not an address, or one that may not be called */
-	CLIENT_PROXY,		/* the one that the environment names, as far as it can be told */
+	CLIENT_ADDRESS, /* not an address, or one that may not be called */
+	CLIENT_PROXY,   /* the one that the environment names, as far as it can be told */
 	CLIENT_RESOLVE,
 	CLIENT_CONNECTING,
 	CLIENT_TLS,
 	CLIENT_TIMEOUT,
-	CLIENT_ANSWER,		/* broken off, not HTTP, too large */
+	CLIENT_ANSWER, /* broken off, not HTTP, too large */
 };
 
 /* {0} is none; client_answer_free() ends it. */
 struct client_answer {
 	enum client_failure failure;
-	char error[FLUID_ERROR_SIZE];	/* what failed, as one line */
+	char error[FLUID_ERROR_SIZE]; /* what failed, as one line */
 	long status;
 	struct buf body;
-	char *server, *date;		/* headers, or NULL */
-	char *redirect;			/* where a 3xx points to, or NULL */
-	double ms;			/* from the name's look-up to the last byte */
-	int64_t issued, expires;	/* of the site's certificate, unix seconds; 0 where unknown */
-	int64_t at;			/* when the answer's head came, unix seconds */
+	char *server, *date;     /* headers, or NULL */
+	char *redirect;          /* where a 3xx points to, or NULL */
+	double ms;               /* from the name's look-up to the last byte */
+	int64_t issued, expires; /* of the site's certificate, unix seconds; 0 where unknown */
+	int64_t at;              /* when the answer's head came, unix seconds */
 };
 
 /** Make a request. Returns 0 for any whole answer, whatever its status, or -1 with the failure set. */

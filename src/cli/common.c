@@ -17,8 +17,7 @@
 enum { OPTIONS_MAX = 24, HELP_OPTION = 0x100, FIRST_OPTION };
 
 /* A message and a newline. What is quoted in it can do nothing to a terminal. */
-static void __attribute__((format(printf, 1, 0)))
-print_message(const char *fmt, va_list ap)
+static void __attribute__((format(printf, 1, 0))) print_message(const char *fmt, va_list ap)
 {
 	char *text = NULL;
 
@@ -102,8 +101,8 @@ make_table(const struct cli_option *options, struct option *longs, char *shorts)
 	for (; options && options[n].name; n++) {
 		bool takes = options[n].value != NULL;
 
-		longs[n] = (struct option){ options[n].name, takes ? required_argument : no_argument,
-		    NULL, (int)(FIRST_OPTION + n) };
+		longs[n] = (struct option){ options[n].name,
+			takes ? required_argument : no_argument, NULL, (int)(FIRST_OPTION + n) };
 		if (options[n].letter) {
 			*shorts++ = options[n].letter;
 			if (takes)
@@ -129,7 +128,8 @@ option_of(const struct cli_option *options, size_t n, int c)
 
 /* An option that the command does not have. */
 static int
-misuse_option(const struct command *self, const struct cli_option *options, size_t n, const char *word)
+misuse_option(const struct command *self, const struct cli_option *options, size_t n,
+    const char *word)
 {
 	const char *name = word + strspn(word, "-"), *near;
 	struct guess g = guess_begin(name);
@@ -174,7 +174,8 @@ cli_parse(const struct command *self, int argc, char **argv, const struct cli_op
 	}
 	words = (size_t)(argc - optind);
 	if (words < least || words > most) {
-		*status = words < least ? cli_misuse(self, "missing argument: %s", self->args) :
+		*status = words < least ?
+		    cli_misuse(self, "missing argument: %s", self->args) :
 		    cli_misuse(self, "unexpected argument \"%s\"", argv[(size_t)optind + most]);
 		return (-1);
 	}
@@ -212,7 +213,8 @@ cli_become_owner_of(const char *path)
 	if (owner_become(path) == 0)
 		return (0);
 	if (errno == ENOENT)
-		cli_fail("%s: %s; \"fluidhook init\" makes the state directory", path, strerror(errno));
+		cli_fail("%s: %s; \"fluidhook init\" makes the state directory", path,
+		    strerror(errno));
 	else
 		cli_fail("cannot become the owner of %s: %s", path, strerror(errno));
 	return (-1);
@@ -227,17 +229,20 @@ say_cannot_open(const struct conf *conf, const char *name)
 	struct stat st;
 
 	if (saved == ENOENT && name) {
-		cli_fail("%s/%s is missing; put it back, or run \"fluidhook repair\"", conf->state_dir,
-		    name);
+		cli_fail("%s/%s is missing; put it back, or run \"fluidhook repair\"",
+		    conf->state_dir, name);
 	} else if (saved == EACCES && stat(conf->state_dir, &st) == 0 && st.st_uid != geteuid()) {
 		if ((pw = getpwuid(st.st_uid)) != NULL)
-			cli_fail("%s%s%s: %s; it belongs to %s: try \"sudo -u %s fluidhook ...\"", conf->state_dir,
-			    name ? "/" : "", name ? name : "", strerror(saved), pw->pw_name, pw->pw_name);
+			cli_fail("%s%s%s: %s; it belongs to %s: try \"sudo -u %s fluidhook ...\"",
+			    conf->state_dir, name ? "/" : "", name ? name : "", strerror(saved),
+			    pw->pw_name, pw->pw_name);
 		else
-			cli_fail("%s%s%s: %s; it belongs to user %lu, who has no name here: try \"sudo -u '#%lu' "
-			    "fluidhook ...\" or \"docker exec --user %lu\"", conf->state_dir, name ? "/" : "",
-			    name ? name : "", strerror(saved), (unsigned long)st.st_uid,
-			    (unsigned long)st.st_uid, (unsigned long)st.st_uid);
+			cli_fail(
+			    "%s%s%s: %s; it belongs to user %lu, who has no name here: try \"sudo -u '#%lu' "
+			    "fluidhook ...\" or \"docker exec --user %lu\"",
+			    conf->state_dir, name ? "/" : "", name ? name : "", strerror(saved),
+			    (unsigned long)st.st_uid, (unsigned long)st.st_uid,
+			    (unsigned long)st.st_uid);
 	} else {
 		cli_fail("%s%s%s: %s", conf->state_dir, name ? "/" : "", name ? name : "",
 		    strerror(saved));
@@ -291,12 +296,13 @@ cli_state(const struct conf *conf)
 static unsigned
 invisible(const char *text, size_t n)
 {
-	static const unsigned ranges[][2] = { { 0x00ad, 0x00ad }, { 0x061c, 0x061c }, { 0x180e, 0x180e },
-		{ 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xfeff, 0xfeff },
-		{ 0xfff9, 0xfffb } };
+	static const unsigned ranges[][2] = { { 0x00ad, 0x00ad }, { 0x061c, 0x061c },
+		{ 0x180e, 0x180e }, { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f },
+		{ 0xfeff, 0xfeff }, { 0xfff9, 0xfffb } };
 	const unsigned char *c = (const unsigned char *)text;
 	unsigned point = n == 2 ? (c[0] & 0x1fu) << 6 | (c[1] & 0x3fu) :
-	    n == 3 ? (c[0] & 0xfu) << 12 | (c[1] & 0x3fu) << 6 | (c[2] & 0x3fu) : 0;
+	    n == 3              ? (c[0] & 0xfu) << 12 | (c[1] & 0x3fu) << 6 | (c[2] & 0x3fu) :
+				  0;
 
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
 		if (point >= ranges[i][0] && point <= ranges[i][1])

@@ -11,7 +11,7 @@ struct company {
 	struct conf *conf;
 	struct fluid_token token;
 	struct transport *transport;
-	struct fluid_error e;		/* of the call made last */
+	struct fluid_error e; /* of the call made last */
 };
 
 /**

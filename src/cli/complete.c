@@ -10,10 +10,10 @@
 
 /* An option as a command's help describes it: "  -n, --limit N  at most so many". */
 struct described {
-	const char *name;	/* "--limit", len bytes */
+	const char *name; /* "--limit", len bytes */
 	size_t len;
 	bool takes_value;
-	const char *text;	/* its description, text_len bytes */
+	const char *text; /* its description, text_len bytes */
 	size_t text_len;
 };
 
@@ -85,7 +85,8 @@ print_values(const char *option, const char *typed)
 
 	if (strcmp(option, "--status") == 0)
 		for (int i = INSTALLATION_ACTIVE; i <= INSTALLATION_SUPERSEDED; i++)
-			print_candidate(installation_status_name((enum installation_status)i), typed, "", 0);
+			print_candidate(installation_status_name((enum installation_status)i),
+			    typed, "", 0);
 	if (strcmp(option, "--event") == 0)
 		for (size_t i = 0; (event = event_known(i)) != NULL; i++)
 			print_candidate(event, typed, "", 0);
@@ -126,7 +127,8 @@ complete(int n, char **words)
 	else if (*typed == '-' && command)
 		print_options(command->help, typed);
 	else if (*typed == '-')
-		print_options("  --config FILE  the configuration\n  --version  print the version\n", typed);
+		print_options(
+		    "  --config FILE  the configuration\n  --version  print the version\n", typed);
 	else if (command == NULL || command->commands)
 		print_commands(command, typed);
 	return (CLI_DONE);

@@ -29,7 +29,7 @@ struct walk {
 	struct buf line, texts;
 	unsigned long lines;
 	struct progress progress;
-	const char *damaged;		/* the file named last; NULL: none */
+	const char *damaged; /* the file named last; NULL: none */
 };
 
 static int
@@ -183,14 +183,16 @@ add_row(struct table *t, const struct entry *e)
 		timefmt_seconds(when, received.tv_sec);
 	else
 		snprintf(when, sizeof(when), "?");
-	table_add(t, (const char *const[]){ when, e->event, e->delivery, e->installation,
-	    e->fluid_shop, NULL });
+	table_add(t,
+	    (const char *const[]){ when, e->event, e->delivery, e->installation, e->fluid_shop,
+		NULL });
 }
 
 struct wanted {
 	const char *event, *installation;
-	int64_t since, until;	/* unix seconds, until not included; INT64_MIN and INT64_MAX: no bound */
-	unsigned long limit;	/* 0: none */
+	int64_t since,
+	    until; /* unix seconds, until not included; INT64_MIN and INT64_MAX: no bound */
+	unsigned long limit; /* 0: none */
 	bool json;
 };
 
@@ -207,8 +209,8 @@ is_in_time(const struct wanted *wanted, const struct entry *e)
 static int
 list(struct walk *w, const struct wanted *wanted)
 {
-	struct table *t = table_new((const char *const[]){ "RECEIVED", "EVENT", "DELIVERY", "INSTALLATION",
-	    "SHOP", NULL });
+	struct table *t = table_new(
+	    (const char *const[]){ "RECEIVED", "EVENT", "DELIVERY", "INSTALLATION", "SHOP", NULL });
 	char first[TIMEFMT_DAY_SIZE], last[TIMEFMT_DAY_SIZE];
 	unsigned long n = 0;
 	struct entry e;
@@ -246,8 +248,8 @@ list(struct walk *w, const struct wanted *wanted)
 static int
 misuse_time(const struct command *self, const char *option, const char *text)
 {
-	return (cli_misuse(self, "--%s: \"%s\" is not a time (2h, 3d, 2026-11-23, 2026-11-23T08:30:00Z)",
-	    option, text));
+	return (cli_misuse(self,
+	    "--%s: \"%s\" is not a time (2h, 3d, 2026-11-23, 2026-11-23T08:30:00Z)", option, text));
 }
 
 static int
@@ -295,12 +297,12 @@ const struct command deliveries_command = {
 	.args = "[--event E] [--installation I] [--since T] [--until T] [-n N] [--json]",
 	.summary = "List the deliveries that were accepted, the newest first",
 	.help = "      --event E         order.created, or order for all of its events\n"
-	    "      --installation I  a droplet installation uuid, or a shop\n"
-	    "      --since T         received at T or later: 90m, 2h, 3d, 2026-11-23,\n"
-	    "                        2026-11-23T08:30:00Z\n"
-	    "      --until T         received before T\n"
-	    "  -n, --limit N         at most so many (20, with --since all; 0: all)\n"
-	    "      --json            one JSON object a line\n",
+		"      --installation I  a droplet installation uuid, or a shop\n"
+		"      --since T         received at T or later: 90m, 2h, 3d, 2026-11-23,\n"
+		"                        2026-11-23T08:30:00Z\n"
+		"      --until T         received before T\n"
+		"  -n, --limit N         at most so many (20, with --since all; 0: all)\n"
+		"      --json            one JSON object a line\n",
 	.run = run_deliveries,
 };
 
@@ -321,7 +323,9 @@ show(const struct entry *e, bool json)
 	int status = CLI_DONE;
 
 	if (redact_body(e->body, e->body_len, &body))
-		status = cli_fail("%s: the body cannot be shown without its credentials; --raw prints all of it", e->delivery);
+		status = cli_fail(
+		    "%s: the body cannot be shown without its credentials; --raw prints all of it",
+		    e->delivery);
 	else if (json)
 		status = print_json(e, body.data);
 	else {
@@ -330,8 +334,9 @@ show(const struct entry *e, bool json)
 		print_field("Event", e->event);
 		print_field("Installation", e->installation);
 		print_field("Shop", e->fluid_shop);
-		snprintf(verified, sizeof(verified), "%s%s%s", e->verified_by ? e->verified_by : "-",
-		    e->key ? " of the " : "", e->key ? e->key : "");
+		snprintf(verified, sizeof(verified), "%s%s%s",
+		    e->verified_by ? e->verified_by : "-", e->key ? " of the " : "",
+		    e->key ? e->key : "");
 		print_field("Verified by", verified);
 		printf("%-14s%zu bytes\n\n", "Body", e->body_len);
 		cli_print_lines(stdout, body.data, body.len);
@@ -342,7 +347,8 @@ show(const struct entry *e, bool json)
 
 /* Look in the days between these, or in all. Returns whether the journal can be read. */
 static bool
-find_between(struct walk *w, struct uuid_arg *arg, const char *first, const char *last, struct buf *line)
+find_between(struct walk *w, struct uuid_arg *arg, const char *first, const char *last,
+    struct buf *line)
 {
 	struct entry e;
 
@@ -419,7 +425,7 @@ run_delivery(const struct cli *c, const struct command *self, int argc, char **a
 		status = find(&w, argv[1], &e);
 		if (status == CLI_DONE && raw)
 			status = fwrite(e.body, 1, e.body_len, stdout) == e.body_len ? CLI_DONE :
-			    CLI_FAILED;
+										       CLI_FAILED;
 		else if (status == CLI_DONE)
 			status = show(&e, json);
 	}
@@ -432,7 +438,8 @@ const struct command delivery_command = {
 	.name = "delivery",
 	.args = "UUID [--raw | --json]",
 	.summary = "Show one delivery, with its body",
-	.help = "The beginning of a UUID is enough if only one delivery has it. Credentials in the body\n"
+	.help =
+	    "The beginning of a UUID is enough if only one delivery has it. Credentials in the body\n"
 	    "are shown as present.\n"
 	    "\n"
 	    "      --raw   the body alone, the exact bytes received, credentials and all\n"

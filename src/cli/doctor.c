@@ -15,9 +15,9 @@
 
 enum {
 	HOST_SIZE = 256,
-	LIFE_LEAST = 10,	/* a certificate is renewed before the last tenth of its life */
-	SKEW_MOST = 30,		/* seconds; of the 300 that a signature may be old */
-	SLOW_MS = 5000,		/* of the 15 s that Fluid waits */
+	LIFE_LEAST = 10, /* a certificate is renewed before the last tenth of its life */
+	SKEW_MOST = 30,  /* seconds; of the 300 that a signature may be old */
+	SLOW_MS = 5000,  /* of the 15 s that Fluid waits */
 	ADDRESSES_SHOWN = 4,
 };
 
@@ -28,13 +28,17 @@ static const struct {
 	{ "expired", "Renew the certificate." },
 	{ "not yet valid", "Set the clock right, here or where the certificate was made." },
 	{ "subject name", "The certificate has to be made for the name in the URL." },
-	{ "self-signed", "Use a certificate of an authority that everybody trusts, such as Let's "
+	{ "self-signed",
+	    "Use a certificate of an authority that everybody trusts, such as Let's "
 	    "Encrypt." },
-	{ "self signed", "Use a certificate of an authority that everybody trusts, such as Let's "
+	{ "self signed",
+	    "Use a certificate of an authority that everybody trusts, such as Let's "
 	    "Encrypt." },
-	{ "error setting certificate", "Install your system's certificate authorities (Debian: ca-certificates), "
+	{ "error setting certificate",
+	    "Install your system's certificate authorities (Debian: ca-certificates), "
 	    "or correct $SSL_CERT_FILE." },
-	{ "unable to get local issuer", "Serve the whole chain (nginx: ssl_certificate fullchain.pem), and use a "
+	{ "unable to get local issuer",
+	    "Serve the whole chain (nginx: ssl_certificate fullchain.pem), and use a "
 	    "certificate of a\npublic authority. `ca_file` does not count here: Fluid does not have it." },
 	{ "issuer", "Serve the whole chain (nginx: ssl_certificate fullchain.pem)." },
 	{ "", "Look at it: openssl s_client -connect HOST:443 -servername HOST" },
@@ -46,15 +50,20 @@ static const struct {
 } ways_out[] = {
 	{ 200, 299, "Something else answers here: the URL has to lead to fluidhook.fcgi." },
 	{ 300, 399, "Fluid does not follow redirects: use the address that it leads to." },
-	{ 401, 401, "The web server wants a password here, which Fluid does not have: take it away." },
-	{ 403, 403, "The web server lets nobody in here: look at its allow, deny or Require lines." },
-	{ 404, 404, "The web server knows no such path: mount the receiver at the path of the URL\n"
+	{ 401, 401,
+	    "The web server wants a password here, which Fluid does not have: take it away." },
+	{ 403, 403,
+	    "The web server lets nobody in here: look at its allow, deny or Require lines." },
+	{ 404, 404,
+	    "The web server knows no such path: mount the receiver at the path of the URL\n"
 	    "(nginx: include fluidhook.conf in this site's server block)." },
 	{ 405, 405, "Something else answers here: the URL has to lead to fluidhook.fcgi." },
 	{ 429, 429, "The web server limits requests: take the limit away for this path." },
-	{ 500, 500, "The web server's error log says why. With mod_fcgid, larger bodies need\n"
+	{ 500, 500,
+	    "The web server's error log says why. With mod_fcgid, larger bodies need\n"
 	    "FcgidMaxRequestLen 2097152 in the server's configuration." },
-	{ 502, 504, "The web server does not reach the receiver: is it running, and may the web server\n"
+	{ 502, 504,
+	    "The web server does not reach the receiver: is it running, and may the web server\n"
 	    "open its socket? Its error log says more." },
 	{ 0, 999, "The web server's error log says more." },
 };
@@ -97,7 +106,8 @@ split_url(const char *url, char host[HOST_SIZE], char port[8])
 	    curl_url_get(u, CURLUPART_HOST, &h, 0) == CURLUE_OK &&
 	    curl_url_get(u, CURLUPART_PORT, &p, CURLU_DEFAULT_PORT) == CURLUE_OK) {
 		/* Brackets around an IPv6 address are the URL's. */
-		snprintf(host, HOST_SIZE, "%.*s", (int)strcspn(h + (*h == '['), "]"), h + (*h == '['));
+		snprintf(host, HOST_SIZE, "%.*s", (int)strcspn(h + (*h == '['), "]"),
+		    h + (*h == '['));
 		snprintf(port, 8, "%s", p);
 		result = 0;
 	}
@@ -116,8 +126,8 @@ is_private(const struct sockaddr *sa)
 
 	if (sa->sa_family == AF_INET) {
 		v4 = ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr);
-		return (v4 >> 24 == 127 || v4 >> 24 == 10 || v4 >> 20 == 0xac1 || v4 >> 16 == 0xc0a8 ||
-		    v4 >> 16 == 0xa9fe);
+		return (v4 >> 24 == 127 || v4 >> 24 == 10 || v4 >> 20 == 0xac1 ||
+		    v4 >> 16 == 0xc0a8 || v4 >> 16 == 0xa9fe);
 	}
 	v6 = ((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr.s6_addr;
 	return (IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)(const void *)v6) ||
@@ -137,20 +147,22 @@ check_name(struct doctor *d, const char *host)
 	int error = getaddrinfo(host, NULL, &hints, &found);
 
 	if (error) {
-		checklist_bad(&d->list, "name", error == EAI_AGAIN ? "No name server answers here: try "
-		    "again, or look at /etc/resolv.conf." :
-		    "Create an A or AAAA record for it, or correct the URL.",
+		checklist_bad(&d->list, "name",
+		    error == EAI_AGAIN ? "No name server answers here: try "
+					 "again, or look at /etc/resolv.conf." :
+					 "Create an A or AAAA record for it, or correct the URL.",
 		    "%s: %s", host, gai_strerror(error));
 		return (-1);
 	}
 	for (struct addrinfo *a = found; a; a = a->ai_next) {
 		all_private = all_private && is_private(a->ai_addr);
-		if (n++ < ADDRESSES_SHOWN && getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text),
-		    NULL, 0, NI_NUMERICHOST) == 0)
+		if (n++ < ADDRESSES_SHOWN &&
+		    getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0,
+			NI_NUMERICHOST) == 0)
 			buf_addf(&list, "%s%s", list.len ? ", " : "", text);
 	}
-	checklist_good(&d->list, "name", "%s is %s%s", host, list.len ? list.data : "known", all_private ?
-	    " (private: Fluid needs a public address)" : "");
+	checklist_good(&d->list, "name", "%s is %s%s", host, list.len ? list.data : "known",
+	    all_private ? " (private: Fluid needs a public address)" : "");
 	buf_free(&list);
 	freeaddrinfo(found);
 	return (0);
@@ -166,11 +178,13 @@ check_certificate(struct doctor *d, const char *host, const struct client_answer
 	else if (a->expires == 0)
 		checklist_good(&d->list, "tls", "the certificate is good for %s", host);
 	else if (a->issued && left < life / LIFE_LEAST)
-		checklist_bad(&d->list, "tls", "Renew the certificate: Fluid delivers to no site without "
-		    "a good one.", "the certificate is good for %" PRId64 " more hours only", left / 3600);
+		checklist_bad(&d->list, "tls",
+		    "Renew the certificate: Fluid delivers to no site without "
+		    "a good one.",
+		    "the certificate is good for %" PRId64 " more hours only", left / 3600);
 	else
-		checklist_good(&d->list, "tls", "the certificate is good for %s, %" PRId64 " more days",
-		    host, days);
+		checklist_good(&d->list, "tls",
+		    "the certificate is good for %s, %" PRId64 " more days", host, days);
 }
 
 /* There was no answer: which part of the way is it? */
@@ -183,8 +197,10 @@ say_no_answer(struct doctor *d, const char *port, const struct client_answer *a)
 
 	switch (a->failure == CLIENT_CONNECTING && proxy ? CLIENT_PROXY : a->failure) {
 	case CLIENT_PROXY:
-		snprintf(way_out, sizeof(way_out), "Look at $%s, which names a proxy, or go without it: "
-		    "no_proxy='*' fluidhook doctor ...", proxy ? proxy : "https_proxy");
+		snprintf(way_out, sizeof(way_out),
+		    "Look at $%s, which names a proxy, or go without it: "
+		    "no_proxy='*' fluidhook doctor ...",
+		    proxy ? proxy : "https_proxy");
 		checklist_bad(&d->list, "proxy", way_out, "%s", a->error);
 		break;
 	case CLIENT_TLS:
@@ -194,8 +210,10 @@ say_no_answer(struct doctor *d, const char *port, const struct client_answer *a)
 		break;
 	case CLIENT_RESOLVE:
 	case CLIENT_CONNECTING:
-		snprintf(way_out, sizeof(way_out), "Does the web server run, and does the firewall let "
-		    "port %s in?", port);
+		snprintf(way_out, sizeof(way_out),
+		    "Does the web server run, and does the firewall let "
+		    "port %s in?",
+		    port);
 		checklist_bad(&d->list, "connection", way_out, "%s", a->error);
 		break;
 	default:
@@ -223,13 +241,15 @@ check_routing(struct doctor *d, const struct client_answer *a)
 		    a->status < 300 ? " to a GET" : "");
 		return (-1);
 	}
-	checklist_good(&d->list, "routing", "the receiver answers%s%s", *d->server ? " behind " : "",
-	    d->server);
+	checklist_good(&d->list, "routing", "the receiver answers%s%s",
+	    *d->server ? " behind " : "", d->server);
 	if (ok)
 		checklist_good(&d->list, "health", "deliveries can be stored");
 	else
-		checklist_bad(&d->list, "health", "\"fluidhook check\" on the server says why; so does the "
-		    "receiver's log.", "the receiver cannot store deliveries now");
+		checklist_bad(&d->list, "health",
+		    "\"fluidhook check\" on the server says why; so does the "
+		    "receiver's log.",
+		    "the receiver cannot store deliveries now");
 	return (0);
 }
 
@@ -242,9 +262,11 @@ check_clock(struct doctor *d, const struct client_answer *a)
 	if (there == -1)
 		checklist_good(&d->list, "clock", "not compared: the web server sends no Date");
 	else if (skew > SKEW_MOST || skew < -SKEW_MOST)
-		checklist_bad(&d->list, "clock", "Set both clocks by NTP (timedatectl set-ntp true): a "
-		    "signature is good for 300 s.", "the web server's clock is %lld s %s of this one",
-		    skew < 0 ? -skew : skew, skew < 0 ? "behind" : "ahead");
+		checklist_bad(&d->list, "clock",
+		    "Set both clocks by NTP (timedatectl set-ntp true): a "
+		    "signature is good for 300 s.",
+		    "the web server's clock is %lld s %s of this one", skew < 0 ? -skew : skew,
+		    skew < 0 ? "behind" : "ahead");
 	else
 		checklist_good(&d->list, "clock", "the web server's is %lld s off this one",
 		    skew < 0 ? -skew : skew);
@@ -254,8 +276,10 @@ static void
 check_time(struct doctor *d)
 {
 	if (d->slowest > SLOW_MS)
-		checklist_bad(&d->list, "time", "Fluid gives up after 15 s: look for what is slow on the "
-		    "way.", "%.1f s for the slowest answer", d->slowest / 1000);
+		checklist_bad(&d->list, "time",
+		    "Fluid gives up after 15 s: look for what is slow on the "
+		    "way.",
+		    "%.1f s for the slowest answer", d->slowest / 1000);
 	else
 		checklist_good(&d->list, "time", "%.0f ms for the slowest answer; Fluid waits 15 s",
 		    d->slowest);
@@ -324,7 +348,8 @@ const struct command doctor_command = {
 	.name = "doctor",
 	.args = "URL [--droplet NAME] [--json]",
 	.summary = "Go the way from the internet to the receiver, and say what is wrong on it",
-	.help = "Looks up the name, checks the certificate, asks for the receiver's health and posts probes\n"
+	.help =
+	    "Looks up the name, checks the certificate, asks for the receiver's health and posts probes\n"
 	    "signed with the droplet's newest secret, which the receiver does not store. The certificate\n"
 	    "must be good for the system's authorities, as it must be for Fluid; `ca_file` does not\n"
 	    "count, $SSL_CERT_FILE names others. One line a step, and the way out below what is wrong.\n"

@@ -11,9 +11,9 @@ struct doctor {
 	struct checklist list;
 	const char *url;
 	const struct conf *conf;
-	char *secret;		/* live; of the droplet */
-	char server[64];	/* what the web server says it is, or "" */
-	double slowest;		/* ms, of all requests so far */
+	char *secret;    /* live; of the droplet */
+	char server[64]; /* what the web server says it is, or "" */
+	double slowest;  /* ms, of all requests so far */
 };
 
 /** Make a request, and learn from its answer. As client_send(). */

@@ -12,9 +12,8 @@ enum { BELOW_MAX_BODY = 1024, LARGE_MOST = 8 << 20, LIMIT_STEP = 1024 };
 
 static const char shop[] = "probe.fluid.app";
 
-static const char nginx_way[] =
-    "nginx, in the http block or the site's default server block:\n"
-    "  underscores_in_headers on;\n";
+static const char nginx_way[] = "nginx, in the http block or the site's default server block:\n"
+				"  underscores_in_headers on;\n";
 
 static const char apache_way[] =
     "Apache, in the site or its .htaccess (mod_setenvif and mod_headers):\n"
@@ -24,7 +23,7 @@ static const char apache_way[] =
 /* What the answer to a probe says. */
 struct probe_answer {
 	bool is_probe, in_headers;
-	struct buf headers;	/* " X-Fluid-Shop AUTH_TOKEN " */
+	struct buf headers; /* " X-Fluid-Shop AUTH_TOKEN " */
 };
 
 static void
@@ -51,8 +50,9 @@ read_answer(struct probe_answer *p, const struct client_answer *a)
 
 	*p = (struct probe_answer){ .is_probe = false };
 	buf_addc(&p->headers, ' ');
-	if (parser && (json_parser_feed(parser, a->body.data ? a->body.data : "", a->body.len) ||
-	    json_parser_finish(parser)))
+	if (parser &&
+	    (json_parser_feed(parser, a->body.data ? a->body.data : "", a->body.len) ||
+		json_parser_finish(parser)))
 		p->is_probe = false;
 	json_parser_free(parser);
 }
@@ -73,8 +73,12 @@ send_probe(struct doctor *d, size_t size, struct client_answer *a)
 	if (!body.failed) {
 		/* Whether the token's headers arrive is all that matters: whoever gets them learns nothing. */
 		signed_headers(&headers, d->secret, shop, "probe", body.data, body.len);
-		result = doctor_send(d, &(struct client_request){ .method = "POST",
-		    .headers = headers.list, .body = body.data, .body_len = body.len }, a);
+		result = doctor_send(d,
+		    &(struct client_request){ .method = "POST",
+			.headers = headers.list,
+			.body = body.data,
+			.body_len = body.len },
+		    a);
 	}
 	buf_free(&body);
 	return (result);
@@ -93,21 +97,24 @@ say_refused(struct doctor *d, const struct client_answer *a)
 	const char *way_out = doctor_way_out(a->status);
 
 	if (a->status == 401 && is_ours(a, "\"unauthorized\""))
-		way_out = "It does not know this secret, or the signature's headers do not arrive: does it "
+		way_out =
+		    "It does not know this secret, or the signature's headers do not arrive: does it "
 		    "read this\nconfiguration? Its log says the reason.";
 	else if (a->status == 503 && is_ours(a, "\"unavailable\""))
-		way_out = "Its clock may be wrong, its secrets unreadable, or its disk full: its log says "
+		way_out =
+		    "Its clock may be wrong, its secrets unreadable, or its disk full: its log says "
 		    "the reason.";
 	else if (is_ours(a, "\"error\":"))
-		way_out = "Something on the way changes requests: the receiver's log says the reason.";
+		way_out =
+		    "Something on the way changes requests: the receiver's log says the reason.";
 	checklist_bad(&d->list, "probe", way_out, "a signed probe was answered %ld", a->status);
 }
 
 static void
 check_headers(struct doctor *d, const struct buf *arrived)
 {
-	static const char *const wanted[] = { "X-Fluid-Shop", "X-Fluid-Timestamp", "X-Fluid-Signature",
-		"X-Fluid-Token" };
+	static const char *const wanted[] = { "X-Fluid-Shop", "X-Fluid-Timestamp",
+		"X-Fluid-Signature", "X-Fluid-Token" };
 	bool nginx = strcasestr(d->server, "nginx") != NULL;
 	bool apache = strcasestr(d->server, "apache") != NULL;
 	struct buf way_out = { 0 };
@@ -116,8 +123,10 @@ check_headers(struct doctor *d, const struct buf *arrived)
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		snprintf(name, sizeof(name), " %s ", wanted[i]);
 		if (arrived->data && strcasestr(arrived->data, name) == NULL) {
-			checklist_bad(&d->list, "headers", "Something on the way takes it out: a proxy, a "
-			    "firewall, or the web server's own lines.", "%s does not arrive", wanted[i]);
+			checklist_bad(&d->list, "headers",
+			    "Something on the way takes it out: a proxy, a "
+			    "firewall, or the web server's own lines.",
+			    "%s does not arrive", wanted[i]);
 			return;
 		}
 	}
@@ -167,15 +176,18 @@ find_limit(struct doctor *d, size_t good, size_t bad)
 static void
 say_too_large(struct doctor *d, size_t size, const struct client_answer *a)
 {
-	const char *way_out = is_ours(a, "\"too_large\"") ? "Raise max_body in fluidhook.conf." :
-	    is_ours(a, "\"error\":") ? "The web server, or a proxy in front of it, cuts bodies off: raise its limit.\n"
+	const char *way_out = is_ours(a, "\"too_large\"") ?
+	    "Raise max_body in fluidhook.conf." :
+	    is_ours(a, "\"error\":") ?
+	    "The web server, or a proxy in front of it, cuts bodies off: raise its limit.\n"
 	    "nginx: client_max_body_size 2m;  Apache: LimitRequestBody 2097152" :
 	    a->status == 413 ? "Raise the web server's limit: client_max_body_size 2m; (nginx), "
-	    "LimitRequestBody 2097152 (Apache)." : doctor_way_out(a->status);
+			       "LimitRequestBody 2097152 (Apache)." :
+			       doctor_way_out(a->status);
 
 	checklist_bad(&d->list, "body size", way_out,
-	    "a body of %zu kB was answered %ld; the largest that arrives has %zu kB", size / 1024, a->status,
-	    find_limit(d, LIMIT_STEP, size) / 1024);
+	    "a body of %zu kB was answered %ld; the largest that arrives has %zu kB", size / 1024,
+	    a->status, find_limit(d, LIMIT_STEP, size) / 1024);
 }
 
 /* Bodies of this size are rare, but one that is too large for the web server is lost. */
@@ -186,7 +198,9 @@ check_large(struct doctor *d)
 	struct client_answer a = { 0 };
 	struct probe_answer p;
 
-	size = most > LARGE_MOST ? LARGE_MOST : most > 2 * BELOW_MAX_BODY ? most - BELOW_MAX_BODY : most;
+	size = most > LARGE_MOST      ? LARGE_MOST :
+	    most > 2 * BELOW_MAX_BODY ? most - BELOW_MAX_BODY :
+					most;
 	if (send_probe(d, size, &a)) {
 		checklist_bad(&d->list, "body size", "The web server's error log says more.",
 		    "a body of %zu kB: %s", size / 1024, a.error);
@@ -210,14 +224,16 @@ doctor_probe(struct doctor *d)
 	char print[FINGERPRINT_SIZE];
 
 	if (send_probe(d, 0, &a)) {
-		checklist_bad(&d->list, "probe", "The web server's error log says more.", "%s", a.error);
+		checklist_bad(&d->list, "probe", "The web server's error log says more.", "%s",
+		    a.error);
 		client_answer_free(&a);
 		return;
 	}
 	read_answer(&p, &a);
 	if (p.is_probe) {
 		secret_fingerprint(print, d->secret);
-		checklist_good(&d->list, "probe", "signed with secret %s, and known to the receiver", print);
+		checklist_good(&d->list, "probe",
+		    "signed with secret %s, and known to the receiver", print);
 		check_headers(d, &p.headers);
 		check_large(d);
 	} else {

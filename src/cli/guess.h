@@ -7,13 +7,13 @@
 
 enum {
 	GUESS_SIZE = 160,
-	GUESS_NEAR = 2,		/* at most so many letters differ where a guess is worth telling */
+	GUESS_NEAR = 2, /* at most so many letters differ where a guess is worth telling */
 };
 
 struct guess {
-	const char *name;	/* as it was typed; the caller's */
-	char best[GUESS_SIZE];	/* the nearest candidate so far, "" for none */
-	size_t distance;	/* letters that differ from it */
+	const char *name;      /* as it was typed; the caller's */
+	char best[GUESS_SIZE]; /* the nearest candidate so far, "" for none */
+	size_t distance;       /* letters that differ from it */
 };
 
 /** Begin with the name as it was typed. */

@@ -57,7 +57,7 @@ static const char template[] =
 
 struct setup {
 	char conf[PATH_MAX], folder[PATH_MAX], state[PATH_MAX];
-	struct conf *existing;		/* the configuration, if there is one already */
+	struct conf *existing; /* the configuration, if there is one already */
 	uid_t uid;
 	gid_t gid;
 };
@@ -76,7 +76,8 @@ user_of_unit(char *user, size_t size)
 			continue;
 		while (fgets(line, sizeof(line), fp))
 			if (strncmp(line, "User=", 5) == 0) {
-				snprintf(user, size, "%.*s", (int)strcspn(line + 5, " \t\r\n"), line + 5);
+				snprintf(user, size, "%.*s", (int)strcspn(line + 5, " \t\r\n"),
+				    line + 5);
 				found = *user != '\0';
 			}
 		fclose(fp);
@@ -91,8 +92,10 @@ default_user(char *user, size_t size)
 	if (user_of_unit(user, size)) {
 		if (getpwnam(user))
 			return (0);
-		cli_fail("the unit fluidhook.service runs as %s, and there is no such user: make it (useradd "
-		    "--system %s), or name another with --user", user, user);
+		cli_fail(
+		    "the unit fluidhook.service runs as %s, and there is no such user: make it (useradd "
+		    "--system %s), or name another with --user",
+		    user, user);
 		return (-1);
 	}
 	for (size_t i = 0; i < sizeof(web_users) / sizeof(web_users[0]); i++)
@@ -100,7 +103,8 @@ default_user(char *user, size_t size)
 			snprintf(user, size, "%s", web_users[i]);
 			return (0);
 		}
-	cli_fail("there is no user of a web server here (www-data, nginx, apache, http): name the receiver's user "
+	cli_fail(
+	    "there is no user of a web server here (www-data, nginx, apache, http): name the receiver's user "
 	    "with --user");
 	return (-1);
 }
@@ -113,7 +117,8 @@ is_in_git(const char *folder)
 	bool found = false;
 
 	snprintf(path, sizeof(path), "%s", folder);
-	while (realpath(path, real) == NULL && (slash = strrchr(path, '/')) != NULL && slash != path)
+	while (
+	    realpath(path, real) == NULL && (slash = strrchr(path, '/')) != NULL && slash != path)
 		*slash = '\0';
 	if (realpath(path, real))
 		memcpy(path, real, sizeof(real));
@@ -130,7 +135,8 @@ is_in_git(const char *folder)
 static int
 say_link(const char *path)
 {
-	return (cli_fail("%s: a link to a file that does not exist; create that file first, or remove the link",
+	return (cli_fail(
+	    "%s: a link to a file that does not exist; create that file first, or remove the link",
 	    path));
 }
 
@@ -188,13 +194,16 @@ find_places(struct setup *s, const struct cli *c, const char *state_dir, const c
 	if (find_user(s, user, &home))
 		return (CLI_FAILED);
 	if (!root && home == NULL && (file == NULL || state_dir == NULL))
-		return (cli_fail("user %lu has no home directory: say where with -c FILE and --state-dir DIR",
+		return (cli_fail(
+		    "user %lu has no home directory: say where with -c FILE and --state-dir DIR",
 		    (unsigned long)geteuid()));
 	if (file)
 		snprintf(s->conf, sizeof(s->conf), "%s%s", strchr(file, '/') ? "" : "./", file);
 	else
-		snprintf(s->conf, sizeof(s->conf), "%s/fluidhook/fluidhook.conf", root ? SYSCONFDIR : home);
-	snprintf(s->folder, sizeof(s->folder), "%.*s", (int)(strrchr(s->conf, '/') - s->conf), s->conf);
+		snprintf(s->conf, sizeof(s->conf), "%s/fluidhook/fluidhook.conf",
+		    root ? SYSCONFDIR : home);
+	snprintf(s->folder, sizeof(s->folder), "%.*s", (int)(strrchr(s->conf, '/') - s->conf),
+	    s->conf);
 	if (*s->folder == '\0')
 		memcpy(s->folder, "/", sizeof("/"));
 	if (state_dir)
@@ -206,7 +215,8 @@ find_places(struct setup *s, const struct cli *c, const char *state_dir, const c
 	if (*s->state != '/')
 		return (cli_fail("--state-dir: \"%s\" has to be an absolute path", s->state));
 	if (!can_be_value(s->state))
-		return (cli_fail("--state-dir: a control character, \" ;\" or a blank at the end cannot be "
+		return (cli_fail(
+		    "--state-dir: a control character, \" ;\" or a blank at the end cannot be "
 		    "part of it"));
 	return (CLI_DONE);
 }
@@ -238,15 +248,17 @@ make_dir(const struct setup *s, const char *path, mode_t mode, bool owned)
 
 	if (stat(path, &st) == 0) {
 		if (!S_ISDIR(st.st_mode))
-			return (cli_fail("%s: not a directory; move it away, or name another place", path));
+			return (cli_fail("%s: not a directory; move it away, or name another place",
+			    path));
 		printf("kept  %s\n", path);
 		return (CLI_DONE);
 	}
 	if (is_dangling(path))
 		return (say_link(path));
 	if (mkdir(path, mode))
-		return (cli_fail("%s: %s", path, errno != ENOENT ? strerror(errno) :
-		    "its parent directory does not exist; create that first"));
+		return (cli_fail("%s: %s", path,
+		    errno != ENOENT ? strerror(errno) :
+				      "its parent directory does not exist; create that first"));
 	if (chmod(path, mode) || (owned && geteuid() == 0 && lchown(path, s->uid, s->gid)))
 		return (cli_fail("%s: %s", path, strerror(errno)));
 	printf("made  %s\n", path);
@@ -346,7 +358,8 @@ make_all_secrets(const struct setup *s)
 		return (make_secrets(s, secrets));
 	}
 	for (size_t i = 0; i < s->existing->n_droplets; i++)
-		if (s->existing->droplets[i].secrets && make_secrets(s, s->existing->droplets[i].secrets))
+		if (s->existing->droplets[i].secrets &&
+		    make_secrets(s, s->existing->droplets[i].secrets))
 			return (CLI_FAILED);
 	return (CLI_DONE);
 }
@@ -369,8 +382,10 @@ check_git(const struct setup *s)
 			continue;
 		*slash = '\0';
 		if (is_in_git(*path ? path : "/"))
-			return (cli_fail("%s is in a git work tree, where secrets get committed: choose another "
-			    "place with -c FILE, or use --force and add %s to .gitignore", path, slash + 1));
+			return (cli_fail(
+			    "%s is in a git work tree, where secrets get committed: choose another "
+			    "place with -c FILE, or use --force and add %s to .gitignore",
+			    path, slash + 1));
 	}
 	return (CLI_DONE);
 }
@@ -381,7 +396,8 @@ init(struct setup *s)
 	if (make_dir(s, s->folder, 0755, false) || make_dir(s, s->state, 0700, true) ||
 	    make_all_secrets(s) || make_conf(s) || make_state(s))
 		return (CLI_FAILED);
-	printf("\nNext:\n"
+	printf(
+	    "\nNext:\n"
 	    "  1. Mount the receiver in your web server: README, \"Behind your nginx\" and \"Behind your Apache\"\n"
 	    "  2. Put your company's API token into %s/company.token (mode 0600)\n"
 	    "  3. fluidhook -c %s check\n"
@@ -423,8 +439,9 @@ const struct command init_command = {
 	.name = "init",
 	.args = "[--state-dir DIR] [--user NAME] [--force]",
 	.summary = "Make the state directory, a configuration and a first secret",
-	.help = "Never changes what is there: each file is made or kept. As root the configuration goes to\n"
-	    SYSCONFDIR "/fluidhook and the state to " DEFAULT_STATE_DIR "; else both go below\n"
+	.help =
+	    "Never changes what is there: each file is made or kept. As root the configuration goes to\n" SYSCONFDIR
+	    "/fluidhook and the state to " DEFAULT_STATE_DIR "; else both go below\n"
 	    "~/fluidhook. -c FILE in front of the command puts the configuration elsewhere.\n"
 	    "Where there is a configuration already, the state directory and the files of secrets that it\n"
 	    "names are made. A directory that is missing in a state directory is not: see repair.\n"

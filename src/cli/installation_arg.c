@@ -17,8 +17,8 @@ struct looking {
 	const struct conf *conf;
 	const char *shop;
 	int installations;
-	bool failed;			/* something cannot be read, which was said */
-	struct installation *only;	/* the only one so far, or the only active one */
+	bool failed;               /* something cannot be read, which was said */
+	struct installation *only; /* the only one so far, or the only active one */
 	unsigned active, all;
 	struct buf names;
 };
@@ -107,7 +107,8 @@ of_shop(const struct conf *conf, int installations, const char *word, const char
 		l.failed = true;
 	}
 	if (l.all == 0 && !l.failed)
-		cli_fail("%s: no installation and no shop of that name (\"fluidhook list\" shows all)",
+		cli_fail(
+		    "%s: no installation and no shop of that name (\"fluidhook list\" shows all)",
 		    word);
 	if (l.all > 1 && l.active != 1) {
 		cli_fail("%s: several installations; name one of them:%s%s", word,

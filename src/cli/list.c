@@ -16,7 +16,7 @@
 
 struct listing {
 	const struct conf *conf;
-	const char *status;		/* only these; NULL: all */
+	const char *status; /* only these; NULL: all */
 	struct installation **items;
 	size_t n, cap;
 	bool damaged;
@@ -57,7 +57,8 @@ take(void *user, const char *file, struct installation *i)
 	if (i == NULL) {
 		l->damaged = true;
 		progress_hide(&l->progress);
-		cli_fail("%s/installations/%s: %s", l->conf->state_dir, file, installation_problem(errno));
+		cli_fail("%s/installations/%s: %s", l->conf->state_dir, file,
+		    installation_problem(errno));
 		return (0);
 	}
 	progress_count(&l->progress, l->n);
@@ -155,16 +156,17 @@ print_json(const struct installation *i)
 static void
 print_list(const struct listing *l)
 {
-	struct table *t = table_new((const char *const[]){ "INSTALLATION", "STATUS", "SHOP", "UPDATED",
-	    "COMPANY", NULL });
+	struct table *t = table_new(
+	    (const char *const[]){ "INSTALLATION", "STATUS", "SHOP", "UPDATED", "COMPANY", NULL });
 	char when[TIMEFMT_SECONDS_SIZE];
 
 	for (size_t k = 0; t && k < l->n; k++) {
 		const struct installation *i = l->items[k];
 
 		timefmt_seconds(when, i->updated_at.tv_sec);
-		table_add(t, (const char *const[]){ i->record, installation_status_name(i->status),
-		    i->fluid_shop, when, i->name });
+		table_add(t,
+		    (const char *const[]){ i->record, installation_status_name(i->status),
+			i->fluid_shop, when, i->name });
 	}
 	if (t)
 		table_print(t, stdout);
@@ -180,8 +182,9 @@ list(const struct conf *conf, const char *status, bool json)
 	if (dir == -1)
 		return (CLI_FAILED);
 	progress_begin(&l.progress, "Reading records");
-	result = installations_each(dir, take, &l) ? cli_fail("%s/installations: %s", conf->state_dir,
-	    strerror(errno)) : CLI_DONE;
+	result = installations_each(dir, take, &l) ?
+	    cli_fail("%s/installations: %s", conf->state_dir, strerror(errno)) :
+	    CLI_DONE;
 	progress_end(&l.progress);
 	if (l.n)
 		qsort(l.items, l.n, sizeof(*l.items), by_time);
@@ -190,7 +193,8 @@ list(const struct conf *conf, const char *status, bool json)
 	if (!json && l.n)
 		print_list(&l);
 	else if (!json && result == CLI_DONE && !l.damaged)
-		fprintf(stderr, "No installations%s%s.\n", status ? " that are " : "", status ? status : "");
+		fprintf(stderr, "No installations%s%s.\n", status ? " that are " : "",
+		    status ? status : "");
 	if (l.damaged)
 		result = CLI_FAILED;
 	free_listing(&l);
@@ -215,8 +219,10 @@ run_list(const struct cli *c, const struct command *self, int argc, char **argv)
 	if (cli_parse(self, argc, argv, options, 0, 0, &result) == -1)
 		return (result);
 	if (status && installation_status_parse(status, &known))
-		return (cli_misuse(self, "--status: \"%s\" is not one of active, pending, unconfirmed, "
-		    "failed, uninstalled, superseded", status));
+		return (cli_misuse(self,
+		    "--status: \"%s\" is not one of active, pending, unconfirmed, "
+		    "failed, uninstalled, superseded",
+		    status));
 	if ((conf = cli_conf(c)) == NULL)
 		return (CLI_USAGE);
 	result = list(conf, status, json);
@@ -228,7 +234,8 @@ const struct command list_command = {
 	.name = "list",
 	.args = "[--status STATUS] [--json]",
 	.summary = "List installations, the one changed last first",
-	.help = "      --status STATUS  active, pending, unconfirmed, failed, uninstalled or superseded\n"
+	.help =
+	    "      --status STATUS  active, pending, unconfirmed, failed, uninstalled or superseded\n"
 	    "      --json           one JSON object a line\n",
 	.run = run_list,
 };
@@ -323,7 +330,8 @@ const struct command show_command = {
 	.name = "show",
 	.args = "INSTALLATION [--json]",
 	.summary = "Show an installation; its credentials as present or absent",
-	.help = "INSTALLATION is a droplet installation uuid (dri_...), or a shop where that is unambiguous.\n"
+	.help =
+	    "INSTALLATION is a droplet installation uuid (dri_...), or a shop where that is unambiguous.\n"
 	    "\n"
 	    "      --json  as one JSON object\n",
 	.run = run_show,
@@ -360,7 +368,8 @@ const struct command token_command = {
 	.name = "token",
 	.args = "INSTALLATION",
 	.summary = "Print an installation's authentication token, and nothing else",
-	.help = "INSTALLATION is a droplet installation uuid (dri_...), or a shop where that is unambiguous.\n"
+	.help =
+	    "INSTALLATION is a droplet installation uuid (dri_...), or a shop where that is unambiguous.\n"
 	    "\n"
 	    "  curl -H \"Authorization: Bearer $(fluidhook token acme)\" https://api.fluid.app/...\n"
 	    "shows the token in the process list while curl runs; \"fluidhook api\" does not.\n",

@@ -22,8 +22,9 @@ static const struct group {
 	const char *title;
 	const struct command *const commands[GROUP_MAX];
 } groups[] = {
-	{ "Set-up", { &init_command, &register_command, &check_command, &doctor_command,
-	    &secret_command } },
+	{ "Set-up",
+	    { &init_command, &register_command, &check_command, &doctor_command,
+		&secret_command } },
 	{ "Installations", { &list_command, &show_command, &token_command, &subscribe_command } },
 	{ "Deliveries", { &deliveries_command, &delivery_command, &send_command } },
 	{ "Queue", { &work_command, &queue_command, &retry_command } },
@@ -54,19 +55,22 @@ static int
 print_usage(FILE *fp)
 {
 	fputs("Usage: fluidhook [-c FILE] COMMAND [...]\n"
-	    "\n"
-	    "Receives the webhooks of the Fluid commerce platform on your own web server.\n", fp);
+	      "\n"
+	      "Receives the webhooks of the Fluid commerce platform on your own web server.\n",
+	    fp);
 	for (size_t g = 0; g < N_GROUPS; g++) {
 		fprintf(fp, "\n%s\n", groups[g].title);
 		for (size_t i = 0; i < GROUP_MAX && groups[g].commands[i]; i++)
 			print_command(fp, groups[g].commands[i]);
 	}
-	fputs("\n"
+	fputs(
+	    "\n"
 	    "  -c, --config FILE  configuration; else $FLUIDHOOK_CONF, ~/fluidhook/fluidhook.conf,\n"
 	    "                     " SYSCONFDIR "/fluidhook/fluidhook.conf\n"
 	    "      --version      print the version\n"
 	    "\n"
-	    "\"fluidhook help COMMAND\" tells more about a command; so does man 1 fluidhook.\n", fp);
+	    "\"fluidhook help COMMAND\" tells more about a command; so does man 1 fluidhook.\n",
+	    fp);
 	return (fp == stderr ? CLI_USAGE : CLI_DONE);
 }
 
@@ -241,8 +245,10 @@ main(int argc, char **argv)
 		    i + 1 < argc) {
 			cli.conf_file = argv[++i];
 		} else {
-			fprintf(stderr, "fluidhook: unknown option or missing value: %s\n"
-			    "Try \"fluidhook --help\".\n", argv[i]);
+			fprintf(stderr,
+			    "fluidhook: unknown option or missing value: %s\n"
+			    "Try \"fluidhook --help\".\n",
+			    argv[i]);
 			return (CLI_USAGE);
 		}
 	}

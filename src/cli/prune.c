@@ -21,7 +21,7 @@
 struct pruning {
 	const struct conf *conf;
 	struct state *state;
-	char keep_from[TIMEFMT_DAY_SIZE];	/* this day and later ones stay */
+	char keep_from[TIMEFMT_DAY_SIZE]; /* this day and later ones stay */
 	bool failed;
 };
 
@@ -70,8 +70,8 @@ keep_items(struct pruning *p, struct queue *q, bool dead)
 	if (damaged == 0)
 		return (0);
 	cli_fail("%s/queue/%s holds damaged files, which the lines above name; repair or "
-	    "remove them, then run this again", p->state->path,
-	    dead ? "dead" : "waiting");
+		 "remove them, then run this again",
+	    p->state->path, dead ? "dead" : "waiting");
 	p->failed = true;
 	return (-1);
 }
@@ -108,13 +108,14 @@ has_targets(const struct conf *conf)
 static int
 keep_unread(struct pruning *p, struct queue *q)
 {
-	if (faccessat(p->state->queue, "position.json", F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT &&
-	    !has_targets(p->conf))
+	if (faccessat(p->state->queue, "position.json", F_OK, AT_SYMLINK_NOFOLLOW) &&
+	    errno == ENOENT && !has_targets(p->conf))
 		return (0);
 	if (unread_each(p->state->journal, q, keep_file, p) == 0)
 		return (0);
 	if (errno == EBADMSG) {
-		cli_fail("%s/queue/position.json is damaged: the worker begins a new one", p->state->path);
+		cli_fail("%s/queue/position.json is damaged: the worker begins a new one",
+		    p->state->path);
 		p->failed = true;
 	}
 	return (-1);
@@ -148,7 +149,7 @@ out:
 static int
 prune(struct pruning *p, bool dry)
 {
-	char (*files)[JOURNAL_NAME_SIZE];
+	char(*files)[JOURNAL_NAME_SIZE];
 	int status = CLI_DONE;
 	size_t n;
 
@@ -186,7 +187,8 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
 		return (status);
 	if (keep == NULL)
-		return (cli_misuse(self, "--keep is missing: how much to keep, for example --keep 30d"));
+		return (cli_misuse(self,
+		    "--keep is missing: how much to keep, for example --keep 30d"));
 	if (when_parse_span(keep, &span))
 		return (cli_misuse(self, "--keep: \"%s\" is not a span of time (30d, 12w)", keep));
 	if ((conf = cli_conf(c)) == NULL)
@@ -198,7 +200,8 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if ((p.state = cli_state(conf)) != NULL && keep_undelivered(&p) == 0) {
 		status = prune(&p, dry);
 		if (strcmp(wanted, p.keep_from) != 0)
-			fprintf(stderr, "Kept from %s on: something received then is unread, waits or is a "
+			fprintf(stderr,
+			    "Kept from %s on: something received then is unread, waits or is a "
 			    "dead letter. \"fluidhook queue\" shows it, \"fluidhook work\" hands it on.\n",
 			    p.keep_from);
 	}
@@ -211,7 +214,8 @@ const struct command prune_command = {
 	.name = "prune",
 	.args = "--keep SPAN [--dry-run]",
 	.summary = "Remove old days of the journal",
-	.help = "Days that hold something the worker has not delivered yet stay, and so do all later ones.\n"
+	.help =
+	    "Days that hold something the worker has not delivered yet stay, and so do all later ones.\n"
 	    "Prints the files it removes.\n"
 	    "\n"
 	    "      --keep SPAN  keep so much: 30d, 12w\n"

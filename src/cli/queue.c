@@ -83,9 +83,11 @@ print_table(const struct queue_item *items, unsigned n, bool dead)
 	for (unsigned i = 0; i < n; i++) {
 		timefmt_seconds(when, dead ? items[i].next : queue_unix(items[i].next));
 		snprintf(tries, sizeof(tries), "%u", items[i].attempts);
-		table_add(t, (const char *const[]){ items[i].delivery, items[i].event, tries, when,
-		    items[i].why[0] == '\0' && items[i].for_credentials ? "waits for credentials" :
-		    items[i].why });
+		table_add(t,
+		    (const char *const[]){ items[i].delivery, items[i].event, tries, when,
+			items[i].why[0] == '\0' && items[i].for_credentials ?
+			    "waits for credentials" :
+			    items[i].why });
 	}
 	table_print(t, stdout);
 	table_free(t);
@@ -98,17 +100,17 @@ say_unavailable(const struct conf *conf)
 	char path[PATH_MAX];
 
 	if (hook_find(conf->hooks, conf->hooks_by_default, "any", path, sizeof(path)) == -1)
-		cli_fail("hooks directory %s is unavailable: %s; deliveries wait for it", conf->hooks,
-		    strerror(errno));
+		cli_fail("hooks directory %s is unavailable: %s; deliveries wait for it",
+		    conf->hooks, strerror(errno));
 }
 
 /* What no worker has read. */
 struct not_read {
 	const struct state *state;
 	unsigned long lines;
-	int64_t oldest;				/* INT64_MAX: not known */
-	char first[JOURNAL_NAME_SIZE];		/* the file it begins in */
-	bool failed;				/* a file cannot be read: it is not known how much */
+	int64_t oldest;                /* INT64_MAX: not known */
+	char first[JOURNAL_NAME_SIZE]; /* the file it begins in */
+	bool failed;                   /* a file cannot be read: it is not known how much */
 };
 
 static void
@@ -117,8 +119,8 @@ add_unread(void *user, const struct unread *file)
 	struct not_read *u = user;
 
 	if (file->error) {
-		cli_fail("%s/journal/%s: %s; its deliveries wait until it can be read", u->state->path, file->name,
-		    follow_problem(file->error));
+		cli_fail("%s/journal/%s: %s; its deliveries wait until it can be read",
+		    u->state->path, file->name, follow_problem(file->error));
 		u->failed = true;
 		return;
 	}
@@ -173,8 +175,10 @@ report_unread(struct opened *o, bool json, bool nothing_listed)
 
 	if (unread_each(o->state->journal, o->queue, add_unread, &u)) {
 		if (errno == EBADMSG)
-			return (cli_fail("%s/queue/position.json is damaged: the worker reads the journal from its "
-			    "beginning", o->state->path));
+			return (cli_fail(
+			    "%s/queue/position.json is damaged: the worker reads the journal from its "
+			    "beginning",
+			    o->state->path));
 		return (cli_fail("%s/journal: %s", o->state->path, strerror(errno)));
 	}
 	if (u.lines && json)
@@ -247,6 +251,6 @@ const struct command queue_command = {
 	.args = "[--dead] [--json]",
 	.summary = "Show the deliveries that wait for their hook",
 	.help = "      --dead  those that were given up; \"fluidhook retry\" takes them back\n"
-	    "      --json  one JSON object a line\n",
+		"      --json  one JSON object a line\n",
 	.run = run_queue,
 };

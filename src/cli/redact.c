@@ -5,13 +5,16 @@
 #include "base/json.h"
 
 static const char *const credentials[] = {
-	"authentication_token", "webhook_verification_token", "exchange_token", "auth_token",
+	"authentication_token",
+	"webhook_verification_token",
+	"exchange_token",
+	"auth_token",
 };
 
 struct redacting {
 	struct json_writer *w;
-	bool credential;	/* the value that comes next is one, or is inside of one */
-	unsigned depth;		/* of a container that is one; 0: none */
+	bool credential; /* the value that comes next is one, or is inside of one */
+	unsigned depth;  /* of a container that is one; 0: none */
 };
 
 static bool

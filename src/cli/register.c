@@ -31,7 +31,7 @@ enum { N_EVENTS = sizeof(events) / sizeof(events[0]) };
 
 /* One of the two subscriptions. */
 struct subscription {
-	struct webhook webhook;	/* as Fluid described it last; without an id: there is none */
+	struct webhook webhook; /* as Fluid described it last; without an id: there is none */
 	enum done done;
 };
 
@@ -39,9 +39,9 @@ struct registering {
 	const char *url;
 	bool new_secret, json;
 	struct company k;
-	int lock;		/* of the configuration file; -1: none */
+	int lock; /* of the configuration file; -1: none */
 	const struct conf_droplet *droplet;
-	char *secret;		/* for secret_free(); NULL while it is not known */
+	char *secret; /* for secret_free(); NULL while it is not known */
 	bool fresh;
 	struct subscription subscriptions[N_EVENTS];
 };
@@ -62,11 +62,13 @@ print_event(FILE *fp, const char *event)
 static void
 note_other(const struct registering *r, const struct webhook *w)
 {
-	fprintf(stderr, "fluidhook: note: webhook %s sends %s.%s to ", w->id, w->resource, w->event);
+	fprintf(stderr, "fluidhook: note: webhook %s sends %s.%s to ", w->id, w->resource,
+	    w->event);
 	cli_print_text(stderr, w->url ? w->url : "-", strlen(w->url ? w->url : "-"));
 	fputs(", and stays as it is", stderr);
 	if (is_same(w->url, r->url))
-		fprintf(stderr, ": a second one for the same, which \"fluidhook webhook delete %s\" removes",
+		fprintf(stderr,
+		    ": a second one for the same, which \"fluidhook webhook delete %s\" removes",
 		    w->id);
 	fputc('\n', stderr);
 }
@@ -215,8 +217,9 @@ find_created(struct registering *r, size_t which)
 
 	if (webhooks_list(k->transport, &k->token, &list, &k->e) == 0)
 		for (size_t i = 0; s->webhook.id == NULL && i < list.n; i++)
-			if (is_ours(r, &list.items[i], which) && webhooks_show(k->transport, &k->token,
-			    list.items[i].id, &s->webhook, &k->e))
+			if (is_ours(r, &list.items[i], which) &&
+			    webhooks_show(k->transport, &k->token, list.items[i].id, &s->webhook,
+				&k->e))
 				break;
 	webhook_list_free(&list);
 	if (s->webhook.id && is_complete(r, &s->webhook)) {
@@ -234,7 +237,8 @@ subscribe(struct registering *r, size_t which)
 	struct subscription *s = &r->subscriptions[which];
 	struct company *k = &r->k;
 	const bool active = true;
-	struct webhook_values v = { .http_method = "post", .auth_token = r->secret,
+	struct webhook_values v = { .http_method = "post",
+		.auth_token = r->secret,
 		.active = &active };
 	struct webhook answer = { 0 };
 	enum done done = s->webhook.id ? DONE_UPDATED : DONE_CREATED;
@@ -245,7 +249,8 @@ subscribe(struct registering *r, size_t which)
 		return (0);
 	}
 	if (s->webhook.id) {
-		result = webhooks_update(k->transport, &k->token, s->webhook.id, &v, &answer, &k->e);
+		result = webhooks_update(k->transport, &k->token, s->webhook.id, &v, &answer,
+		    &k->e);
 	} else {
 		v.resource = resource;
 		v.event = events[which];
@@ -254,7 +259,8 @@ subscribe(struct registering *r, size_t which)
 	}
 	if (result)
 		return (done == DONE_CREATED && fluid_error_is_uncertain(&k->e) ?
-		    find_created(r, which) : -1);
+			find_created(r, which) :
+			-1);
 	webhook_free(&s->webhook);
 	s->webhook = answer;
 	s->done = done;
@@ -276,13 +282,14 @@ say_incomplete(const struct registering *r, size_t failed)
 	}
 	fputs("fluidhook: ", stderr);
 	print_event(stderr, events[failed]);
-	fputs(uncertain ? " may be registered or not" : " is not registered",
-	    stderr);
+	fputs(uncertain ? " may be registered or not" : " is not registered", stderr);
 	fputs(": run the same command again, which completes what is there\n", stderr);
 	if (failed == 0 && r->fresh) {
 		secret_fingerprint(print, r->secret);
-		fprintf(stderr, "fluidhook: the fresh secret %s stays live in %s%s; the next run uses it\n", print,
-		    r->droplet->secrets, uncertain ? ", as the subscription may use it" : "");
+		fprintf(stderr,
+		    "fluidhook: the fresh secret %s stays live in %s%s; the next run uses it\n",
+		    print, r->droplet->secrets,
+		    uncertain ? ", as the subscription may use it" : "");
 	}
 	return (CLI_FAILED);
 }
@@ -430,7 +437,8 @@ const struct command register_command = {
 	.name = "register",
 	.args = "URL [OPTIONS]",
 	.summary = "Let Fluid deliver installs and uninstalls to URL, signed with a fresh secret",
-	.help = "The secret is added to the droplet's file, and live, before Fluid is told of it. What Fluid\n"
+	.help =
+	    "The secret is added to the droplet's file, and live, before Fluid is told of it. What Fluid\n"
 	    "has already for URL is used: running it again completes what was cut short, and makes\n"
 	    "nothing twice. Uses the company's token: the file that `company_token` under [fluid]\n"
 	    "names, or $FLUID_COMPANY_TOKEN.\n"

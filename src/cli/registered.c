@@ -93,8 +93,9 @@ write_note(const char *secrets, const struct buf *text)
 	int dir, result, saved;
 
 	if (snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - secrets) + 1 : 1,
-	    slash ? secrets : ".") >= (int)sizeof(folder) ||
-	    snprintf(name, sizeof(name), "%s%s", slash ? slash + 1 : secrets, suffix) >= (int)sizeof(name)) {
+		slash ? secrets : ".") >= (int)sizeof(folder) ||
+	    snprintf(name, sizeof(name), "%s%s", slash ? slash + 1 : secrets, suffix) >=
+		(int)sizeof(name)) {
 		errno = ENAMETOOLONG;
 		return (-1);
 	}
@@ -123,7 +124,8 @@ registered_note(const char *secrets, const char *fingerprint, const char *url, b
 	if (result == 0)
 		result = out.failed ? -1 : write_note(secrets, &out);
 	if (result)
-		cli_fail("%s%s: %s", secrets, suffix, out.failed ? "out of memory" : strerror(errno));
+		cli_fail("%s%s: %s", secrets, suffix,
+		    out.failed ? "out of memory" : strerror(errno));
 	buf_free(&out);
 	buf_free(&text);
 	return (result);

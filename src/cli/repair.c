@@ -32,7 +32,7 @@ static const struct {
 struct change {
 	enum list list;
 	char *path;
-	const char *status;	/* a static text, of a record; else NULL */
+	const char *status; /* a static text, of a record; else NULL */
 };
 
 struct repair {
@@ -164,7 +164,10 @@ repair(struct repair *p)
 {
 	const struct rebuilding records = { on_rebuilt, on_trouble, p };
 	struct reindex first = { .changed = on_changed, .user = p };
-	struct reindex r = { .remove_orphans = true, .changed = on_changed, .damaged = on_damaged, .user = p };
+	struct reindex r = { .remove_orphans = true,
+		.changed = on_changed,
+		.damaged = on_damaged,
+		.user = p };
 	char why[STATE_WHY_SIZE];
 	struct state *s;
 
@@ -223,7 +226,8 @@ const struct command repair_command = {
 	.name = "repair",
 	.args = "[--json]",
 	.summary = "Make again what is missing in the state directory",
-	.help = "Makes directories that are missing, records that are missing (from the installs and\n"
+	.help =
+	    "Makes directories that are missing, records that are missing (from the installs and\n"
 	    "uninstalls in the journal), and what is derived from records: the indexes shops/ and\n"
 	    "companies/, and the marks of what waits for the worker. Prints each change. It can run while\n"
 	    "deliveries arrive, and as often as you like.\n"

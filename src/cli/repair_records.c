@@ -20,7 +20,7 @@ struct lines {
 	struct found {
 		char record[NAME_SIZE];
 		struct buf text;
-	} *all;
+	} * all;
 	size_t n, cap;
 };
 
@@ -63,8 +63,8 @@ static bool
 is_lifecycle(const struct entry *e)
 {
 	return ((strcmp(e->event, "droplet.installed") == 0 ||
-	    strcmp(e->event, "droplet.uninstalled") == 0) && e->installation && e->key &&
-	    name_is_safe(e->installation, strlen(e->installation)));
+		    strcmp(e->event, "droplet.uninstalled") == 0) &&
+	    e->installation && e->key && name_is_safe(e->installation, strlen(e->installation)));
 }
 
 /* Whether the record does not exist. Returns 1, 0, or -1 with errno set. */
@@ -138,8 +138,9 @@ time_of(const struct conf *conf, const struct entry *e, const struct timespec *r
 {
 	int64_t at = e->timestamp ? strtoll(e->timestamp, NULL, 10) : 0;
 
-	if (e->timestamp && (strcmp(e->verified_by ? e->verified_by : "", "signature") == 0 ||
-	    llabs(at - received->tv_sec) <= (long long)conf->tolerance))
+	if (e->timestamp &&
+	    (strcmp(e->verified_by ? e->verified_by : "", "signature") == 0 ||
+		llabs(at - received->tv_sec) <= (long long)conf->tolerance))
 		return (at);
 	return (received->tv_sec);
 }
@@ -292,7 +293,8 @@ report(const struct rebuilding *r, const struct state *s, const char *record)
 
 /* In the order of the journal, as one installation can have ended another. Returns 0, or -1: ENOMEM. */
 static int
-apply_all(const struct conf *conf, struct state *s, const struct lines *l, const struct rebuilding *r)
+apply_all(const struct conf *conf, struct state *s, const struct lines *l,
+    const struct rebuilding *r)
 {
 	size_t n;
 	struct again *records = records_of(l, &n), *again;
@@ -302,8 +304,8 @@ apply_all(const struct conf *conf, struct state *s, const struct lines *l, const
 	if (records == NULL)
 		return (-1);
 	for (size_t i = l->n; i-- > 0;) {
-		again = bsearch(&(struct again){ .name = l->all[i].record }, records, n, sizeof(*records),
-		    by_name);
+		again = bsearch(&(struct again){ .name = l->all[i].record }, records, n,
+		    sizeof(*records), by_name);
 		buf_reset(&texts);
 		if (again->failed)
 			continue;

@@ -15,7 +15,7 @@ struct retrying {
 	struct queue *queue;
 	struct queue_item *dead;
 	unsigned n;
-	bool *chosen;		/* for each of these */
+	bool *chosen; /* for each of these */
 };
 
 /* Returns CLI_DONE, or the exit status after saying what is wrong. */
@@ -57,7 +57,8 @@ choose(struct retrying *r, const char *word)
 		if (uuid_arg_consider(&arg, r->dead[i].delivery))
 			found = i;
 	if (arg.n == 0) {
-		cli_fail("%s: not among the dead letters; \"fluidhook queue --dead\" lists them", word);
+		cli_fail("%s: not among the dead letters; \"fluidhook queue --dead\" lists them",
+		    word);
 		return (-1);
 	}
 	if (uuid_arg_is_ambiguous(&arg))
@@ -78,8 +79,10 @@ retry(struct retrying *r)
 		if (queue_revive(r->queue, &r->dead[i]) == 0)
 			printf("%s\n", r->dead[i].delivery);
 		else if (errno == ETIMEDOUT)
-			status = cli_fail("%s: not retried: another process holds the lock of %s/queue/dead; "
-			    "run this again when it has ended", r->dead[i].delivery, r->state->path);
+			status = cli_fail(
+			    "%s: not retried: another process holds the lock of %s/queue/dead; "
+			    "run this again when it has ended",
+			    r->dead[i].delivery, r->state->path);
 		else if (errno != ENOENT)
 			status = cli_fail("%s: not retried: %s/queue: %s", r->dead[i].delivery,
 			    r->state->path, strerror(errno));
@@ -125,7 +128,8 @@ const struct command retry_command = {
 	.name = "retry",
 	.args = "UUID... | --all",
 	.summary = "Retry dead letters: deliveries whose hook was given up",
-	.help = "Prints the deliveries. The worker runs their hooks within a few seconds, with all their\n"
+	.help =
+	    "Prints the deliveries. The worker runs their hooks within a few seconds, with all their\n"
 	    "attempts before them. The beginning of a UUID is enough if only one dead letter has it.\n"
 	    "\n"
 	    "      --all  all dead letters\n",

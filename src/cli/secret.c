@@ -18,7 +18,7 @@
 static int
 read_stdin(struct buf *text)
 {
-	const size_t most = SECRET_LEN_MAX + 64;	/* and blanks around it */
+	const size_t most = SECRET_LEN_MAX + 64; /* and blanks around it */
 	ssize_t n = 1;
 
 	if (buf_reserve(text, most + 1))
@@ -48,8 +48,7 @@ read_secret(const char *file, char out[SECRET_LEN_MAX + 1])
 	}
 	mark = utf8_mark(text.data, text.len);
 	len = text.len - mark;
-	while (len && (text.data[mark + len - 1] == '\n' ||
-	    text.data[mark + len - 1] == '\r'))
+	while (len && (text.data[mark + len - 1] == '\n' || text.data[mark + len - 1] == '\r'))
 		len--;
 	secret = secret_of_line(text.data + mark, &len);
 	if (secret_is_valid(secret, len)) {
@@ -57,8 +56,10 @@ read_secret(const char *file, char out[SECRET_LEN_MAX + 1])
 		out[len] = '\0';
 		result = 0;
 	} else {
-		cli_fail("%s: must hold one secret on one line, of at most %d bytes and without control "
-		    "characters", file, SECRET_LEN_MAX);
+		cli_fail(
+		    "%s: must hold one secret on one line, of at most %d bytes and without control "
+		    "characters",
+		    file, SECRET_LEN_MAX);
 	}
 out:
 	buf_wipe(&text);
@@ -82,8 +83,8 @@ add(const struct conf *conf, const char *name, const char *file)
 	secret_fingerprint(print, secret);
 	for (size_t i = 0; i < there->n; i++)
 		if (strcmp(there->secrets[i], secret) == 0) {
-			status = cli_fail("%s: already holds this secret, as number %zu", droplet->secrets,
-			    i + 1);
+			status = cli_fail("%s: already holds this secret, as number %zu",
+			    droplet->secrets, i + 1);
 			goto out;
 		}
 	if (secret_file_add(conf, droplet->secrets, secret) == 0) {
@@ -120,7 +121,8 @@ static const struct command add_command = {
 	.name = "add",
 	.args = "[FILE] [--droplet NAME]",
 	.summary = "Add a secret as the newest one; without FILE a fresh one is made",
-	.help = "FILE has the secret on its one line; - is standard input. It is live at once, without a\n"
+	.help =
+	    "FILE has the secret on its one line; - is standard input. It is live at once, without a\n"
 	    "signal to the receiver. Prints the secret's fingerprint and the file it stands in now.\n"
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n",
@@ -168,8 +170,9 @@ list_droplet(const struct conf_droplet *droplet, struct table *table, bool json)
 		if (json)
 			print_json(droplet, i + 1, print);
 		else
-			table_add(table, (const char *const[]){ number, print, droplet->name,
-			    droplet->secrets });
+			table_add(table,
+			    (const char *const[]){ number, print, droplet->name,
+				droplet->secrets });
 	}
 	secret_list_free(l);
 	return (CLI_DONE);
@@ -208,9 +211,9 @@ static const struct command list_secrets_command = {
 	.args = "[--json]",
 	.summary = "List the live secrets by fingerprint, the newest first",
 	.help = "A fingerprint is the beginning of the secret's SHA-256:\n"
-	    "  printf %s \"$secret\" | sha256sum | cut -c1-12\n"
-	    "\n"
-	    "      --json  one JSON object a line\n",
+		"  printf %s \"$secret\" | sha256sum | cut -c1-12\n"
+		"\n"
+		"      --json  one JSON object a line\n",
 	.run = run_list,
 };
 
@@ -234,13 +237,16 @@ retire(const struct conf *conf, const char *name, const char *word, bool force)
 	if ((l = secret_file_read(droplet->secrets)) == NULL)
 		return (CLI_FAILED);
 	if (n > l->n) {
-		cli_fail("%s: there is no secret number %lu; \"fluidhook secret list\" shows them", droplet->secrets, n);
+		cli_fail("%s: there is no secret number %lu; \"fluidhook secret list\" shows them",
+		    droplet->secrets, n);
 		goto out;
 	}
 	secret_fingerprint(print, l->secrets[n - 1]);
 	if (!force && registered_uses(droplet->secrets, print))
-		cli_fail("%s: webhooks at Fluid are signed with secret %s: without it their deliveries are refused. "
-		    "Run \"fluidhook register URL --new-secret\" first, or use --force", droplet->secrets, print);
+		cli_fail(
+		    "%s: webhooks at Fluid are signed with secret %s: without it their deliveries are refused. "
+		    "Run \"fluidhook register URL --new-secret\" first, or use --force",
+		    droplet->secrets, print);
 	else if (secret_file_remove(conf, droplet->secrets, l->secrets[n - 1], force) == 0) {
 		printf("%s\n", print);
 		status = CLI_DONE;
@@ -276,7 +282,8 @@ static const struct command retire_command = {
 	.name = "retire",
 	.args = "N [--droplet NAME] [--force]",
 	.summary = "Remove secret number N: what is signed with it is refused from now on",
-	.help = "N is its number in \"fluidhook secret list\". Prints its fingerprint.\n"
+	.help =
+	    "N is its number in \"fluidhook secret list\". Prints its fingerprint.\n"
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n"
 	    "      --force         also the last one, and one that \"fluidhook register\" gave to Fluid\n"
@@ -288,7 +295,10 @@ static const struct command retire_command = {
 };
 
 static const struct command *const secret_commands[] = {
-	&add_command, &list_secrets_command, &retire_command, NULL,
+	&add_command,
+	&list_secrets_command,
+	&retire_command,
+	NULL,
 };
 
 const struct command secret_command = {

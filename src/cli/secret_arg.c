@@ -33,8 +33,10 @@ secret_newest(const struct conf_droplet *droplet)
 	if (l == NULL)
 		return (NULL);
 	if (l->n == 0)
-		cli_fail("%s: no secret in it; \"fluidhook register URL\" or \"fluidhook secret add\" "
-		    "puts one there", droplet->secrets);
+		cli_fail(
+		    "%s: no secret in it; \"fluidhook register URL\" or \"fluidhook secret add\" "
+		    "puts one there",
+		    droplet->secrets);
 	else if ((secret = strdup(l->secrets[0])) == NULL)
 		cli_fail("out of memory");
 	secret_list_free(l);

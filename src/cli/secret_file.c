@@ -76,8 +76,8 @@ secret_file_read(const char *path)
 
 /* A secrets file that is being changed. */
 struct editing {
-	char path[PATH_MAX];	/* where a link leads to, so that the link stays one */
-	char *name;		/* its last part; the folder is open as dir */
+	char path[PATH_MAX]; /* where a link leads to, so that the link stays one */
+	char *name;          /* its last part; the folder is open as dir */
 	int dir;
 	bool exists;
 	struct stat st;
@@ -116,9 +116,10 @@ begin(struct editing *e, const char *path)
 	if (lock_file(e->dir, LOCK_WAIT_SECRETS_MS)) {
 		if (errno != ETIMEDOUT)
 			return (say(e));
-		cli_fail("%s: another process has had its directory locked for %d s: another \"fluidhook "
-		    "secret\" or \"register\", or a backup? Run this again when it has ended", e->path,
-		    LOCK_WAIT_SECRETS_MS / 1000);
+		cli_fail(
+		    "%s: another process has had its directory locked for %d s: another \"fluidhook "
+		    "secret\" or \"register\", or a backup? Run this again when it has ended",
+		    e->path, LOCK_WAIT_SECRETS_MS / 1000);
 		return (-1);
 	}
 	if (fstatat(e->dir, e->name, &e->st, AT_SYMLINK_NOFOLLOW)) {
@@ -128,7 +129,8 @@ begin(struct editing *e, const char *path)
 	}
 	e->exists = true;
 	if (S_ISLNK(e->st.st_mode)) {
-		cli_fail("%s: a link to a file that does not exist; create that file first, or remove the link",
+		cli_fail(
+		    "%s: a link to a file that does not exist; create that file first, or remove the link",
 		    e->path);
 		return (-1);
 	}
@@ -264,14 +266,16 @@ secret_file_add(const struct conf *conf, const char *path, const char *secret)
 	if (begin(&e, path))
 		goto out;
 	if (count(&e.text) >= SECRETS_MAX) {
-		cli_fail("%s: already holds %d secrets, the most that are possible; retire one first "
-		    "(fluidhook secret retire)", e.path, SECRETS_MAX);
+		cli_fail(
+		    "%s: already holds %d secrets, the most that are possible; retire one first "
+		    "(fluidhook secret retire)",
+		    e.path, SECRETS_MAX);
 		goto out;
 	}
 	at = find_secret(&e.text, 0, NULL, &len);
 	/* Behind a remark that does not end its line it would be part of that. */
-	snprintf(line, sizeof(line), "%s%s\n", len == 0 && at && e.text.data[at - 1] != '\n' ? "\n" : "",
-	    secret);
+	snprintf(line, sizeof(line), "%s%s\n",
+	    len == 0 && at && e.text.data[at - 1] != '\n' ? "\n" : "", secret);
 	if (e.text.len + strlen(line) > FILE_MAX) {
 		errno = EFBIG;
 		say(&e);
@@ -298,10 +302,12 @@ secret_file_remove(const struct conf *conf, const char *path, const char *secret
 		goto out;
 	result = -1;
 	if (e.text.len == before)
-		cli_fail("%s: another process has changed it; run \"fluidhook secret list\" again", e.path);
+		cli_fail("%s: another process has changed it; run \"fluidhook secret list\" again",
+		    e.path);
 	else if (count(&e.text) == 0 && !last_too)
 		cli_fail("%s: this is the last secret; without it every install is refused. Add "
-		    "another first, or use --force", path);
+			 "another first, or use --force",
+		    path);
 	else
 		result = finish(&e, conf);
 out:

@@ -34,6 +34,7 @@ int secret_file_add(const struct conf *conf, const char *path, const char *secre
  * Take a secret out, on every line that has it; the last one only where `last_too`.
  * Returns 0, or -1 after saying what is wrong.
  */
-int secret_file_remove(const struct conf *conf, const char *path, const char *secret, bool last_too);
+int secret_file_remove(const struct conf *conf, const char *path, const char *secret,
+    bool last_too);
 
 #endif

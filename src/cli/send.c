@@ -23,11 +23,11 @@ static const char default_event[] = "droplet.installed", default_shop[] = "examp
 struct sending {
 	const char *url, *event, *contract, *body_file, *secret_file, *shop, *droplet;
 	bool json;
-	struct conf *conf;		/* or NULL, where none is needed */
-	const char *droplet_uuid;	/* of the configuration, or NULL */
+	struct conf *conf;        /* or NULL, where none is needed */
+	const char *droplet_uuid; /* of the configuration, or NULL */
 	char *secret;
 	struct buf body;
-	char *body_shop;		/* what a body out of a file says, or NULL */
+	char *body_shop; /* what a body out of a file says, or NULL */
 	bool lifecycle;
 };
 
@@ -76,7 +76,7 @@ look_at_body(struct sending *s)
 	event = delivery_event(d);
 	shop = delivery_text(d, COMPANY_SHOP);
 	s->lifecycle = s->event ? send_event_is_lifecycle(s->event) :
-	    event == NULL || send_event_is_lifecycle(event);
+				  event == NULL || send_event_is_lifecycle(event);
 	/* Only what can stand in a header. */
 	for (const char *p = shop; p && *p; p++)
 		if (!isgraph((unsigned char)*p))
@@ -90,7 +90,8 @@ find_body(struct sending *s)
 {
 	const struct send_body b = { .event = s->event ? s->event : default_event,
 		.v2 = s->contract && strcmp(s->contract, "v2") == 0,
-		.shop = s->shop ? s->shop : default_shop, .droplet_uuid = s->droplet_uuid };
+		.shop = s->shop ? s->shop : default_shop,
+		.droplet_uuid = s->droplet_uuid };
 
 	if (s->body_file) {
 		if (data_arg(s->body_file, &s->body))
@@ -125,8 +126,10 @@ print_json(const struct client_answer *a)
 		else
 			json_null(w);
 		json_key(w, "error");
-		json_string(w, a->failure == CLIENT_OK || !utf8_is_valid(a->error,
-		    strlen(a->error)) ? NULL : a->error);
+		json_string(w,
+		    a->failure == CLIENT_OK || !utf8_is_valid(a->error, strlen(a->error)) ?
+			NULL :
+			a->error);
 		json_object_end(w);
 	}
 	if (w == NULL || json_writer_end(w) || ms.failed)
@@ -158,9 +161,11 @@ say_refused(const struct client_answer *a)
 {
 	if (a->redirect)
 		return (cli_fail("answered %ld, a redirect, which Fluid does not follow; use the "
-		    "address that it leads to: %s", a->status, a->redirect));
+				 "address that it leads to: %s",
+		    a->status, a->redirect));
 	if (a->status == 401)
-		return (cli_fail("answered 401: the receiver does not know this secret, or its clock is wrong, "
+		return (cli_fail(
+		    "answered 401: the receiver does not know this secret, or its clock is wrong, "
 		    "or a header was dropped; \"fluidhook doctor URL\" finds out"));
 	return (cli_fail("answered %ld", a->status));
 }
@@ -170,8 +175,11 @@ post(const struct sending *s)
 {
 	const char *shop = s->shop ? s->shop : s->body_shop ? s->body_shop : default_shop;
 	struct signed_headers headers;
-	struct client_request r = { .method = "POST", .url = s->url, .body = s->body.data,
-		.body_len = s->body.len, .headers = headers.list,
+	struct client_request r = { .method = "POST",
+		.url = s->url,
+		.body = s->body.data,
+		.body_len = s->body.len,
+		.headers = headers.list,
 		.timeout = s->lifecycle ? CLIENT_LIFECYCLE : CLIENT_BUSINESS };
 	struct client_answer a = { 0 };
 	struct progress progress;
@@ -199,15 +207,17 @@ static int
 check(const struct command *self, const struct sending *s)
 {
 	if (s->event && !s->body_file && !send_event_is_known(s->event))
-		return (cli_misuse(self, "there is no built-in body for %s; give one with --body FILE",
-		    s->event));
+		return (cli_misuse(self,
+		    "there is no built-in body for %s; give one with --body FILE", s->event));
 	if (s->contract && strcmp(s->contract, "v1") != 0 && strcmp(s->contract, "v2") != 0)
 		return (cli_misuse(self, "--contract is v1 or v2"));
 	if (s->contract && s->body_file)
-		return (cli_misuse(self, "--contract chooses a built-in body: not together with --body"));
+		return (cli_misuse(self,
+		    "--contract chooses a built-in body: not together with --body"));
 	for (const char *p = s->shop ? s->shop : "x"; p; p = p[1] ? p + 1 : NULL)
 		if (!isgraph((unsigned char)*p))
-			return (cli_misuse(self, "--shop is a name such as acme or acme.fluid.app"));
+			return (
+			    cli_misuse(self, "--shop is a name such as acme or acme.fluid.app"));
 	return (client_check_url(s->url) ? CLI_USAGE : CLI_DONE);
 }
 
@@ -245,7 +255,8 @@ const struct command send_command = {
 	.name = "send",
 	.args = "URL [OPTIONS]",
 	.summary = "Post a signed delivery, the way Fluid does",
-	.help = "      --event E        droplet.installed (default), droplet.uninstalled, order.created;\n"
+	.help =
+	    "      --event E        droplet.installed (default), droplet.uninstalled, order.created;\n"
 	    "                       with --body any\n"
 	    "      --contract V     v1 (default) or v2: whether an install brings permanent tokens or\n"
 	    "                       one to exchange\n"

@@ -8,10 +8,10 @@
 /* Bodies as Fluid sends them, for trying a receiver out. */
 
 struct send_body {
-	const char *event;		/* "droplet.installed" */
-	bool v2;			/* an exchange token in place of permanent tokens */
-	const char *shop;		/* fluid_shop */
-	const char *droplet_uuid;	/* NULL for a fresh one */
+	const char *event;        /* "droplet.installed" */
+	bool v2;                  /* an exchange token in place of permanent tokens */
+	const char *shop;         /* fluid_shop */
+	const char *droplet_uuid; /* NULL for a fresh one */
 };
 
 /** Whether there is a body for an event. */

@@ -60,8 +60,8 @@ subscribe_named(struct subscribing *s, const char *word)
 	if (i == NULL)
 		s->status = CLI_FAILED;
 	else if (i->status != INSTALLATION_ACTIVE)
-		s->status = cli_fail("%s: is %s, and only an active installation can subscribe", i->record,
-		    installation_status_name(i->status));
+		s->status = cli_fail("%s: is %s, and only an active installation can subscribe",
+		    i->record, installation_status_name(i->status));
 	else
 		subscribe_one(s, i->record);
 	installation_free(i);
@@ -75,7 +75,8 @@ subscribe(const struct conf *conf, const char *word)
 
 	if (conf->public_url == NULL || conf->n_subscribe == 0)
 		return (cli_fail("%s: [worker] public_url and subscribe say what to subscribe to; "
-		    "both are needed", conf->file));
+				 "both are needed",
+		    conf->file));
 	/* First, while the certificates can be read. */
 	if ((s.transport = transport_new(conf, &e)) == NULL)
 		return (company_say(&e));
@@ -116,7 +117,8 @@ const struct command subscribe_command = {
 	.name = "subscribe",
 	.args = "INSTALLATION | --all",
 	.summary = "Subscribe installations to the events of [worker] subscribe",
-	.help = "The worker does this by itself for each installation that becomes active. Subscriptions\n"
+	.help =
+	    "The worker does this by itself for each installation that becomes active. Subscriptions\n"
 	    "that are there already are left alone. Prints the installations that have all of them.\n",
 	.changes = true,
 	.run = run,

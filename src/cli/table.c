@@ -13,8 +13,8 @@
 enum { COLUMNS_MAX = 12, GAP = 2 };
 
 struct table {
-	size_t columns, n, cap;		/* n, cap: cells, the titles among them */
-	char **cells;			/* escaped */
+	size_t columns, n, cap; /* n, cap: cells, the titles among them */
+	char **cells;           /* escaped */
 	bool failed;
 };
 

@@ -80,8 +80,9 @@ uuid_arg_days(const struct uuid_arg *arg, char first[TIMEFMT_DAY_SIZE], char las
 		return (-1);
 	/* Hyphens stand in their places only. */
 	for (size_t i = 0; arg->word[i]; i++)
-		if (i == 8 || i == 13 || i == 18 || i == 23 ? arg->word[i] != '-' :
-		    !isxdigit((unsigned char)arg->word[i]))
+		if (i == 8 || i == 13 || i == 18 || i == 23 ?
+			arg->word[i] != '-' :
+			!isxdigit((unsigned char)arg->word[i]))
 			return (-1);
 	timefmt_day(first, (int64_t)(time_of(arg->word, '0') / 1000) - SECONDS_A_DAY);
 	timefmt_day(last, (int64_t)(time_of(arg->word, 'f') / 1000) + SECONDS_A_DAY);

@@ -13,8 +13,8 @@ enum { UUID_ARG_SHOWN = 10 };
 
 struct uuid_arg {
 	const char *word;
-	unsigned n;				/* how many different UUIDs begin like this */
-	char found[UUID_ARG_SHOWN][UUID_SIZE];	/* the first of them */
+	unsigned n;                            /* how many different UUIDs begin like this */
+	char found[UUID_ARG_SHOWN][UUID_SIZE]; /* the first of them */
 };
 
 struct uuid_arg uuid_arg_begin(const char *word);
@@ -32,6 +32,7 @@ bool uuid_arg_is_ambiguous(const struct uuid_arg *arg);
  * The first and the last day on which such deliveries can have been received, with a day to spare: UUID
  * version 7 begins with the time. Returns 0, or -1 if the word is not the beginning of a UUID.
  */
-int uuid_arg_days(const struct uuid_arg *arg, char first[TIMEFMT_DAY_SIZE], char last[TIMEFMT_DAY_SIZE]);
+int uuid_arg_days(const struct uuid_arg *arg, char first[TIMEFMT_DAY_SIZE],
+    char last[TIMEFMT_DAY_SIZE]);
 
 #endif

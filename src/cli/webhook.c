@@ -105,7 +105,8 @@ lower_method(const char *method)
 	if (method == NULL)
 		return (NULL);
 	return (strcasecmp(method, "post") == 0 ? "post" :
-	    strcasecmp(method, "put") == 0 ? "put" : "get");
+		strcasecmp(method, "put") == 0  ? "put" :
+						  "get");
 }
 
 /* Whether another webhook than `id` says that a receiver of ours is here: one for installs or uninstalls. */
@@ -153,8 +154,9 @@ check_method(struct company *k, const char *id, const struct webhook_values *v)
 	int status = CLI_DONE, ours;
 
 	/* Also an older webhook with get that is moved to our address. */
-	if (id && (method ? strcmp(method, "get") == 0 && url == NULL : url && k->conf->public_url &&
-	    address_is_same(k->conf->public_url, url))) {
+	if (id &&
+	    (method ? strcmp(method, "get") == 0 && url == NULL :
+		      url && k->conf->public_url && address_is_same(k->conf->public_url, url))) {
 		if (webhooks_show(k->transport, &k->token, id, &before, &k->e))
 			return (company_fail(k));
 		method = method ? method : before.http_method;
@@ -164,8 +166,10 @@ check_method(struct company *k, const char *id, const struct webhook_values *v)
 		if ((ours = is_our_address(k, id, url)) == -1)
 			status = company_fail(k);
 		else if (ours)
-			status = cli_fail("%s: fluidhook answers GET as a health check, so deliveries "
-			    "with http_method get are lost; use --method post", url);
+			status =
+			    cli_fail("%s: fluidhook answers GET as a health check, so deliveries "
+				     "with http_method get are lost; use --method post",
+				url);
 	}
 	webhook_free(&before);
 	return (status);
@@ -176,7 +180,9 @@ static int
 send_values(const struct cli *c, const char *id, const struct given *g)
 {
 	bool active = !g->inactive;
-	struct webhook_values v = { .resource = g->resource, .event = g->event, .url = g->url,
+	struct webhook_values v = { .resource = g->resource,
+		.event = g->event,
+		.url = g->url,
 		.http_method = lower_method(g->method) };
 	struct webhook w = { 0 };
 	struct company k;
@@ -191,7 +197,7 @@ send_values(const struct cli *c, const char *id, const struct given *g)
 	if ((status = company_open(&k, c)) == CLI_DONE &&
 	    (status = check_method(&k, id, &v)) == CLI_DONE) {
 		failed = id ? webhooks_update(k.transport, &k.token, id, &v, &w, &k.e) :
-		    webhooks_create(k.transport, &k.token, &v, &w, &k.e);
+			      webhooks_create(k.transport, &k.token, &v, &w, &k.e);
 		status = failed ? company_fail(&k) : print_webhook(&w, g->json);
 		webhook_free(&w);
 	}
@@ -220,8 +226,10 @@ run_create(const struct cli *c, const struct command *self, int argc, char **arg
 	    check_given(self, &g, &status))
 		return (status);
 	if (g.resource == NULL || g.event == NULL || g.url == NULL)
-		return (cli_misuse(self, "%s is needed", g.resource == NULL ? "--resource" :
-		    g.event == NULL ? "--event" : "--url"));
+		return (cli_misuse(self, "%s is needed",
+		    g.resource == NULL  ? "--resource" :
+			g.event == NULL ? "--event" :
+					  "--url"));
 	return (send_values(c, NULL, &g));
 }
 
@@ -229,7 +237,8 @@ static const struct command create_command = {
 	.name = "create",
 	.args = "--resource R --event E --url U [OPTIONS]",
 	.summary = "Create a webhook at Fluid",
-	.help = "      --resource R         what it is about: order, droplet, ...\n"
+	.help =
+	    "      --resource R         what it is about: order, droplet, ...\n"
 	    "      --event E            what happened to it: created, installed, ...\n"
 	    "      --url U              where Fluid delivers to: https, or http to this machine\n"
 	    "      --method M           post (default), put or get; get is refused for the address of\n"
@@ -269,7 +278,8 @@ run_update(const struct cli *c, const struct command *self, int argc, char **arg
 	if (!webhook_is_id(argv[1]))
 		return (cli_misuse(self, "the ID of a webhook is a number"));
 	if (!g.url && !g.method && !g.active && !g.inactive && !g.token_file)
-		return (cli_misuse(self, "nothing to change: give --url, --method, --active, --inactive or --auth-token-file"));
+		return (cli_misuse(self,
+		    "nothing to change: give --url, --method, --active, --inactive or --auth-token-file"));
 	return (send_values(c, argv[1], &g));
 }
 
@@ -277,7 +287,8 @@ static const struct command update_command = {
 	.name = "update",
 	.args = "ID [OPTIONS]",
 	.summary = "Change a webhook at Fluid",
-	.help = "      --url U              where Fluid shall deliver\n"
+	.help =
+	    "      --url U              where Fluid shall deliver\n"
 	    "      --method M           post, put or get\n"
 	    "      --active             deliver\n"
 	    "      --inactive           deliver nothing for now\n"
@@ -310,7 +321,8 @@ run_show(const struct cli *c, const struct command *self, int argc, char **argv)
 		return (cli_misuse(self, "the ID of a webhook is a number"));
 	if ((status = company_open(&k, c)) == CLI_DONE) {
 		status = webhooks_show(k.transport, &k.token, argv[1], &w, &k.e) ?
-		    company_fail(&k) : print_webhook(&w, json);
+		    company_fail(&k) :
+		    print_webhook(&w, json);
 		webhook_free(&w);
 	}
 	company_close(&k);
@@ -322,10 +334,10 @@ static const struct command show_webhook_command = {
 	.args = "ID [--json]",
 	.summary = "Show one webhook",
 	.help = "      --json  print it as JSON\n"
-	    "\n"
-	    "Of its auth_token only whether there is one. Example:\n"
-	    "\n"
-	    "  fluidhook webhook show 4711\n",
+		"\n"
+		"Of its auth_token only whether there is one. Example:\n"
+		"\n"
+		"  fluidhook webhook show 4711\n",
 	.run = run_show,
 };
 
@@ -354,8 +366,8 @@ static const struct command delete_command = {
 	.args = "ID",
 	.summary = "Delete a webhook at Fluid",
 	.help = "Fluid delivers nothing more for it. Example:\n"
-	    "\n"
-	    "  fluidhook webhook delete 4711\n",
+		"\n"
+		"  fluidhook webhook delete 4711\n",
 	.changes = true,
 	.run = run_delete,
 };
@@ -363,8 +375,8 @@ static const struct command delete_command = {
 static void
 print_table(const struct webhook_list *l)
 {
-	struct table *t = table_new((const char *const[]){ "ID", "EVENT", "ACTIVE", "METHOD",
-	    "INSTALLATION", "URL", NULL });
+	struct table *t = table_new((
+	    const char *const[]){ "ID", "EVENT", "ACTIVE", "METHOD", "INSTALLATION", "URL", NULL });
 
 	for (size_t i = 0; t && i < l->n; i++) {
 		const struct webhook *w = &l->items[i];
@@ -372,9 +384,10 @@ print_table(const struct webhook_list *l)
 
 		if (w->resource && w->event)
 			buf_addf(&event, "%s.%s", w->resource, w->event);
-		table_add(t, (const char *const[]){ w->id, event.len ? event.data :
-		    w->event_identifier, w->active ? "yes" : "no", w->http_method,
-		    w->droplet_installation_uuid, w->url });
+		table_add(t,
+		    (const char *const[]){ w->id, event.len ? event.data : w->event_identifier,
+			w->active ? "yes" : "no", w->http_method, w->droplet_installation_uuid,
+			w->url });
 		buf_free(&event);
 	}
 	if (t)
@@ -429,10 +442,10 @@ static const struct command list_webhook_command = {
 	.args = "[--json]",
 	.summary = "List the company's webhooks",
 	.help = "      --json  one JSON object a line\n"
-	    "\n"
-	    "All of the company's, whoever made them. Example:\n"
-	    "\n"
-	    "  fluidhook webhook list --json | jq -r 'select(.active | not) | .id'\n",
+		"\n"
+		"All of the company's, whoever made them. Example:\n"
+		"\n"
+		"  fluidhook webhook list --json | jq -r 'select(.active | not) | .id'\n",
 	.run = run_list,
 };
 
@@ -487,7 +500,7 @@ run_events(const struct cli *c, const struct command *self, int argc, char **arg
 		return (status);
 	if ((status = company_open(&k, c)) == CLI_DONE) {
 		status = webhooks_events(k.transport, &k.token, &l, &k.e) ? company_fail(&k) :
-		    print_events(&l, json);
+									    print_events(&l, json);
 		webhook_events_free(&l);
 	}
 	company_close(&k);
@@ -499,10 +512,10 @@ static const struct command events_command = {
 	.args = "[--json]",
 	.summary = "List what can be subscribed to",
 	.help = "      --json  one JSON object a line\n"
-	    "\n"
-	    "A line each, as RESOURCE.EVENT. Example:\n"
-	    "\n"
-	    "  fluidhook webhook events | grep ^order\n",
+		"\n"
+		"A line each, as RESOURCE.EVENT. Example:\n"
+		"\n"
+		"  fluidhook webhook events | grep ^order\n",
 	.run = run_events,
 };
 
@@ -520,7 +533,8 @@ const struct command webhook_command = {
 	.name = "webhook",
 	.args = "COMMAND [...]",
 	.summary = "Manage the company's webhooks at Fluid",
-	.help = "All of them use the company's token: the file that `company_token` under [fluid] names,\n"
+	.help =
+	    "All of them use the company's token: the file that `company_token` under [fluid] names,\n"
 	    "or $FLUID_COMPANY_TOKEN.\n",
 	.commands = commands,
 };

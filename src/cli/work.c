@@ -26,7 +26,8 @@ is_ours(const struct state *state)
 	if (st.st_uid == geteuid())
 		return (true);
 	pw = getpwuid(st.st_uid);
-	cli_fail("%s belongs to %s: run the worker as that user, or as root, which becomes that user",
+	cli_fail(
+	    "%s belongs to %s: run the worker as that user, or as root, which becomes that user",
 	    state->path, pw ? pw->pw_name : "another user");
 	return (false);
 }
@@ -53,10 +54,13 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if ((file = realpath(conf->file, NULL)) == NULL)
 		cli_fail("%s: %s", conf->file, strerror(errno));
 	else if (strlen(file) > HOOK_CONF_MAX)
-		cli_fail("%s: the path is longer than %d bytes, the most that a hook can be given; use a shorter one", file, HOOK_CONF_MAX);
+		cli_fail(
+		    "%s: the path is longer than %d bytes, the most that a hook can be given; use a shorter one",
+		    file, HOOK_CONF_MAX);
 	else if ((state = cli_state(conf)) != NULL && is_ours(state)) {
 		if (conf_open_log(conf, "fluidhook"))
-			status = cli_fail("%s: log: %s: %s", conf->file, conf->log_file, strerror(errno));
+			status = cli_fail("%s: log: %s: %s", conf->file, conf->log_file,
+			    strerror(errno));
 		else
 			status = work(conf, file, state, once) ? CLI_FAILED : CLI_DONE;
 	}
@@ -70,7 +74,8 @@ const struct command work_command = {
 	.name = "work",
 	.args = "[--once]",
 	.summary = "Exchange tokens, confirm and subscribe installations, run hooks",
-	.help = "Follows the journal until SIGTERM. One worker runs on a state directory at a time.\n"
+	.help =
+	    "Follows the journal until SIGTERM. One worker runs on a state directory at a time.\n"
 	    "\n"
 	    "      --once  do what can be done now and end, for cron:\n"
 	    "              * * * * * fluidhook work --once\n"

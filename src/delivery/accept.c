@@ -34,7 +34,8 @@ accept_later(struct refused_store *store, uint64_t most, const struct refusal *r
 
 	sha256_hex(body_sha256, r->body, r->body_len);
 	buf_addf(&identity, "%s\n%s\n%s\n%s\n%s", r->method, kept.shop ? kept.shop : "",
-	    kept.timestamp ? kept.timestamp : "", kept.signature ? kept.signature : "", body_sha256);
+	    kept.timestamp ? kept.timestamp : "", kept.signature ? kept.signature : "",
+	    body_sha256);
 	if (identity.failed) {
 		buf_free(&identity);
 		errno = ENOMEM;
@@ -53,8 +54,8 @@ struct candidate {
 	char installation[NAME_SIZE];
 	char sha256[SIGNATURE_HEX_SIZE];
 	char event[EVENT_SIZE];
-	char day[TIMEFMT_DAY_SIZE];	/* when it was received */
-	struct buf line;		/* of the journal */
+	char day[TIMEFMT_DAY_SIZE]; /* when it was received */
+	struct buf line;            /* of the journal */
 	bool in_journal;
 };
 
@@ -97,7 +98,8 @@ write_line(const struct accepting *a, const struct refused *r, const struct deli
 		.signature = r->signature,
 		.fingerprint = e->fingerprint,
 		.droplet = i->droplet_uuid ? i->droplet_uuid :
-		    conf->n_droplets ? conf->droplets[0].uuid : NULL,
+		    conf->n_droplets       ? conf->droplets[0].uuid :
+					     NULL,
 		.sha256 = c->sha256,
 		.refused = c->id,
 		.refused_at = refused_at,
@@ -121,13 +123,15 @@ is_acceptable(const struct delivery *d, const struct evidence *e)
 {
 	const char *event = delivery_event(d);
 
-	return (e->key == KEY_INSTALLATION && e->by == VERIFIED_SIGNATURE && delivery_is_well_formed(d) &&
-	    event && !event_is_reserved(event) && !delivery_is_lifecycle(d));
+	return (e->key == KEY_INSTALLATION && e->by == VERIFIED_SIGNATURE &&
+	    delivery_is_well_formed(d) && event && !event_is_reserved(event) &&
+	    !delivery_is_lifecycle(d));
 }
 
 /* Judge one request, and add it to the batch if it can be accepted. Returns 0, or -1 with errno set. */
 static int
-consider(const struct accepting *a, struct batch *b, const struct refused *r, const struct delivery *d)
+consider(const struct accepting *a, struct batch *b, const struct refused *r,
+    const struct delivery *d)
 {
 	const struct fluid_headers headers = {
 		.shop = { r->shop, r->shop != NULL },
@@ -139,12 +143,14 @@ consider(const struct accepting *a, struct batch *b, const struct refused *r, co
 	const char *reason;
 	int result = 0;
 
-	if (authenticate(&a->authority, &headers, d, r->body, r->body_len, r->received_at.tv_sec, &e,
-	    &reason) == VERDICT_GENUINE && is_acceptable(d, &e)) {
+	if (authenticate(&a->authority, &headers, d, r->body, r->body_len, r->received_at.tv_sec,
+		&e, &reason) == VERDICT_GENUINE &&
+	    is_acceptable(d, &e)) {
 		*c = (struct candidate){ 0 };
 		memcpy(c->id, r->id, sizeof(c->id));
 		memccpy(c->event, delivery_event(d), '\0', sizeof(c->event));
-		memccpy(c->installation, e.record->installation->record, '\0', sizeof(c->installation));
+		memccpy(c->installation, e.record->installation->record, '\0',
+		    sizeof(c->installation));
 		sha256_hex(c->sha256, r->body, r->body_len);
 		if ((result = write_line(a, r, d, &e, &b->now, c)) == 0) {
 			b->bytes += c->line.len;
@@ -174,7 +180,8 @@ consider_id(const struct accepting *a, struct batch *b, const char *id)
 		result = consider(a, b, &r, d);
 	} else {
 		if (errno != ENOENT)
-			log_errno(LOG_LEVEL_WARN, "kept request cannot be read", "refused", id, NULL);
+			log_errno(LOG_LEVEL_WARN, "kept request cannot be read", "refused", id,
+			    NULL);
 		result = 0;
 	}
 	delivery_free(d);
@@ -193,7 +200,8 @@ compare_line(struct batch *b, const struct buf *line)
 	struct entry entry;
 
 	/* Inside a string the quotes would be escaped. Lines of versions before 0.2 have no digest. */
-	if (sha256 == NULL || line->len - (size_t)(sha256 - line->data) < sizeof(key) + SIGNATURE_HEX_SIZE)
+	if (sha256 == NULL ||
+	    line->len - (size_t)(sha256 - line->data) < sizeof(key) + SIGNATURE_HEX_SIZE)
 		return;
 	sha256 += sizeof(key) - 1;
 	for (size_t i = 0; i < b->n; i++) {
@@ -260,8 +268,9 @@ append_batch(const struct accepting *a, struct batch *b, int *accepted)
 		if (!c->in_journal && !is_repeated(b, i)) {
 			if (journal_append(a->journal, c->line.data, c->line.len, &b->now))
 				return (-1);
-			log_line(LOG_LEVEL_INFO, "kept request accepted", "refused", c->id, "event", c->event,
-			    "installation", c->installation, "delivery", c->delivery, NULL);
+			log_line(LOG_LEVEL_INFO, "kept request accepted", "refused", c->id, "event",
+			    c->event, "installation", c->installation, "delivery", c->delivery,
+			    NULL);
 			++*accepted;
 		}
 		if (refused_remove(a->refused, c->id))

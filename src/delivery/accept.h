@@ -14,7 +14,7 @@
 struct refusal {
 	const char *method;
 	int status;
-	const char *reason;		/* the word of the log */
+	const char *reason; /* the word of the log */
 	const struct fluid_headers *headers;
 	const char *body;
 	size_t body_len;

@@ -172,7 +172,8 @@ judge_tokens(struct search *s, struct proof *p, struct evidence *e, const char *
 	if (shown && search_keys(s, p))
 		return (VERDICT_GENUINE);
 	e->by = VERIFIED_BODY_TOKEN;
-	if (token && delivery_is_well_formed(d) && delivery_is_lifecycle(d) && search_named(s, token))
+	if (token && delivery_is_well_formed(d) && delivery_is_lifecycle(d) &&
+	    search_named(s, token))
 		return (VERDICT_GENUINE);
 	*reason = shown ? "bad_token" : "no_signature";
 	return (judge_nothing_found(s, shown ? VERDICT_NOT_GENUINE : VERDICT_NO_EVIDENCE, reason));
@@ -243,7 +244,7 @@ authenticate(const struct authority *a, const struct fluid_headers *h, const str
 	if (verdict == VERDICT_GENUINE) {
 		note_key(&s, e);
 		verdict = e->key == KEY_DROPLET ? judge_droplet_key(&s, e, reason) :
-		    judge_own_key(d, body, len, e, reason);
+						  judge_own_key(d, body, len, e, reason);
 	} else {
 		e->by = VERIFIED_NONE;
 		e->waiting = s.waiting;

@@ -20,26 +20,27 @@ const char *key_name(enum key_kind key);
 struct evidence {
 	enum verified_by by;
 	enum key_kind key;
-	const struct conf_droplet *droplet;	/* of KEY_DROPLET; the configuration's */
+	const struct conf_droplet *droplet; /* of KEY_DROPLET; the configuration's */
 	/*
 	 * KEY_INSTALLATION: the installation whose key it is. KEY_DROPLET: the verified record that the body
 	 * names, or NULL. evidence_release() gives it back.
 	 */
 	const struct record *record;
-	bool foreign;		/* about a droplet, or an installation, beyond this droplet's authority: 403 */
-	bool applied;		/* an installation's own install, which was applied before */
-	bool waiting;		/* no key, but a verified record that the delivery selects has none yet */
-	char fingerprint[FINGERPRINT_SIZE];	/* of the key that matched; "" for KEY_NONE */
-	bool has_timestamp;			/* a well-formed X-Fluid-Timestamp was there */
-	int64_t timestamp;			/* unix seconds */
+	/* about a droplet, or an installation, beyond this droplet's authority: 403 */
+	bool foreign;
+	bool applied; /* an installation's own install, which was applied before */
+	bool waiting; /* no key, but a verified record that the delivery selects has none yet */
+	char fingerprint[FINGERPRINT_SIZE]; /* of the key that matched; "" for KEY_NONE */
+	bool has_timestamp;                 /* a well-formed X-Fluid-Timestamp was there */
+	int64_t timestamp;                  /* unix seconds */
 };
 
 enum verdict {
-	VERDICT_GENUINE,	/* the evidence says by what */
-	VERDICT_NOT_GENUINE,	/* 401 */
-	VERDICT_NO_EVIDENCE,	/* the same, but nothing wrong was shown: no signature, no token */
-	VERDICT_UNAVAILABLE,	/* a key or record could not be read, or there were too many keys to try */
-	VERDICT_STALE,		/* a right signature of another time: our clock may be wrong */
+	VERDICT_GENUINE,     /* the evidence says by what */
+	VERDICT_NOT_GENUINE, /* 401 */
+	VERDICT_NO_EVIDENCE, /* the same, but nothing wrong was shown: no signature, no token */
+	VERDICT_UNAVAILABLE, /* a key or record could not be read, or there were too many keys to try */
+	VERDICT_STALE,       /* a right signature of another time: our clock may be wrong */
 };
 
 /**
@@ -61,7 +62,7 @@ bool signature_is_plausible(const struct fluid_headers *h);
  * Of a delivery that is not genuine: whether its key may still come. Its signature is well-formed and fresh,
  * and a verified record that it selects waits for its credentials.
  */
-bool evidence_may_come(const struct conf *conf, const struct fluid_headers *h, const struct evidence *e,
-    int64_t now);
+bool evidence_may_come(const struct conf *conf, const struct fluid_headers *h,
+    const struct evidence *e, int64_t now);
 
 #endif

@@ -49,7 +49,7 @@ enum { NO_FIELD = -1 };
 /* The text of a value lies in delivery.texts, which moves as it grows: hence an offset. */
 struct slot {
 	bool present;
-	bool twice;		/* its key came again in the same object */
+	bool twice; /* its key came again in the same object */
 	enum json_kind kind;
 	size_t at, len;
 };
@@ -58,7 +58,7 @@ struct delivery {
 	struct json_parser *parser;
 	struct slot slots[N_SIDES][N_DELIVERY_FIELDS];
 	struct buf texts;
-	bool ambiguous;		/* something was decided by a field that is there twice */
+	bool ambiguous; /* something was decided by a field that is there twice */
 	bool malformed;
 
 	/* The innermost object that holds fields, and the field whose value comes next. */
@@ -154,7 +154,7 @@ on_event(void *user, enum json_kind kind, const char *text, size_t len, unsigned
 		on_key(d, text, len);
 	} else if (d->field != NO_FIELD &&
 	    ((kind <= JSON_STRING && depth == d->depth) ||
-	    ((kind == JSON_OBJECT || kind == JSON_ARRAY) && depth == d->depth + 1))) {
+		((kind == JSON_OBJECT || kind == JSON_ARRAY) && depth == d->depth + 1))) {
 		on_value(d, kind, text, len);
 		if (kind == JSON_OBJECT)
 			enter(d);
@@ -271,12 +271,13 @@ find_event(struct delivery *d)
 static void
 find_speaker(struct delivery *d)
 {
-	bool company = is_object(d, ROOT, FIELD_COMPANY), payload = is_object(d, ROOT, FIELD_PAYLOAD);
+	bool company = is_object(d, ROOT, FIELD_COMPANY),
+	     payload = is_object(d, ROOT, FIELD_PAYLOAD);
 
 	d->speaker = ROOT;
 	if (!company && payload &&
 	    (is_said(d, PAYLOAD, FIELD_COMPANY) || is_said(d, PAYLOAD, FIELD_RESOURCE) ||
-	    is_said(d, PAYLOAD, FIELD_EVENT_NAME)))
+		is_said(d, PAYLOAD, FIELD_EVENT_NAME)))
 		d->speaker = PAYLOAD;
 }
 
@@ -284,8 +285,8 @@ find_speaker(struct delivery *d)
 static void
 check_company(struct delivery *d)
 {
-	static const enum delivery_field owner[] = { FIELD_COMPANY, COMPANY_DRI, COMPANY_DROPLET_UUID,
-		COMPANY_FLUID_COMPANY_ID };
+	static const enum delivery_field owner[] = { FIELD_COMPANY, COMPANY_DRI,
+		COMPANY_DROPLET_UUID, COMPANY_FLUID_COMPANY_ID };
 
 	for (size_t i = 0; i < sizeof(owner) / sizeof(owner[0]); i++)
 		decide_by(d, d->speaker, owner[i]);
@@ -405,7 +406,8 @@ is_unfit(const struct delivery *d, enum delivery_field field)
 static enum delivery_field
 unfit_field(const struct delivery *d)
 {
-	static const enum delivery_field others[] = { COMPANY_FLUID_COMPANY_ID, COMPANY_DROPLET_UUID };
+	static const enum delivery_field others[] = { COMPANY_FLUID_COMPANY_ID,
+		COMPANY_DROPLET_UUID };
 
 	if (is_given(d, COMPANY_DRI))
 		return (is_unfit(d, COMPANY_DRI) ? COMPANY_DRI : N_DELIVERY_FIELDS);
@@ -441,6 +443,7 @@ delivery_incomplete(const struct delivery *d)
 	if (delivery_text(d, COMPANY_AUTHENTICATION_TOKEN) == NULL &&
 	    delivery_text(d, CREDENTIALS_TOKEN) == NULL)
 		return (delivery_value(d, COMPANY_CREDENTIALS).kind == JSON_OBJECT ?
-		    "exchange_token" : "authentication_token");
+			"exchange_token" :
+			"authentication_token");
 	return (NULL);
 }

@@ -15,13 +15,29 @@
 
 /* What is read out of a body. The first group stands in the body or its `payload`. */
 enum delivery_field {
-	FIELD_ID, FIELD_IDENTIFIER, FIELD_NAME, FIELD_EVENT_NAME, FIELD_EVENT_IDENTIFIER,
-	FIELD_RESOURCE, FIELD_EVENT, FIELD_COMPANY_ID, FIELD_PAYLOAD, FIELD_COMPANY,
+	FIELD_ID,
+	FIELD_IDENTIFIER,
+	FIELD_NAME,
+	FIELD_EVENT_NAME,
+	FIELD_EVENT_IDENTIFIER,
+	FIELD_RESOURCE,
+	FIELD_EVENT,
+	FIELD_COMPANY_ID,
+	FIELD_PAYLOAD,
+	FIELD_COMPANY,
 	/* in `company` */
-	COMPANY_DRI, COMPANY_DROPLET_UUID, COMPANY_FLUID_COMPANY_ID, COMPANY_SHOP, COMPANY_NAME,
-	COMPANY_AUTHENTICATION_TOKEN, COMPANY_VERIFICATION_TOKEN, COMPANY_CREDENTIALS,
+	COMPANY_DRI,
+	COMPANY_DROPLET_UUID,
+	COMPANY_FLUID_COMPANY_ID,
+	COMPANY_SHOP,
+	COMPANY_NAME,
+	COMPANY_AUTHENTICATION_TOKEN,
+	COMPANY_VERIFICATION_TOKEN,
+	COMPANY_CREDENTIALS,
 	/* in `company.credentials` */
-	CREDENTIALS_TOKEN, CREDENTIALS_EXPIRES_AT, CREDENTIALS_ENDPOINT,
+	CREDENTIALS_TOKEN,
+	CREDENTIALS_EXPIRES_AT,
+	CREDENTIALS_ENDPOINT,
 	N_DELIVERY_FIELDS
 };
 
@@ -30,9 +46,9 @@ enum { DELIVERY_TEXT_MAX = 1024 };
 
 /* A value as it was delivered. */
 struct delivery_value {
-	bool present;		/* the key is there, whatever its value */
+	bool present; /* the key is there, whatever its value */
 	enum json_kind kind;
-	const char *text;	/* of a string or number, NUL-terminated; else NULL */
+	const char *text; /* of a string or number, NUL-terminated; else NULL */
 	size_t len;
 };
 

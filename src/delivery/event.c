@@ -6,24 +6,57 @@
 
 /* Fluid publishes no complete list; these are the events its documents and receivers name. */
 static const char *const known[] = {
-	"order.created", "order.updated", "order.completed", "order.shipped", "order.cancelled",
-	"order.refunded", "order.external_id_synced", "order.fulfillment_status_changed",
-	"cart.updated", "cart.abandoned", "cart.update_address", "cart.update_cart_email",
-	"cart.add_items", "cart.remove_items",
-	"product.created", "product.updated", "product.destroyed",
-	"subscription.started", "subscription.updated", "subscription.paused",
-	"subscription.cancelled", "subscription.billed", "subscription.declined",
-	"subscription.resumed", "subscription.resumed_after_payment_fix",
-	"subscription.reactivated", "subscription.skipped",
-	"customer.created", "customer.updated", "customer.deleted", "customer.destroyed",
-	"contact.created", "contact.updated",
-	"user.created", "user.updated", "user.deactivated",
+	"order.created",
+	"order.updated",
+	"order.completed",
+	"order.shipped",
+	"order.cancelled",
+	"order.refunded",
+	"order.external_id_synced",
+	"order.fulfillment_status_changed",
+	"cart.updated",
+	"cart.abandoned",
+	"cart.update_address",
+	"cart.update_cart_email",
+	"cart.add_items",
+	"cart.remove_items",
+	"product.created",
+	"product.updated",
+	"product.destroyed",
+	"subscription.started",
+	"subscription.updated",
+	"subscription.paused",
+	"subscription.cancelled",
+	"subscription.billed",
+	"subscription.declined",
+	"subscription.resumed",
+	"subscription.resumed_after_payment_fix",
+	"subscription.reactivated",
+	"subscription.skipped",
+	"customer.created",
+	"customer.updated",
+	"customer.deleted",
+	"customer.destroyed",
+	"contact.created",
+	"contact.updated",
+	"user.created",
+	"user.updated",
+	"user.deactivated",
 	"enrollment.completed",
-	"event.created", "event.updated", "event.deleted",
-	"droplet.installed", "droplet.uninstalled",
-	"bot_message.created", "popup.submitted", "webchat.submitted",
-	"member.sponsorships_reassigned", "mfa.missing_email", "mfa.verified",
-	"rep.created", "rep.updated", "rep.destroyed",
+	"event.created",
+	"event.updated",
+	"event.deleted",
+	"droplet.installed",
+	"droplet.uninstalled",
+	"bot_message.created",
+	"popup.submitted",
+	"webchat.submitted",
+	"member.sponsorships_reassigned",
+	"mfa.missing_email",
+	"mfa.verified",
+	"rep.created",
+	"rep.updated",
+	"rep.destroyed",
 };
 
 enum { N_KNOWN = sizeof(known) / sizeof(known[0]) };
@@ -40,7 +73,7 @@ is_word(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
-		    (s[i] >= '0' && s[i] <= '9') || s[i] == '_' || s[i] == '-'))
+			(s[i] >= '0' && s[i] <= '9') || s[i] == '_' || s[i] == '-'))
 			return (false);
 	return (len > 0);
 }
@@ -103,5 +136,6 @@ event_split(char out[EVENT_SIZE], const char *name, size_t len)
 		}
 	if ((sep = memchr(name, '.', len)) == NULL && (sep = memchr(name, '_', len)) == NULL)
 		return (-1);
-	return (event_join(out, name, (size_t)(sep - name), sep + 1, len - (size_t)(sep - name) - 1));
+	return (
+	    event_join(out, name, (size_t)(sep - name), sep + 1, len - (size_t)(sep - name) - 1));
 }

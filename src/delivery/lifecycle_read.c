@@ -14,8 +14,8 @@ lifecycle_read(const struct delivery *d, struct lifecycle *out)
 		.droplet_installation_uuid = delivery_text(d, COMPANY_DRI),
 		.droplet_uuid = delivery_text(d, COMPANY_DROPLET_UUID),
 		.fluid_company_id = delivery_text(d, COMPANY_FLUID_COMPANY_ID),
-		.fluid_company_id_number =
-		    delivery_value(d, COMPANY_FLUID_COMPANY_ID).kind == JSON_NUMBER,
+		.fluid_company_id_number = delivery_value(d, COMPANY_FLUID_COMPANY_ID).kind ==
+		    JSON_NUMBER,
 		.fluid_shop = delivery_text(d, COMPANY_SHOP),
 		.name = is_string ? name.text : NULL,
 		.name_len = is_string ? name.len : 0,

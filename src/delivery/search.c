@@ -105,8 +105,8 @@ droplet_matches(struct search *s, const struct conf_droplet *droplet)
 	if (droplet->secrets == NULL)
 		return (false);
 	if ((l = secrets_get(s->a->secrets, droplet->secrets)) == NULL) {
-		log_line(LOG_LEVEL_ERROR, "secrets cannot be read", "file", droplet->secrets, "error",
-		    secrets_problem(droplet->secrets, errno), NULL);
+		log_line(LOG_LEVEL_ERROR, "secrets cannot be read", "file", droplet->secrets,
+		    "error", secrets_problem(droplet->secrets, errno), NULL);
 		s->unreadable = true;
 		return (false);
 	}
@@ -155,8 +155,9 @@ has_key(const struct installation *i)
 static bool
 waits_for_key(const struct installation *i)
 {
-	return (lifecycle_is_verified(i) && (i->status == INSTALLATION_PENDING ||
-	    i->status == INSTALLATION_FAILED || (i->status == INSTALLATION_ACTIVE && i->exchange_token)));
+	return (lifecycle_is_verified(i) &&
+	    (i->status == INSTALLATION_PENDING || i->status == INSTALLATION_FAILED ||
+		(i->status == INSTALLATION_ACTIVE && i->exchange_token)));
 }
 
 /* Only active installations are candidates. Returns whether it is one, and so keeps the record. */
@@ -187,8 +188,8 @@ look_at(void *user, const char *name)
 	if ((r = get(s, name)) == NULL) {
 		/* An index names it, so there was one. */
 		if (s->indexed && errno == ENOENT) {
-			log_line(LOG_LEVEL_ERROR, "record is missing that an index names", "record", name,
-			    NULL);
+			log_line(LOG_LEVEL_ERROR, "record is missing that an index names", "record",
+			    name, NULL);
 			s->unreadable = true;
 		}
 		return (0);

@@ -48,7 +48,7 @@ struct proof {
 	const char *timestamp;
 	const char *body;
 	size_t len;
-	const char *tokens[2];		/* NULL where there is none */
+	const char *tokens[2]; /* NULL where there is none */
 };
 
 struct search {
@@ -60,22 +60,22 @@ struct search {
 	/* What was found: a droplet, or an installation's record. */
 	const struct conf_droplet *droplet;
 	const struct record *match;
-	char fingerprint[FINGERPRINT_SIZE];	/* of the key that matched */
+	char fingerprint[FINGERPRINT_SIZE]; /* of the key that matched */
 
-	const struct record *named;	/* the record that the body names, whatever its status */
-	bool named_unreadable;		/* it exists, or may exist, and could not be read */
-	bool candidates;		/* some active installation could have been the sender */
-	bool waiting;			/* some verified record still waits for its credentials */
-	bool unreadable;		/* a key could not be read: it might have been the one */
-	bool cut_off;			/* some keys were not tried: one of them might have been the one */
-	bool incomplete;		/* an index that was looked in may lack installations */
+	const struct record *named; /* the record that the body names, whatever its status */
+	bool named_unreadable;      /* it exists, or may exist, and could not be read */
+	bool candidates;            /* some active installation could have been the sender */
+	bool waiting;               /* some verified record still waits for its credentials */
+	bool unreadable;            /* a key could not be read: it might have been the one */
+	bool cut_off;    /* some keys were not tried: one of them might have been the one */
+	bool incomplete; /* an index that was looked in may lack installations */
 
 	/* For the search itself. */
-	unsigned char shown[2][SIGNATURE_LEN];	/* digests of the tokens */
-	bool shown_only;			/* try only keys that are among the tokens */
+	unsigned char shown[2][SIGNATURE_LEN]; /* digests of the tokens */
+	bool shown_only;                       /* try only keys that are among the tokens */
 	size_t hashed;
 	unsigned looked;
-	unsigned collected;			/* how many kinds of candidates */
+	unsigned collected; /* how many kinds of candidates */
 	bool indexed;
 	const struct record *found[SEARCH_RECORDS_MAX];
 	unsigned n_found, n_before;

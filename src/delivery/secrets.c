@@ -18,7 +18,7 @@ enum { FILE_MAX = 64 * 1024 };
 struct cached {
 	char *path;
 	struct stat st;
-	struct glance seen;	/* that the file still looks so */
+	struct glance seen; /* that the file still looks so */
 	struct secret_list *list;
 	struct cached *next;
 };

@@ -11,7 +11,7 @@ enum { SECRETS_MAX = 16, SECRET_LEN_MAX = 512, FINGERPRINT_SIZE = 12 + 1 };
 struct secret_list {
 	char **secrets;
 	size_t n;
-	unsigned users;		/* of secrets_get() */
+	unsigned users; /* of secrets_get() */
 };
 
 /**

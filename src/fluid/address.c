@@ -81,9 +81,8 @@ out:
 static void
 set_parts(CURLU *u, const char *url, char *parts[4])
 {
-	static const CURLUPart wanted[4] = {
-		CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT, CURLUPART_PATH
-	};
+	static const CURLUPart wanted[4] = { CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT,
+		CURLUPART_PATH };
 
 	if (u == NULL || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
 		return;
@@ -145,8 +144,9 @@ address_path_check(const char *path)
 
 		if (!isalnum((unsigned char)c) && strchr("/-._~%?=&:@!$'()*+,;[]", c) == NULL)
 			return (false);
-		if (c == '%' && (!isxdigit((unsigned char)path[i + 1]) ||
-		    !isxdigit((unsigned char)path[i + 2])))
+		if (c == '%' &&
+		    (!isxdigit((unsigned char)path[i + 1]) ||
+			!isxdigit((unsigned char)path[i + 2])))
 			return (false);
 	}
 	end = strcspn(path, "?");

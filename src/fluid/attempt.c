@@ -134,7 +134,8 @@ set_limits(struct transport *t, bool loopback)
 	if (loopback)
 		curl_easy_setopt(c, CURLOPT_PROXY, "");
 	if (t->ca.len) {
-		struct curl_blob blob = { .data = t->ca.data, .len = t->ca.len,
+		struct curl_blob blob = { .data = t->ca.data,
+			.len = t->ca.len,
 			.flags = CURL_BLOB_NOCOPY };
 
 		curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
@@ -222,7 +223,8 @@ network_error(struct transport *t, struct attempt *at, CURLcode code, struct flu
 		if (t->ca_file)
 			fluid_error_hint(e, "only what is in %s is trusted", t->ca_file);
 		else if (no_authorities)
-			fluid_error_hint(e, "install your system's certificate authorities (Debian: "
+			fluid_error_hint(e,
+			    "install your system's certificate authorities (Debian: "
 			    "ca-certificates), or `ca_file` under [fluid] can name others to trust");
 		else
 			fluid_error_hint(e, "`ca_file` under [fluid] can name others to trust");

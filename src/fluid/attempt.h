@@ -14,12 +14,12 @@
 
 struct transport {
 	CURL *curl;
-	bool is_another;		/* all but curl is owned by the one that it was made of */
+	bool is_another; /* all but curl is owned by the one that it was made of */
 	char *api;
 	char **webhooks;
 	size_t n_webhooks;
 	char *ca_file;
-	struct buf ca;			/* what is in ca_file */
+	struct buf ca; /* what is in ca_file */
 	long timeout_ms;
 };
 
@@ -27,7 +27,7 @@ struct transport {
 struct attempt {
 	struct transport_answer *answer;
 	bool too_large;
-	bool final;			/* another try would fail the same way, or take too long */
+	bool final; /* another try would fail the same way, or take too long */
 	char error[CURL_ERROR_SIZE];
 	char origin[ADDRESS_ORIGIN_SIZE];
 };

@@ -163,7 +163,7 @@ add_details(struct buf *out, const char *field, const struct json_node *node)
 	}
 	if (json_tree_is(node, JSON_OBJECT) &&
 	    (json_tree_string(message = json_tree_get(node, "message")) ||
-	    json_tree_string(message = json_tree_get(node, "detail")))) {
+		json_tree_string(message = json_tree_get(node, "detail")))) {
 		const char *name = json_tree_string(json_tree_get(node, "field"));
 
 		if (name == NULL)

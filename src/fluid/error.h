@@ -12,27 +12,27 @@ enum { FLUID_ERROR_SIZE = 640 };
 /* What is known about a call that did not succeed. */
 enum fluid_failure {
 	FLUID_OK,
-	FLUID_LOCAL,		/* ours: an argument, a file, memory; nothing was sent */
-	FLUID_NOT_SENT,		/* Fluid was not reached; nothing was sent */
-	FLUID_NO_ANSWER,	/* sent, but no whole, readable answer came: perhaps it is done */
-	FLUID_BUSY,		/* answered 408, 425, 429 or 5xx: later it may work */
-	FLUID_REFUSED,		/* any other answer but 2xx: the same call will fail again */
+	FLUID_LOCAL,     /* ours: an argument, a file, memory; nothing was sent */
+	FLUID_NOT_SENT,  /* Fluid was not reached; nothing was sent */
+	FLUID_NO_ANSWER, /* sent, but no whole, readable answer came: perhaps it is done */
+	FLUID_BUSY,      /* answered 408, 425, 429 or 5xx: later it may work */
+	FLUID_REFUSED,   /* any other answer but 2xx: the same call will fail again */
 };
 
 struct fluid_error {
 	enum fluid_failure failure;
-	long status;		/* of the answer; 0 where there was none */
-	bool is_fluids;		/* the answer has the form of Fluid's own errors */
-	uint32_t retry_after;	/* seconds Fluid asked us to wait; 0 where it did not */
-	char text[FLUID_ERROR_SIZE];	/* "fluid: 422: url: must be https" */
+	long status;                 /* of the answer; 0 where there was none */
+	bool is_fluids;              /* the answer has the form of Fluid's own errors */
+	uint32_t retry_after;        /* seconds Fluid asked us to wait; 0 where it did not */
+	char text[FLUID_ERROR_SIZE]; /* "fluid: 422: url: must be https" */
 };
 
 /* What is known beside an answer's status and body. Strings may be NULL. */
 struct fluid_error_context {
-	const char *token_source;	/* where the token came from, for 401 */
-	const char *redirect;		/* where a 3xx points to */
-	uint32_t retry_after;		/* seconds */
-	const char *secrets[2];		/* credentials of the call: never to be quoted */
+	const char *token_source; /* where the token came from, for 401 */
+	const char *redirect;     /* where a 3xx points to */
+	uint32_t retry_after;     /* seconds */
+	const char *secrets[2];   /* credentials of the call: never to be quoted */
 };
 
 void fluid_error_clear(struct fluid_error *e);

@@ -136,7 +136,8 @@ installations_owner(struct transport *t, const struct fluid_token *token,
 
 	fluid_error_clear(e);
 	*out = (struct fluid_installation){ 0 };
-	result = transport_api_call(t, "GET", "/api/company/v1/companies/me", token, NULL, 0, &a, e);
+	result = transport_api_call(t, "GET", "/api/company/v1/companies/me", token, NULL, 0, &a,
+	    e);
 	if (result == 0)
 		result = take_owner(out, &a, e);
 	if (result)
@@ -213,9 +214,9 @@ check_same(const struct exchange_request *r, const struct fluid_installation *i,
 	}
 	if (asked && answered && strcmp(asked, answered) == 0)
 		return (0);
-	return (fluid_error_set(e, FLUID_REFUSED,
-	    "exchange: asked for %s, but the answer is about %s", asked ? asked : "nobody",
-	    answered ? answered : "nobody"));
+	return (
+	    fluid_error_set(e, FLUID_REFUSED, "exchange: asked for %s, but the answer is about %s",
+		asked ? asked : "nobody", answered ? answered : "nobody"));
 }
 
 /* Take the credentials out of a 2xx answer. Fluid has spent the token, whatever it says. */
@@ -237,10 +238,11 @@ take_exchange(struct exchange *out, const struct exchange_request *r,
 		credentials = root;
 	if (read_installation(&out->installation, installation ? installation : root) ||
 	    (installation == NULL && out->installation.droplet_installation_uuid == NULL &&
-	    take(&out->installation.droplet_installation_uuid, root, "installation_id", NULL)) ||
+		take(&out->installation.droplet_installation_uuid, root, "installation_id",
+		    NULL)) ||
 	    take(&out->authentication_token, credentials, "authentication_token", NULL) ||
 	    take(&out->webhook_verification_token, credentials, "webhook_verification_token",
-	    NULL)) {
+		NULL)) {
 		fluid_error_set(e, FLUID_NO_ANSWER, "exchange: out of memory");
 		goto out;
 	}

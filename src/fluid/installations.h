@@ -14,9 +14,9 @@ struct fluid_installation {
 	char *droplet_installation_uuid;
 	char *droplet_uuid;
 	char *fluid_company_id;
-	bool fluid_company_id_number;	/* whether it was a number in JSON */
+	bool fluid_company_id_number; /* whether it was a number in JSON */
 	char *fluid_shop;
-	bool active;			/* true unless Fluid says false */
+	bool active; /* true unless Fluid says false */
 };
 
 /**
@@ -38,14 +38,14 @@ int installations_owner(struct transport *t, const struct fluid_token *token,
     struct fluid_installation *out, struct fluid_error *e);
 
 enum exchange_outcome {
-	EXCHANGE_DONE,		/* the credentials are here */
-	EXCHANGE_REFUSED,	/* Fluid says: spent, expired, unknown; or answered for another one */
-	EXCHANGE_AGAIN,		/* not spent as far as is known: try again while the token lives */
-	EXCHANGE_UNKNOWN,	/* sent, but the answer is lost: Fluid may have spent the token */
+	EXCHANGE_DONE,    /* the credentials are here */
+	EXCHANGE_REFUSED, /* Fluid says: spent, expired, unknown; or answered for another one */
+	EXCHANGE_AGAIN,   /* not spent as far as is known: try again while the token lives */
+	EXCHANGE_UNKNOWN, /* sent, but the answer is lost: Fluid may have spent the token */
 };
 
 struct exchange_request {
-	const char *endpoint;		/* exchange_endpoint of the install: a path */
+	const char *endpoint; /* exchange_endpoint of the install: a path */
 	const char *exchange_token;
 	/* Whom it is for; the answer must be about the same. Without a dri the company decides. */
 	const char *droplet_installation_uuid;
@@ -55,16 +55,16 @@ struct exchange_request {
 /* Owned by the struct; exchange_free() wipes the tokens. */
 struct exchange {
 	struct fluid_installation installation;
-	char *authentication_token;		/* at most FLUID_TOKEN_MAX bytes each */
-	char *webhook_verification_token;	/* NULL where Fluid gave none */
+	char *authentication_token;       /* at most FLUID_TOKEN_MAX bytes each */
+	char *webhook_verification_token; /* NULL where Fluid gave none */
 };
 
 /**
  * Exchange a one-time token for permanent credentials. One call, never repeated here. For
  * everything but EXCHANGE_DONE the error says why, and *out is empty.
  */
-enum exchange_outcome installations_exchange(struct transport *t,
-    const struct exchange_request *r, struct exchange *out, struct fluid_error *e);
+enum exchange_outcome installations_exchange(struct transport *t, const struct exchange_request *r,
+    struct exchange *out, struct fluid_error *e);
 
 void exchange_free(struct exchange *x);
 

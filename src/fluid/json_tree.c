@@ -6,12 +6,12 @@
 
 struct building {
 	struct json_node *root;
-	struct json_node *open[JSON_MAX_DEPTH + 1];	/* by depth; [0] is unused */
-	struct json_node *last[JSON_MAX_DEPTH + 1];	/* the last child of each */
-	char *key;		/* of the member that comes next */
+	struct json_node *open[JSON_MAX_DEPTH + 1]; /* by depth; [0] is unused */
+	struct json_node *last[JSON_MAX_DEPTH + 1]; /* the last child of each */
+	char *key;                                  /* of the member that comes next */
 	size_t key_len;
 	size_t count;
-	int error;		/* errno of what went wrong, or 0 */
+	int error; /* errno of what went wrong, or 0 */
 };
 
 static char *

@@ -12,13 +12,13 @@
 enum { JSON_TREE_MAX = 100000 };
 
 struct json_node {
-	enum json_kind kind;	/* JSON_NULL to JSON_OBJECT, or JSON_ARRAY */
-	char *key;		/* of a member: key_len bytes and a NUL; else NULL */
+	enum json_kind kind; /* JSON_NULL to JSON_OBJECT, or JSON_ARRAY */
+	char *key;           /* of a member: key_len bytes and a NUL; else NULL */
 	size_t key_len;
-	char *text;		/* of a scalar, as in json_event: len bytes and a NUL; else NULL */
+	char *text; /* of a scalar, as in json_event: len bytes and a NUL; else NULL */
 	size_t len;
-	struct json_node *child;	/* first of a container */
-	struct json_node *next;		/* sibling */
+	struct json_node *child; /* first of a container */
+	struct json_node *next;  /* sibling */
 };
 
 /**

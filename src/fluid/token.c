@@ -28,8 +28,7 @@ is_token(const char *s, size_t len)
 }
 
 static int
-set(struct fluid_token *t, const char *value, size_t len, const char *source,
-    struct fluid_error *e)
+set(struct fluid_token *t, const char *value, size_t len, const char *source, struct fluid_error *e)
 {
 	if (!is_token(value, len))
 		return (fluid_error_set(e, FLUID_LOCAL,
@@ -76,8 +75,8 @@ read_file(struct fluid_token *t, const char *path, struct fluid_error *e)
 		return (-1);
 	}
 	if (st.st_mode & S_IRWXO)
-		return (fluid_error_set(e, FLUID_LOCAL,
-		    "%s: open to other users: chmod o= it", path));
+		return (
+		    fluid_error_set(e, FLUID_LOCAL, "%s: open to other users: chmod o= it", path));
 	if (read_whole_path(path, TOKEN_FILE_MAX, &text)) {
 		fluid_error_errno(e, path);
 		goto out;

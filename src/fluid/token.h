@@ -11,7 +11,7 @@ enum { FLUID_TOKEN_MAX = 512 };
 /* Both are owned by the struct; token_free() wipes the value. {0} is none. */
 struct fluid_token {
 	char *value;
-	char *source;	/* "/etc/fluidhook/company.token", "$FLUID_COMPANY_TOKEN" */
+	char *source; /* "/etc/fluidhook/company.token", "$FLUID_COMPANY_TOKEN" */
 };
 
 /**

@@ -15,8 +15,8 @@
 /* Bounds, in seconds where they are times and milliseconds where they say so. */
 enum {
 	TRIES = 3,
-	PAUSE_MS = 400,			/* before the second try; doubles, with jitter */
-	RETRY_AFTER_MAX = 5,		/* what Fluid may ask to wait before we give up instead */
+	PAUSE_MS = 400,      /* before the second try; doubles, with jitter */
+	RETRY_AFTER_MAX = 5, /* what Fluid may ask to wait before we give up instead */
 	CA_FILE_MAX = 8 << 20,
 };
 
@@ -39,8 +39,7 @@ copy_addresses(struct transport *t, const struct conf *c)
 static int
 read_ca(struct transport *t, const char *path, struct fluid_error *e)
 {
-	if ((t->ca_file = strdup(path)) == NULL ||
-	    read_whole_path(path, CA_FILE_MAX, &t->ca))
+	if ((t->ca_file = strdup(path)) == NULL || read_whole_path(path, CA_FILE_MAX, &t->ca))
 		return (fluid_error_errno(e, path));
 	if (t->ca.len == 0 || memmem(t->ca.data, t->ca.len, "-----BEGIN ", 11) == NULL)
 		return (fluid_error_set(e, FLUID_LOCAL, "%s: no certificates in it", path));
@@ -207,19 +206,24 @@ transport_call(struct transport *t, const struct transport_request *r, struct tr
 
 int
 transport_api_call(struct transport *t, const char *method, const char *path,
-    const struct fluid_token *token, const char *body, size_t body_len,
-    struct transport_answer *a, struct fluid_error *e)
+    const struct fluid_token *token, const char *body, size_t body_len, struct transport_answer *a,
+    struct fluid_error *e)
 {
 	struct buf url = { 0 };
 	struct transport_request r = {
-		.method = method, .token = token, .body = body, .body_len = body_len,
+		.method = method,
+		.token = token,
+		.body = body,
+		.body_len = body_len,
 	};
 	int result;
 
 	fluid_error_clear(e);
 	if (!address_path_check(path))
-		return (fluid_error_set(e, FLUID_LOCAL, "%s: not a path of the API, "
-		    "which looks like /api/company/webhooks", path));
+		return (fluid_error_set(e, FLUID_LOCAL,
+		    "%s: not a path of the API, "
+		    "which looks like /api/company/webhooks",
+		    path));
 	buf_addf(&url, "%s%s", t->api, path);
 	if (url.failed) {
 		buf_free(&url);

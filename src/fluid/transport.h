@@ -17,13 +17,13 @@ enum { TRANSPORT_ANSWER_MAX = 4 << 20 };
 struct transport;
 
 struct transport_request {
-	const char *method;		/* GET, HEAD, POST, PUT, PATCH or DELETE */
-	const char *url;		/* whole; https, or http to a loopback address */
-	const struct fluid_token *token;	/* NULL: no Authorization */
-	const char *body;		/* JSON; NULL for none */
+	const char *method;              /* GET, HEAD, POST, PUT, PATCH or DELETE */
+	const char *url;                 /* whole; https, or http to a loopback address */
+	const struct fluid_token *token; /* NULL: no Authorization */
+	const char *body;                /* JSON; NULL for none */
 	size_t body_len;
-	const char *secret;		/* a credential inside the body, or NULL */
-	bool once;			/* no second try, whatever happens */
+	const char *secret; /* a credential inside the body, or NULL */
+	bool once;          /* no second try, whatever happens */
 };
 
 /* {0} is an empty one. Bodies can hold credentials, so they are wiped. */
@@ -74,8 +74,8 @@ int transport_call(struct transport *t, const struct transport_request *r,
  * address_path_check() lets pass. As transport_call() otherwise.
  */
 int transport_api_call(struct transport *t, const char *method, const char *path,
-    const struct fluid_token *token, const char *body, size_t body_len,
-    struct transport_answer *a, struct fluid_error *e);
+    const struct fluid_token *token, const char *body, size_t body_len, struct transport_answer *a,
+    struct fluid_error *e);
 
 void transport_answer_free(struct transport_answer *a);
 

@@ -7,15 +7,18 @@
 
 #include "base/buf.h"
 
-enum { ID_MAX = 20 };	/* decimal digits of 64 bits */
+enum { ID_MAX = 20 }; /* decimal digits of 64 bits */
 
 /* Which of Fluid's members goes where, and in which order they are written. */
 static const struct member {
 	const char *key;
 	size_t offset;
-	bool number;		/* whether Fluid writes it as a number */
+	bool number; /* whether Fluid writes it as a number */
 } members[] = {
-#define MEMBER(field, number) { #field, offsetof(struct webhook, field), number }
+#define MEMBER(field, number) \
+	{ \
+#field, offsetof(struct webhook, field), number \
+	}
 	MEMBER(id, true),
 	MEMBER(company_id, true),
 	MEMBER(droplet_installation_uuid, false),

@@ -11,7 +11,7 @@
 
 /* Strings are owned by the struct, and NULL where Fluid said null or nothing. */
 struct webhook {
-	char *id;			/* decimal digits */
+	char *id; /* decimal digits */
 	char *company_id;
 	char *droplet_installation_uuid;
 	char *url;
@@ -20,7 +20,7 @@ struct webhook {
 	char *event;
 	char *event_identifier;
 	char *http_method;
-	char *auth_token;		/* a secret; not said in lists */
+	char *auth_token; /* a secret; not said in lists */
 	char *created_at;
 	char *updated_at;
 };

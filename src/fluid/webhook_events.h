@@ -9,7 +9,7 @@
 /* What can be subscribed to. */
 
 struct webhook_event {
-	char *name;		/* "order.created" */
+	char *name; /* "order.created" */
 	bool deprecated;
 };
 

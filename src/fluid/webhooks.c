@@ -10,20 +10,20 @@
 #include "fluid/json_tree.h"
 
 enum {
-	PER_PAGE = 100,		/* the most Fluid gives at once */
+	PER_PAGE = 100, /* the most Fluid gives at once */
 	PAGES_MAX = 1000,
-	BODY_MAX = 16 * 1024,	/* room for a request, in bytes */
+	BODY_MAX = 16 * 1024, /* room for a request, in bytes */
 };
 
 /* A call to the webhooks API, as it goes from address to address. */
 struct call {
 	struct transport *t;
-	struct transport_request request;	/* url is set for each address */
-	const char *suffix;			/* what follows the address: "/42", "?page=1" */
-	char id_suffix[32];			/* where the suffix is an id */
-	char what[32];				/* "webhook 42" where a 404 can mean it; else "" */
-	size_t address;				/* the first to try; then the one that answered */
-	bool fixed;				/* no other address is to be tried */
+	struct transport_request request; /* url is set for each address */
+	const char *suffix;               /* what follows the address: "/42", "?page=1" */
+	char id_suffix[32];               /* where the suffix is an id */
+	char what[32];                    /* "webhook 42" where a 404 can mean it; else "" */
+	size_t address;                   /* the first to try; then the one that answered */
+	bool fixed;                       /* no other address is to be tried */
 };
 
 static int
@@ -50,8 +50,10 @@ nowhere(const struct call *c, struct fluid_error *e)
 		fluid_error_set(e, FLUID_REFUSED, "404: no %s for this token (asked %s)", c->what,
 		    list.data);
 	else
-		fluid_error_set(e, FLUID_REFUSED, "%ld: no webhooks API at %s; `webhooks` under "
-		    "[fluid] names its addresses", e->status, list.data);
+		fluid_error_set(e, FLUID_REFUSED,
+		    "%ld: no webhooks API at %s; `webhooks` under "
+		    "[fluid] names its addresses",
+		    e->status, list.data);
 	buf_free(&list);
 	return (-1);
 }
@@ -105,8 +107,10 @@ call_tree(struct call *c, struct fluid_error *e)
 
 	if (call(c, &a, e) == 0 &&
 	    (root = json_tree_read(a.body.data ? a.body.data : "", a.body.len)) == NULL)
-		fluid_error_set(e, FLUID_NO_ANSWER, "the answer to %s (status %ld) is not readable "
-		    "JSON", c->request.method, a.status);
+		fluid_error_set(e, FLUID_NO_ANSWER,
+		    "the answer to %s (status %ld) is not readable "
+		    "JSON",
+		    c->request.method, a.status);
 	transport_answer_free(&a);
 	return (root);
 }
@@ -124,7 +128,7 @@ has_id(const struct webhook *items, size_t n, const char *id)
 struct listing {
 	struct webhook_list list;
 	size_t before;
-	bool more;		/* whether there is a next page */
+	bool more; /* whether there is a next page */
 };
 
 /*
@@ -163,8 +167,8 @@ add_page(struct listing *l, const struct json_node *items, struct fluid_error *e
 static unsigned long
 total_pages(const struct json_node *root)
 {
-	const struct json_node *pagination =
-	    json_tree_get(json_tree_get(root, "meta"), "pagination");
+	const struct json_node *pagination = json_tree_get(json_tree_get(root, "meta"),
+	    "pagination");
 	const char *text = json_tree_text(json_tree_get(pagination, "total_pages"));
 
 	return (webhook_is_id(text) ? strtoul(text, NULL, 10) : 0);
@@ -178,8 +182,8 @@ take_page(struct listing *l, unsigned page, const struct json_node *root, struct
 	size_t n = l->list.n;
 
 	if (!json_tree_is(items, JSON_ARRAY))
-		return (fluid_error_set(e, FLUID_NO_ANSWER,
-		    "the answer is not a list of webhooks"));
+		return (
+		    fluid_error_set(e, FLUID_NO_ANSWER, "the answer is not a list of webhooks"));
 	if (add_page(l, items, e))
 		return (-1);
 	/* Where nobody says how many pages there are, the last one is the one with nothing new. */
@@ -232,8 +236,10 @@ static int
 set_id(struct call *c, const char *id, struct fluid_error *e)
 {
 	if (!webhook_is_id(id))
-		return (fluid_error_set(e, FLUID_LOCAL, "%s: not the id of a webhook, which is a "
-		    "number", id));
+		return (fluid_error_set(e, FLUID_LOCAL,
+		    "%s: not the id of a webhook, which is a "
+		    "number",
+		    id));
 	snprintf(c->id_suffix, sizeof(c->id_suffix), "/%s", id);
 	snprintf(c->what, sizeof(c->what), "webhook %s", id);
 	c->suffix = c->id_suffix;
@@ -252,8 +258,9 @@ call_for_one(struct call *c, struct webhook *out, struct fluid_error *e)
 		return (-1);
 	node = json_tree_get(root, "webhook");
 	if (webhook_read(out, node ? node : root))
-		result = errno == ENOMEM ? no_memory(e) : fluid_error_set(e, FLUID_NO_ANSWER,
-		    "the answer does not describe a webhook");
+		result = errno == ENOMEM ?
+		    no_memory(e) :
+		    fluid_error_set(e, FLUID_NO_ANSWER, "the answer does not describe a webhook");
 	json_tree_free(root);
 	return (result);
 }
@@ -356,7 +363,8 @@ webhooks_create(struct transport *t, const struct fluid_token *token,
 	if (call_with_values(&c, &all, out, e) == 0)
 		return (0);
 	if (fluid_error_is_uncertain(e))
-		fluid_error_hint(e, "the webhook may exist now: look with `fluidhook webhook list` "
+		fluid_error_hint(e,
+		    "the webhook may exist now: look with `fluidhook webhook list` "
 		    "before trying again");
 	return (-1);
 }
@@ -381,8 +389,10 @@ webhooks_update(struct transport *t, const struct fluid_token *token, const char
 	if (e->status == 422 && v->resource && v->event && call_with_values(&c, v, out, e) == 0)
 		return (0);
 	if (fluid_error_is_uncertain(e))
-		fluid_error_hint(e, "it may have been changed: look with `fluidhook webhook show "
-		    "%s`", id);
+		fluid_error_hint(e,
+		    "it may have been changed: look with `fluidhook webhook show "
+		    "%s`",
+		    id);
 	return (-1);
 }
 
@@ -409,7 +419,9 @@ webhooks_events(struct transport *t, const struct fluid_token *token, struct web
     struct fluid_error *e)
 {
 	struct call c = {
-		.t = t, .request = { .method = "GET", .token = token }, .suffix = "/resources",
+		.t = t,
+		.request = { .method = "GET", .token = token },
+		.suffix = "/resources",
 	};
 	struct json_node *root;
 	int result = 0;
@@ -419,8 +431,10 @@ webhooks_events(struct transport *t, const struct fluid_token *token, struct web
 	if ((root = call_tree(&c, e)) == NULL)
 		return (-1);
 	if (webhook_events_read(out, root))
-		result = errno == ENOMEM ? no_memory(e) : fluid_error_set(e, FLUID_NO_ANSWER,
-		    "the answer does not list what can be subscribed to");
+		result = errno == ENOMEM ?
+		    no_memory(e) :
+		    fluid_error_set(e, FLUID_NO_ANSWER,
+			"the answer does not list what can be subscribed to");
 	json_tree_free(root);
 	return (result);
 }

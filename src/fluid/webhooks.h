@@ -17,10 +17,10 @@
 
 /* What to create or to change. NULL: not said. */
 struct webhook_values {
-	const char *resource;		/* of an update: where all the others are given too */
+	const char *resource; /* of an update: where all the others are given too */
 	const char *event;
 	const char *url;
-	const char *http_method;	/* "post", "put" or "get" */
+	const char *http_method; /* "post", "put" or "get" */
 	const char *auth_token;
 	const bool *active;
 };

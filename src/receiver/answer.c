@@ -166,9 +166,10 @@ answer_format(const struct answer *a, bool head, struct buf *out)
 	for (size_t i = 0; whole && i < sizeof(statuses) / sizeof(statuses[0]); i++)
 		if (statuses[i].code == a->status)
 			s = &statuses[i];
-	buf_addf(out, "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
-	    "%sContent-Length: %zu\r\n\r\n", s->code, s->phrase, s->header,
-	    whole ? a->body.len : sizeof(unavailable) - 1);
+	buf_addf(out,
+	    "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+	    "%sContent-Length: %zu\r\n\r\n",
+	    s->code, s->phrase, s->header, whole ? a->body.len : sizeof(unavailable) - 1);
 	if (!head)
 		buf_add(out, whole ? a->body.data : unavailable,
 		    whole ? a->body.len : sizeof(unavailable) - 1);
@@ -178,9 +179,9 @@ const char *
 answer_text(const struct buf *out, size_t *len)
 {
 	static const char unavailable[] =
-		"Status: 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-		"Cache-Control: no-store\r\nRetry-After: 30\r\nContent-Length: 24\r\n\r\n"
-		"{\"error\":\"unavailable\"}\n";
+	    "Status: 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+	    "Cache-Control: no-store\r\nRetry-After: 30\r\nContent-Length: 24\r\n\r\n"
+	    "{\"error\":\"unavailable\"}\n";
 
 	*len = out->failed ? sizeof(unavailable) - 1 : out->len;
 	return (out->failed ? unavailable : out->data);

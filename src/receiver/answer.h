@@ -11,11 +11,11 @@
 /* The answer to one request (contract section 3), and what its log line says. */
 struct answer {
 	int status;
-	struct buf body;		/* one line of JSON */
-	const char *reason;		/* why, for the log alone; static, or NULL */
-	char event[EVENT_SIZE];		/* "" where none is known */
-	char installation[NAME_SIZE];	/* "" for null */
-	char delivery[UUID_SIZE];	/* "" where nothing was stored */
+	struct buf body;              /* one line of JSON */
+	const char *reason;           /* why, for the log alone; static, or NULL */
+	char event[EVENT_SIZE];       /* "" where none is known */
+	char installation[NAME_SIZE]; /* "" for null */
+	char delivery[UUID_SIZE];     /* "" where nothing was stored */
 };
 
 /** {"error":"..."}. error: a static word. Replaces what the answer said before. */

@@ -2,7 +2,9 @@
 
 enum {
 	VERSION = 1,
-	BEGIN_REQUEST = 1, PARAMS = 4, STDIN = 5,
+	BEGIN_REQUEST = 1,
+	PARAMS = 4,
+	STDIN = 5,
 	BEGIN_SIZE = 8,
 	RESPONDER = 1,
 };

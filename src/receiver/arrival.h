@@ -13,21 +13,21 @@
 
 enum {
 	FCGI_HEADER_SIZE = 8,
-	PARAMS_MAX = 256 * 1024,	/* parameters of one request, in bytes */
+	PARAMS_MAX = 256 * 1024, /* parameters of one request, in bytes */
 };
 
 struct arrival {
 	enum { ARRIVAL_BEGIN, ARRIVAL_PARAMS, ARRIVAL_STDIN } stage;
-	uint16_t id;		/* of the request; 0: its first record has not arrived */
-	bool aside;		/* there were records that are not of this request */
-	size_t at;		/* of the next header, from the request's first byte; at the end: its size */
-	size_t params, body;	/* bytes of content so far */
+	uint16_t id; /* of the request; 0: its first record has not arrived */
+	bool aside;  /* there were records that are not of this request */
+	size_t at;   /* of the next header, from the request's first byte; at the end: its size */
+	size_t params, body; /* bytes of content so far */
 };
 
 enum arrived {
 	ARRIVED_PART,
 	ARRIVED_WHOLE,
-	ARRIVED_BROKEN,		/* no FastCGI request, or one that was aborted */
+	ARRIVED_BROKEN, /* no FastCGI request, or one that was aborted */
 };
 
 /**

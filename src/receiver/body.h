@@ -15,11 +15,11 @@ struct body {
 
 enum body_result {
 	BODY_WHOLE,
-	BODY_TRUNCATED,		/* fewer bytes than Content-Length said, or it broke off */
-	BODY_LATE,		/* it was not complete within the time for a request */
-	BODY_EXCESS,		/* more bytes than Content-Length said, or that says no number */
+	BODY_TRUNCATED, /* fewer bytes than Content-Length said, or it broke off */
+	BODY_LATE,      /* it was not complete within the time for a request */
+	BODY_EXCESS,    /* more bytes than Content-Length said, or that says no number */
 	BODY_TOO_LARGE,
-	BODY_UNAVAILABLE,	/* out of memory */
+	BODY_UNAVAILABLE, /* out of memory */
 };
 
 /**

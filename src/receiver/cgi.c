@@ -20,7 +20,7 @@
 enum { DISCARD_MAX = 16 << 20, DISCARD_MS = 2000 };
 
 struct input {
-	uint64_t announced;	/* bytes still to come by Content-Length; or LENGTH_UNKNOWN */
+	uint64_t announced; /* bytes still to come by Content-Length; or LENGTH_UNKNOWN */
 	int64_t deadline_ms;
 };
 
@@ -123,8 +123,8 @@ cgi(void)
 		serve_become_owner(conf);
 		/* A delivery does not depend on the log: stderr is there. */
 		if (conf_open_log(conf, "fluidhook.fcgi"))
-			log_errno(LOG_LEVEL_ERROR, "log file cannot be opened", "file", conf->log_file,
-			    NULL);
+			log_errno(LOG_LEVEL_ERROR, "log file cannot be opened", "file",
+			    conf->log_file, NULL);
 		receiver_tend_once(receiver);
 		handle(receiver, &q, &answer);
 		receiver_release(receiver);

@@ -14,8 +14,7 @@
 
 enum { CHECK_GOOD = 0, CHECK_BAD = 2 };
 
-static int __attribute__((format(printf, 1, 2)))
-bad(const char *fmt, ...)
+static int __attribute__((format(printf, 1, 2))) bad(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -37,8 +36,9 @@ check_secrets(const struct conf *conf)
 		if (conf->droplets[i].secrets == NULL)
 			continue;
 		if ((l = secret_list_read(conf->droplets[i].secrets)) == NULL)
-			result = bad("%s:%d: secrets: %s: %s", conf->file, conf->droplets[i].secrets_line,
-			    conf->droplets[i].secrets, secrets_problem(conf->droplets[i].secrets, errno));
+			result = bad("%s:%d: secrets: %s: %s", conf->file,
+			    conf->droplets[i].secrets_line, conf->droplets[i].secrets,
+			    secrets_problem(conf->droplets[i].secrets, errno));
 		secret_list_free(l);
 	}
 	return (result);
@@ -55,10 +55,13 @@ check_state(const struct conf *conf)
 		return (bad("%s", why));
 	if (state_ready(state, conf->min_free)) {
 		if (errno == ENOSPC)
-			result = bad("state_dir %s: less space is free than min_free (%llu bytes), or too few "
-			    "inodes", conf->state_dir, (unsigned long long)conf->min_free);
+			result = bad(
+			    "state_dir %s: less space is free than min_free (%llu bytes), or too few "
+			    "inodes",
+			    conf->state_dir, (unsigned long long)conf->min_free);
 		else
-			result = bad("state_dir %s: cannot be written: %s", conf->state_dir, strerror(errno));
+			result = bad("state_dir %s: cannot be written: %s", conf->state_dir,
+			    strerror(errno));
 	}
 	state_close(state);
 	return (result);

@@ -11,7 +11,9 @@ enum {
 	/* Records can have one byte each. What one request takes at most: */
 	SPOOL_OVERHEAD = 1024 * 1024,
 	SPOOL_TIMES = 4,
-	STDOUT = 6, END_REQUEST = 3, END_SIZE = 8,
+	STDOUT = 6,
+	END_REQUEST = 3,
+	END_SIZE = 8,
 	RECORD_MAX = 0xffff,
 };
 

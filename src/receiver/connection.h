@@ -17,21 +17,21 @@
  */
 
 enum {
-	PEEK_SIZE = 32 * 1024,		/* a request up to this size is read from the socket by libfcgi */
+	PEEK_SIZE = 32 * 1024, /* a request up to this size is read from the socket by libfcgi */
 };
 
 enum connection_state {
-	CONNECTION_WAITING,		/* for a request to be complete */
-	CONNECTION_KEPT,		/* between two requests */
-	CONNECTION_LEAVING,		/* answered; what still comes is discarded, until the peer closes */
+	CONNECTION_WAITING, /* for a request to be complete */
+	CONNECTION_KEPT,    /* between two requests */
+	CONNECTION_LEAVING, /* answered; what still comes is discarded, until the peer closes */
 };
 
 enum look {
-	LOOK_PART,		/* wait for more */
-	LOOK_IN_SOCKET,		/* complete, and nothing behind it */
-	LOOK_IN_SPOOL,		/* complete */
-	LOOK_ENOUGH,		/* in the spool: not complete, but longer than any that is accepted */
-	LOOK_ENDED,		/* the peer has closed before it was complete */
+	LOOK_PART,      /* wait for more */
+	LOOK_IN_SOCKET, /* complete, and nothing behind it */
+	LOOK_IN_SPOOL,  /* complete */
+	LOOK_ENOUGH,    /* in the spool: not complete, but longer than any that is accepted */
+	LOOK_ENDED,     /* the peer has closed before it was complete */
 	LOOK_BROKEN,
 	LOOK_NO_MEMORY,
 };
@@ -41,7 +41,7 @@ struct exchange;
 struct connection {
 	int fd;
 	enum connection_state state;
-	int64_t accepted_ms;		/* when this request's time began */
+	int64_t accepted_ms; /* when this request's time began */
 	struct arrival arrival;
 	struct buf spool;
 

@@ -8,8 +8,8 @@
 #include "base/log.h"
 
 enum {
-	OF_PROCESS = 40,	/* standard streams, sockets, state directory; twice during a reload */
-	OF_THREAD = 8,		/* files that one request opens at the same time */
+	OF_PROCESS = 40, /* standard streams, sockets, state directory; twice during a reload */
+	OF_THREAD = 8,   /* files that one request opens at the same time */
 	CONNECTIONS_LEAST = 16,
 	CONNECTIONS_MOST = 16384,
 	LEAST = OF_PROCESS + OF_THREAD + CONNECTIONS_LEAST,
@@ -34,8 +34,10 @@ descriptors_fit(struct descriptors *d, struct buf *error)
 	}
 	most = limit.rlim_cur;
 	if (most < LEAST) {
-		buf_addf(error, "at most %llu files can be open, and at least %d are needed: raise the limit "
-		    "(ulimit -n, LimitNOFILE=)\n", (unsigned long long)most, LEAST);
+		buf_addf(error,
+		    "at most %llu files can be open, and at least %d are needed: raise the limit "
+		    "(ulimit -n, LimitNOFILE=)\n",
+		    (unsigned long long)most, LEAST);
 		return (-1);
 	}
 	left = (most - OF_PROCESS - CONNECTIONS_LEAST) / (OF_THREAD + 1);

@@ -5,7 +5,7 @@
 
 /* How many threads and connections a server can have with the descriptors that it may open. */
 struct descriptors {
-	unsigned threads;	/* in: as many are wanted; out: as many fit */
+	unsigned threads; /* in: as many are wanted; out: as many fit */
 	unsigned connections;
 };
 

@@ -13,12 +13,12 @@
 #include "store/durable.h"
 
 struct exchange {
-	struct handling handling;	/* first: an exchange is its handling */
+	struct handling handling; /* first: an exchange is its handling */
 	struct connection *connection;
 	FCGX_Request fcgi;
 	struct request request;
 	struct buf answer;
-	int file;			/* with the request, or -1 where it is read from the socket */
+	int file; /* with the request, or -1 where it is read from the socket */
 	bool whole;
 };
 

@@ -19,10 +19,10 @@ struct handling *exchange_handling(struct exchange *x);
 struct connection *exchange_connection(struct handling *h);
 
 enum exchanged {
-	EXCHANGE_KEEP,		/* answered; the web server wants to keep the connection */
-	EXCHANGE_CLOSE,		/* answered; the connection can be closed */
-	EXCHANGE_LEAVE,		/* answered; more of the request may come, and must be discarded */
-	EXCHANGE_FAILED,	/* not answered */
+	EXCHANGE_KEEP,   /* answered; the web server wants to keep the connection */
+	EXCHANGE_CLOSE,  /* answered; the connection can be closed */
+	EXCHANGE_LEAVE,  /* answered; more of the request may come, and must be discarded */
+	EXCHANGE_FAILED, /* not answered */
 };
 
 /** Send the answer, once it was handled, and end the exchange. */

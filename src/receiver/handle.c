@@ -42,7 +42,8 @@ is_json(const char *type)
 		return (true);
 	type += strspn(type, " \t");
 	len = strcspn(type, "; \t");
-	if (type[len + strspn(type + len, " \t")] != ';' && type[len + strspn(type + len, " \t")] != '\0')
+	if (type[len + strspn(type + len, " \t")] != ';' &&
+	    type[len + strspn(type + len, " \t")] != '\0')
 		return (false);
 	if ((len == 16 && strncasecmp(type, "application/json", 16) == 0) ||
 	    (len == 9 && strncasecmp(type, "text/json", 9) == 0))
@@ -95,8 +96,8 @@ has_secrets(const struct handling *h)
 			secrets_release(secrets, l);
 			continue;
 		}
-		log_line(LOG_LEVEL_ERROR, "not ready: secrets cannot be read", "file", path, "error",
-		    secrets_problem(path, errno), NULL);
+		log_line(LOG_LEVEL_ERROR, "not ready: secrets cannot be read", "file", path,
+		    "error", secrets_problem(path, errno), NULL);
 		all = false;
 	}
 	return (all);
@@ -124,14 +125,14 @@ static struct taking
 taking_of(struct handling *h)
 {
 	return ((struct taking){
-		.conf = receiver_conf(h->receiver),
-		.store = h->store,
-		.headers = &h->request->headers,
-		.body = &h->body,
-		.evidence = &h->evidence,
-		.now = h->now,
-		.line = h->may_wait ? NULL : &h->line,
-		.text = &h->text,
+	    .conf = receiver_conf(h->receiver),
+	    .store = h->store,
+	    .headers = &h->request->headers,
+	    .body = &h->body,
+	    .evidence = &h->evidence,
+	    .now = h->now,
+	    .line = h->may_wait ? NULL : &h->line,
+	    .text = &h->text,
 	});
 }
 
@@ -172,9 +173,8 @@ may_be_confirmed(const struct handling *h)
 	const char *event = delivery_event(d);
 
 	return (conf->unsigned_installs == UNSIGNED_CONFIRM &&
-	    h->body.bytes.len <= UNSIGNED_BODY_MAX && delivery_is_well_formed(d) &&
-	    event && strcmp(event, "droplet.installed") == 0 &&
-	    delivery_incomplete(d) == NULL &&
+	    h->body.bytes.len <= UNSIGNED_BODY_MAX && delivery_is_well_formed(d) && event &&
+	    strcmp(event, "droplet.installed") == 0 && delivery_incomplete(d) == NULL &&
 	    conf_droplet_by_uuid(conf, delivery_text(d, COMPANY_DROPLET_UUID)));
 }
 
@@ -246,7 +246,8 @@ keep_for_later(struct handling *h)
 		return (HANDLED_SLOW);
 	if (state_has_room(h->store->state, conf->min_free) ||
 	    accept_later(h->store->refused, conf->keep_refused, &r))
-		log_errno(LOG_LEVEL_WARN, "refused request not kept", "state_dir", conf->state_dir, NULL);
+		log_errno(LOG_LEVEL_WARN, "refused request not kept", "state_dir", conf->state_dir,
+		    NULL);
 	refuse(h, r.status, "unavailable", reason);
 	return (HANDLED);
 }
@@ -259,8 +260,9 @@ act(struct handling *h)
 		return (handle_genuine(h));
 	if (h->verdict == VERDICT_NO_EVIDENCE)
 		return (handle_unsigned(h));
-	if (h->verdict == VERDICT_NOT_GENUINE && evidence_may_come(receiver_conf(h->receiver),
-	    &h->request->headers, &h->evidence, h->now.tv_sec))
+	if (h->verdict == VERDICT_NOT_GENUINE &&
+	    evidence_may_come(receiver_conf(h->receiver), &h->request->headers, &h->evidence,
+		h->now.tv_sec))
 		return (keep_for_later(h));
 	if (h->verdict == VERDICT_NOT_GENUINE)
 		refuse(h, 401, "unauthorized", h->reason);
@@ -273,10 +275,10 @@ static struct authority
 authority_of(const struct handling *h)
 {
 	return ((struct authority){
-		.conf = receiver_conf(h->receiver),
-		.secrets = receiver_secrets(h->receiver),
-		.records = h->store ? h->store->records : NULL,
-		.state = h->store ? h->store->state : NULL,
+	    .conf = receiver_conf(h->receiver),
+	    .secrets = receiver_secrets(h->receiver),
+	    .records = h->store ? h->store->records : NULL,
+	    .state = h->store ? h->store->state : NULL,
 	});
 }
 
@@ -426,7 +428,8 @@ handle_begin(struct handling *h, bool may_wait)
 static void
 on_line(struct journal_line *line)
 {
-	struct handling *h = (struct handling *)(void *)((char *)line - offsetof(struct handling, line));
+	struct handling *h = (struct handling *)(void *)((char *)line -
+	    offsetof(struct handling, line));
 
 	h->committed(h);
 }

@@ -24,24 +24,25 @@ struct handling {
 	struct receiver *receiver;
 	struct request *request;
 	struct buf *out;
-	void (*committed)(struct handling *h);	/* called by the thread that has committed the line */
+	void (*committed)(
+	    struct handling *h); /* called by the thread that has committed the line */
 
 	struct journal_line line;
-	struct buf text;			/* of the line */
+	struct buf text; /* of the line */
 	bool may_wait, in_journal;
 	struct answer answer;
-	struct store *store;			/* NULL where the state directory cannot be opened */
+	struct store *store; /* NULL where the state directory cannot be opened */
 	struct body body;
 	struct evidence evidence;
 	enum verdict verdict;
-	const char *reason;			/* of the verdict */
+	const char *reason; /* of the verdict */
 	struct timespec begun, now;
 };
 
 enum handled {
-	HANDLED,		/* the answer is in `out`, and nothing is left to do */
-	HANDLED_IN_BATCH,	/* handle_submit() is next */
-	HANDLED_SLOW,		/* what is left has to wait: handle_slow() is next, where that does no harm */
+	HANDLED,          /* the answer is in `out`, and nothing is left to do */
+	HANDLED_IN_BATCH, /* handle_submit() is next */
+	HANDLED_SLOW, /* what is left has to wait: handle_slow() is next, where that does no harm */
 };
 
 /** may_wait: do all of it now. */

@@ -120,7 +120,8 @@ open_unix(const struct listen *l, struct listening *out, struct buf *error)
 	struct stat st;
 
 	if (*unix_path(l) == '@')
-		return (say(error, l, "an abstract socket has no permissions: give a path "
+		return (say(error, l,
+		    "an abstract socket has no permissions: give a path "
 		    "(a file of this name is ./@...)"));
 	if ((out->path = absolute_path(unix_path(l))) == NULL)
 		return (say(error, l, strerror(errno)));
@@ -211,7 +212,8 @@ split_address(const struct listen *l, char *name, size_t size, const char **port
 		return (say(error, l, "an IPv6 address goes in brackets: [::1]:9000"));
 	}
 	if (len == 1 && *host == '*')
-		return (say(error, l, "whoever can connect is trusted: name one address, such as "
+		return (say(error, l,
+		    "whoever can connect is trusted: name one address, such as "
 		    "127.0.0.1"));
 	if (len >= size)
 		return (say(error, l, "the host's name is too long"));
@@ -235,7 +237,8 @@ open_inet(const struct listen *l, struct listening *out, struct buf *error)
 	if ((result = getaddrinfo(name, port, &hints, &found)) != 0)
 		return (say(error, l, gai_strerror(result)));
 	if (is_several(found))
-		result = say(error, l, "this name has several addresses: give one of them, such as "
+		result = say(error, l,
+		    "this name has several addresses: give one of them, such as "
 		    "127.0.0.1, and the same one to the web server");
 	else if ((out->fd = bind_inet(found)) == -1)
 		result = say(error, l, strerror(errno));

@@ -8,16 +8,16 @@
 
 /* The socket of --listen. */
 struct listen {
-	const char *address;	/* unix:PATH, or HOST:PORT ([v6]:PORT) */
-	mode_t mode;		/* of a unix socket */
-	const char *group;	/* of a unix socket; NULL: the process's */
+	const char *address; /* unix:PATH, or HOST:PORT ([v6]:PORT) */
+	mode_t mode;         /* of a unix socket */
+	const char *group;   /* of a unix socket; NULL: the process's */
 };
 
 /* A socket that listens. */
 struct listening {
 	int fd;
-	char *path;		/* of a unix socket, absolute; else NULL */
-	dev_t dev;		/* which file that is: another process can put its own in this place */
+	char *path; /* of a unix socket, absolute; else NULL */
+	dev_t dev;  /* which file that is: another process can put its own in this place */
 	ino_t ino;
 };
 

@@ -20,7 +20,9 @@
 
 enum {
 	THREADS_MAX = 1024,
-	THREADS_PER_CPU = 16, THREADS_LEAST = 16, THREADS_MOST = 128,	/* the default */
+	THREADS_PER_CPU = 16,
+	THREADS_LEAST = 16,
+	THREADS_MOST = 128, /* the default */
 	SD_LISTEN_FDS_START = 3,
 	EXIT_USAGE = 2,
 };
@@ -47,7 +49,8 @@ print_usage(FILE *fp)
 	    "  --listen ADDRESS                            FastCGI on a socket of its own\n"
 	    "\n"
 	    "  -c, --config FILE         configuration; else $FLUIDHOOK_CONF,\n"
-	    "                            ~/fluidhook/fluidhook.conf, " SYSCONFDIR "/fluidhook/fluidhook.conf\n"
+	    "                            ~/fluidhook/fluidhook.conf, " SYSCONFDIR
+	    "/fluidhook/fluidhook.conf\n"
 	    "      --listen unix:PATH    make a unix socket and listen there\n"
 	    "      --listen HOST:PORT    listen on TCP; the web server alone may reach it\n"
 	    "      --socket-mode MODE    permissions of the unix socket, octal (default 0660)\n"
@@ -124,7 +127,8 @@ parse_options(struct options *o, int argc, char **argv)
 
 /* A number in this base and between these bounds. Returns 0, or -1. */
 static int
-parse_number(const char *text, int base, unsigned long least, unsigned long most, unsigned long *out)
+parse_number(const char *text, int base, unsigned long least, unsigned long most,
+    unsigned long *out)
 {
 	char *end;
 
@@ -150,7 +154,7 @@ systemd_socket(void)
 
 /* What the command line says about serving. */
 struct service {
-	int listener;		/* -1: make the socket that `listen` tells of */
+	int listener; /* -1: make the socket that `listen` tells of */
 	struct listen listen;
 	const char *conf_file;
 	unsigned threads;
@@ -169,10 +173,15 @@ run_service(const struct service *v, struct conf *conf)
 		return (1);
 	}
 	if (v->listener == -1)
-		return (supervise(&(struct supervision){ .listen = v->listen, .conf_file = v->conf_file,
-		    .descriptors = fit }, conf));
-	return (serve(&(struct serving){ .listener = v->listener, .conf_file = v->conf_file,
-	    .descriptors = fit, .ready_fd = -1 }, conf));
+		return (supervise(&(struct supervision){ .listen = v->listen,
+				      .conf_file = v->conf_file,
+				      .descriptors = fit },
+		    conf));
+	return (serve(&(struct serving){ .listener = v->listener,
+			  .conf_file = v->conf_file,
+			  .descriptors = fit,
+			  .ready_fd = -1 },
+	    conf));
 }
 
 /* Serve with this configuration. */
@@ -228,11 +237,14 @@ run_server(const struct options *o, int listener)
 		return (usage_error("--socket-mode is octal, such as 0660", o->socket_mode));
 	if (getenv("FCGI_WEB_SERVER_ADDRS"))
 		return (usage_error("FCGI_WEB_SERVER_ADDRS is not supported: use a unix socket, "
-		    "or a firewall", NULL));
+				    "or a firewall",
+		    NULL));
 	if ((file = conf_find(o->conf)) == NULL)
 		return (usage_error(strerror(errno), NULL));
-	status = run_configured(&(struct service){ .listener = listener, .conf_file = file,
-	    .listen = { o->address, (mode_t)mode, o->socket_group }, .threads = (unsigned)threads });
+	status = run_configured(&(struct service){ .listener = listener,
+	    .conf_file = file,
+	    .listen = { o->address, (mode_t)mode, o->socket_group },
+	    .threads = (unsigned)threads });
 	free(file);
 	return (status);
 }

@@ -65,7 +65,8 @@ store_open(const char *path)
 	/* Files that root writes would lock out the receiver that runs as the owner. */
 	if (owner_become(path)) {
 		saved = errno;
-		log_errno(LOG_LEVEL_ERROR, "state directory cannot be used", "state_dir", path, NULL);
+		log_errno(LOG_LEVEL_ERROR, "state directory cannot be used", "state_dir", path,
+		    NULL);
 		goto err;
 	}
 	if ((s->state = state_open(path, why)) == NULL) {
@@ -141,8 +142,9 @@ receiver_store(struct receiver *r)
 
 	pthread_mutex_lock(&r->mutex);
 	if (r->store && !state_in_place(r->store->state)) {
-		log_line(LOG_LEVEL_WARN, "state directory, or something in it, was moved or replaced",
-		    "state_dir", r->conf->state_dir, NULL);
+		log_line(LOG_LEVEL_WARN,
+		    "state directory, or something in it, was moved or replaced", "state_dir",
+		    r->conf->state_dir, NULL);
 		store_unref(r->store);
 		r->store = NULL;
 	}

@@ -18,8 +18,8 @@ struct store {
 	struct journal *journal;
 	struct refused_store *refused;
 	unsigned users;
-	struct receiver_note note;	/* that this process serves (receiver_tend) */
-	int64_t compare_at;	/* when the indexes are next compared with the records; monotonic ms */
+	struct receiver_note note; /* that this process serves (receiver_tend) */
+	int64_t compare_at; /* when the indexes are next compared with the records; monotonic ms */
 };
 
 struct receiver;

@@ -9,9 +9,9 @@
 #include "delivery/authenticate.h"
 
 /* What a Content-Length can say beside a number of bytes. */
-#define LENGTH_UNKNOWN UINT64_MAX	/* nothing: the body ends where its stream ends */
-#define LENGTH_INVALID (UINT64_MAX - 1)	/* something that is no number */
-#define LENGTH_MAX (UINT64_MAX - 2)	/* this, or more than fits */
+#define LENGTH_UNKNOWN UINT64_MAX       /* nothing: the body ends where its stream ends */
+#define LENGTH_INVALID (UINT64_MAX - 1) /* something that is no number */
+#define LENGTH_MAX (UINT64_MAX - 2)     /* this, or more than fits */
 
 /* Within this time a request must be complete (contract, section 1). */
 enum { REQUEST_MS = 30 * 1000 };
@@ -19,13 +19,13 @@ enum { REQUEST_MS = 30 * 1000 };
 /* One request, whether it came by CGI or FastCGI. */
 struct request {
 	const char *method;
-	const char *content_type;	/* NULL or "" where there is none */
-	const char *content_encoding;	/* likewise */
-	uint64_t length;		/* of the body, by Content-Length; or LENGTH_* */
-	const char *request_id;		/* the web server's, for the log; or NULL */
+	const char *content_type;     /* NULL or "" where there is none */
+	const char *content_encoding; /* likewise */
+	uint64_t length;              /* of the body, by Content-Length; or LENGTH_* */
+	const char *request_id;       /* the web server's, for the log; or NULL */
 	struct fluid_headers headers;
-	char *const *params;		/* "NAME=value", ended by NULL */
-	bool one_of_many;		/* what was seen for the one before may count (store/glance.h) */
+	char *const *params; /* "NAME=value", ended by NULL */
+	bool one_of_many;    /* what was seen for the one before may count (store/glance.h) */
 
 	/**
 	 * Read the next bytes of the body. Returns how many, 0 at its end, -1 when it broke off

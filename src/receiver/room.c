@@ -12,18 +12,18 @@
 
 enum {
 	N_STATES = CONNECTION_LEAVING + 1,
-	SPOOLS_MAX = 64 * 1024 * 1024,	/* bytes of incomplete requests in memory */
+	SPOOLS_MAX = 64 * 1024 * 1024, /* bytes of incomplete requests in memory */
 };
 
 /* A place is used again and again. An event of an earlier user is known by its generation. */
 struct place {
-	struct connection c;		/* first: a connection is its place */
+	struct connection c; /* first: a connection is its place */
 	unsigned generation;
 	bool held;
-	bool registered;		/* with epoll */
-	bool missed;			/* there was an event while it was held */
-	int64_t waiting_ms;		/* since when */
-	size_t spooled;			/* as it counts in room.spooled */
+	bool registered;    /* with epoll */
+	bool missed;        /* there was an event while it was held */
+	int64_t waiting_ms; /* since when */
+	size_t spooled;     /* as it counts in room.spooled */
 	TAILQ_ENTRY(place) link;
 };
 
@@ -36,7 +36,7 @@ struct room {
 	struct place *places;
 	unsigned n_places, n_used;
 	struct places unused;
-	struct places waiting[N_STATES];	/* by enum connection_state, the oldest first */
+	struct places waiting[N_STATES]; /* by enum connection_state, the oldest first */
 	size_t spooled;
 	bool ticking;
 };
@@ -207,8 +207,8 @@ first_overdue(struct room *r, enum connection_state state, int64_t before_ms, bo
 	struct place *p;
 
 	TAILQ_FOREACH(p, &r->waiting[state], link)
-		if (p->waiting_ms <= before_ms && (!silent || p->c.arrival.id == 0))
-			return (p);
+	if (p->waiting_ms <= before_ms && (!silent || p->c.arrival.id == 0))
+		return (p);
 	return (NULL);
 }
 
@@ -260,8 +260,8 @@ room_over_memory(struct room *r)
 	pthread_mutex_lock(&r->mutex);
 	if (r->spooled > SPOOLS_MAX)
 		TAILQ_FOREACH(p, &r->waiting[CONNECTION_WAITING], link)
-			if (p->spooled)
-				break;
+	if (p->spooled)
+		break;
 	if (p)
 		hold(r, p);
 	pthread_mutex_unlock(&r->mutex);

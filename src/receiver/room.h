@@ -13,9 +13,9 @@
  */
 
 enum {
-	KEPT_MS = 120 * 1000,		/* longer than web servers keep one, so that they close it */
-	LEAVING_MS = 2 * 1000,		/* since the last bytes that were discarded */
-	SILENT_MS = 2 * 1000,		/* without a byte, when the process stops */
+	KEPT_MS = 120 * 1000,  /* longer than web servers keep one, so that they close it */
+	LEAVING_MS = 2 * 1000, /* since the last bytes that were discarded */
+	SILENT_MS = 2 * 1000,  /* without a byte, when the process stops */
 };
 
 struct room;
@@ -34,9 +34,9 @@ struct connection *room_enter(struct room *r, int fd, int64_t now_ms);
 struct connection *room_take(struct room *r, uint64_t key);
 
 enum waiting {
-	ROOM_WAITS,		/* the caller no longer holds it */
-	ROOM_LOOK_AGAIN,	/* there was an event meanwhile */
-	ROOM_FAILED,		/* errno says why */
+	ROOM_WAITS,      /* the caller no longer holds it */
+	ROOM_LOOK_AGAIN, /* there was an event meanwhile */
+	ROOM_FAILED,     /* errno says why */
 };
 
 /** Let it wait until its next event. */

@@ -25,8 +25,8 @@
 enum {
 	DRAIN_MS = 10 * 1000,
 	STACK_SIZE = 256 * 1024,
-	STOP_MS = 100,			/* how often a stopping server looks for what is overdue */
-	TEND_SECONDS = 1,		/* how often the state directory is seen to */
+	STOP_MS = 100,    /* how often a stopping server looks for what is overdue */
+	TEND_SECONDS = 1, /* how often the state directory is seen to */
 };
 
 /* SIGHUP: take over a new configuration, or say why not. Requests that run keep the old one. */
@@ -41,14 +41,14 @@ reload(struct server *s, const char *file)
 		if (conf)
 			conf_free(conf);
 		serve_log_errors(&errors);
-		log_line(LOG_LEVEL_ERROR, "configuration not taken, the old one stays", "file", file,
-		    NULL);
+		log_line(LOG_LEVEL_ERROR, "configuration not taken, the old one stays", "file",
+		    file, NULL);
 		buf_free(&errors);
 		return;
 	}
 	if (conf_open_log(conf, "fluidhook.fcgi"))
-		log_errno(LOG_LEVEL_ERROR, "log file cannot be opened, the log stays where it is", "file",
-		    conf->log_file, NULL);
+		log_errno(LOG_LEVEL_ERROR, "log file cannot be opened, the log stays where it is",
+		    "file", conf->log_file, NULL);
 	log_line(LOG_LEVEL_INFO, "configuration read", "file", file, NULL);
 	serve_warn(conf);
 	pthread_mutex_lock(&s->mutex);
@@ -87,8 +87,9 @@ start_threads(struct server *s, pthread_t *threads, unsigned n)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	s->n_slow_threads = n - n_fast;
-	while (started < n && (error = pthread_create(&threads[started], &attr,
-	    started < n_fast ? work_fast : work_slowly, s)) == 0)
+	while (started < n &&
+	    (error = pthread_create(&threads[started], &attr,
+		 started < n_fast ? work_fast : work_slowly, s)) == 0)
 		started++;
 	pthread_attr_destroy(&attr);
 	if (error) {

@@ -8,9 +8,9 @@
 
 struct serving {
 	int listener;
-	const char *conf_file;	/* read again on SIGHUP */
+	const char *conf_file; /* read again on SIGHUP */
 	struct descriptors descriptors;
-	int ready_fd;		/* one byte is written here when requests are accepted; or -1 */
+	int ready_fd; /* one byte is written here when requests are accepted; or -1 */
 };
 
 /**

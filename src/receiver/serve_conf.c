@@ -51,6 +51,7 @@ serve_warn(const struct conf *conf)
 	for (size_t i = 0; i < conf->n_droplets; i++)
 		secrets |= conf->droplets[i].secrets != NULL;
 	if (!secrets)
-		log_line(LOG_LEVEL_WARN, "no droplet has secrets: every signed install will be refused",
-		    "file", conf->file, NULL);
+		log_line(LOG_LEVEL_WARN,
+		    "no droplet has secrets: every signed install will be refused", "file",
+		    conf->file, NULL);
 }

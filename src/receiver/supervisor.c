@@ -18,32 +18,32 @@
 #include "receiver/serve.h"
 
 enum {
-	CHILDREN_MAX = 64,	/* the one that serves, and those that finish what they have */
-	SHORT_LIFE_MS = 50,	/* a process that dies younger than this did not serve */
-	SHORT_LIVES = 5,	/* so many of these in a row, and it is given a rest */
+	CHILDREN_MAX = 64,  /* the one that serves, and those that finish what they have */
+	SHORT_LIFE_MS = 50, /* a process that dies younger than this did not serve */
+	SHORT_LIVES = 5,    /* so many of these in a row, and it is given a rest */
 	REST_MS = 1000,
-	LOOK_MS = 2000,		/* how often to look after the socket's file */
-	STOP_MS = 12000,	/* a little more than a process takes to finish what is in flight */
+	LOOK_MS = 2000,  /* how often to look after the socket's file */
+	STOP_MS = 12000, /* a little more than a process takes to finish what is in flight */
 };
 
 struct supervisor {
 	const struct supervision *how;
 	struct conf *conf;
-	pid_t pid;		/* its own */
+	pid_t pid; /* its own */
 	struct listening listener;
-	int64_t look_ms;	/* when to see whether its file is still there */
-	bool lost;		/* it is not, and cannot be made again */
+	int64_t look_ms; /* when to see whether its file is still there */
+	bool lost;       /* it is not, and cannot be made again */
 	int signal_fd;
-	pid_t serving;		/* 0: none */
-	pid_t starting;		/* will serve once it is ready; 0: none */
-	int ready_fd;		/* where `starting` says that it is; -1: none */
+	pid_t serving;  /* 0: none */
+	pid_t starting; /* will serve once it is ready; 0: none */
+	int ready_fd;   /* where `starting` says that it is; -1: none */
 	pid_t draining[CHILDREN_MAX];
 	unsigned n_draining;
-	bool reload;		/* asked for while one was starting */
+	bool reload; /* asked for while one was starting */
 	bool stopping;
 	unsigned short_lives;
-	int64_t started_ms;	/* when the last process was started */
-	int64_t wake_ms;	/* when something is to be done; 0: nothing */
+	int64_t started_ms; /* when the last process was started */
+	int64_t wake_ms;    /* when something is to be done; 0: nothing */
 };
 
 static int64_t
@@ -172,8 +172,8 @@ reload(struct supervisor *s)
 	conf_free(s->conf);
 	s->conf = conf;
 	if (conf_open_log(conf, "fluidhook.fcgi"))
-		log_errno(LOG_LEVEL_ERROR, "log file cannot be opened, the log stays where it is", "file",
-		    conf->log_file, NULL);
+		log_errno(LOG_LEVEL_ERROR, "log file cannot be opened, the log stays where it is",
+		    "file", conf->log_file, NULL);
 	log_line(LOG_LEVEL_INFO, "configuration read", "file", s->how->conf_file, NULL);
 	start_child(s);
 }

@@ -36,7 +36,8 @@ count_active(void *user, const char *name)
 		return (1);
 	}
 	if (r && r->installation->status == INSTALLATION_ACTIVE &&
-	    search_droplet_owns(c->t->conf, c->t->evidence->droplet, r->installation) && ++c->n == 1)
+	    search_droplet_owns(c->t->conf, c->t->evidence->droplet, r->installation) &&
+	    ++c->n == 1)
 		c->only = r;
 	else
 		records_release(c->t->store->records, r);
@@ -146,7 +147,8 @@ write_line(const struct taking *t, const struct answer *a, const struct installa
 
 	timefmt_micros(received_at, &t->now);
 	sha256_hex(sha256, t->body->bytes.data, t->body->bytes.len);
-	if (e->by == VERIFIED_SIGNATURE && signature_parse(digest, t->headers->signature.value) == 0) {
+	if (e->by == VERIFIED_SIGNATURE &&
+	    signature_parse(digest, t->headers->signature.value) == 0) {
 		signature_hex(signature, digest);
 		entry.signature = signature;
 	}
@@ -188,7 +190,8 @@ time_of(const struct taking *t)
 
 	if (e->by == VERIFIED_SIGNATURE)
 		return (e->timestamp);
-	if (e->by != VERIFIED_NONE && e->has_timestamp && llabs(away) <= (long long)t->conf->tolerance)
+	if (e->by != VERIFIED_NONE && e->has_timestamp &&
+	    llabs(away) <= (long long)t->conf->tolerance)
 		return (e->timestamp);
 	return (t->now.tv_sec);
 }
@@ -203,7 +206,8 @@ read_lifecycle(const struct taking *t, const struct answer *a, char sha256[SIGNA
 	sha256_hex(sha256, t->body->bytes.data, t->body->bytes.len);
 	lifecycle_read(t->body->delivery, out);
 	out->trust = t->evidence->key == KEY_DROPLET ? TRUST_DROPLET :
-	    t->evidence->key == KEY_INSTALLATION ? TRUST_INSTALLATION : TRUST_NONE;
+	    t->evidence->key == KEY_INSTALLATION     ? TRUST_INSTALLATION :
+						       TRUST_NONE;
 	out->authority = droplet ? droplet->uuid : NULL;
 	out->owns_unnamed = droplet == t->conf->droplets;
 	out->record = a->installation;
@@ -219,7 +223,8 @@ static enum taken
 taken_as(enum installation_status status)
 {
 	return (status == INSTALLATION_PENDING || status == INSTALLATION_UNCONFIRMED ?
-	    TAKEN_PENDING : TAKEN);
+		TAKEN_PENDING :
+		TAKEN);
 }
 
 /* Nothing is written to records of a directory that another one has replaced. 0, or -1 with errno set. */
@@ -313,7 +318,8 @@ take_lifecycle(const struct taking *t, struct answer *a)
 	if (delivery_record(t->body->delivery, a->installation))
 		a->installation[0] = '\0';
 	read_lifecycle(t, a, sha256, &life);
-	if (t->line && (can_be_claimed(t) || !lifecycle_is_settled(t->store->records, &life, &status)))
+	if (t->line &&
+	    (can_be_claimed(t) || !lifecycle_is_settled(t->store->records, &life, &status)))
 		return (TAKEN_SLOW);
 	if (t->line)
 		return (append_later(t, a, r ? r->installation : NULL));
@@ -335,8 +341,8 @@ take_business(const struct taking *t, struct answer *a)
 	enum taken taken = TAKEN_NOT;
 	int saved;
 
-	if (t->evidence->key == KEY_DROPLET && delivery_text(t->body->delivery, COMPANY_DRI) == NULL &&
-	    attribute(t, &found))
+	if (t->evidence->key == KEY_DROPLET &&
+	    delivery_text(t->body->delivery, COMPANY_DRI) == NULL && attribute(t, &found))
 		return (TAKEN_NOT);
 	if (found)
 		r = found;
@@ -358,7 +364,8 @@ take_genuine(const struct taking *t, struct answer *a)
 	/* Who may say it is known. What changes a record, or names one, is decided by the files as they are. */
 	glance_permit(false);
 	uuid_v7(a->delivery, &t->now);
-	return (delivery_is_lifecycle(t->body->delivery) ? take_lifecycle(t, a) : take_business(t, a));
+	return (
+	    delivery_is_lifecycle(t->body->delivery) ? take_lifecycle(t, a) : take_business(t, a));
 }
 
 enum taken
@@ -378,7 +385,8 @@ take_committed(const struct taking *t, struct answer *a)
 			a->installation[0] = a->delivery[0] = '\0';
 		return (taken);
 	}
-	return (lifecycle_is_settled(t->store->records, &life, &status) ? taken_as(status) : TAKEN_SLOW);
+	return (lifecycle_is_settled(t->store->records, &life, &status) ? taken_as(status) :
+									  TAKEN_SLOW);
 }
 
 enum taken

@@ -20,21 +20,21 @@ struct taking {
 	const struct fluid_headers *headers;
 	const struct body *body;
 	const struct evidence *evidence;
-	struct timespec now;		/* the time of receipt */
+	struct timespec now; /* the time of receipt */
 	/* Where the caller cannot wait: the delivery's line for the journal's batch, and its text. Else NULL. */
 	struct journal_line *line;
 	struct buf *text;
 };
 
 enum taken {
-	TAKEN,			/* 200 */
-	TAKEN_PENDING,		/* 202 */
-	TAKEN_NOT,		/* could not be stored, errno says why; nothing is acknowledged: 503 */
-	TAKEN_REFUSED,		/* an unsigned install that may not be taken: 401 */
-	TAKEN_BUSY,		/* an unsigned install that has to wait: 503 */
-	TAKEN_FOREIGN,		/* about an installation that belongs to another droplet by now: 403 */
-	TAKEN_IN_BATCH,		/* the line is ready; take_committed() is next once it is committed */
-	TAKEN_SLOW,		/* the caller has to wait: the same call again, with line == NULL */
+	TAKEN,          /* 200 */
+	TAKEN_PENDING,  /* 202 */
+	TAKEN_NOT,      /* could not be stored, errno says why; nothing is acknowledged: 503 */
+	TAKEN_REFUSED,  /* an unsigned install that may not be taken: 401 */
+	TAKEN_BUSY,     /* an unsigned install that has to wait: 503 */
+	TAKEN_FOREIGN,  /* about an installation that belongs to another droplet by now: 403 */
+	TAKEN_IN_BATCH, /* the line is ready; take_committed() is next once it is committed */
+	TAKEN_SLOW,     /* the caller has to wait: the same call again, with line == NULL */
 };
 
 /**

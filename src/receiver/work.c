@@ -15,21 +15,21 @@
 #include "receiver/request.h"
 
 enum {
-	BATCH_LINES = 64,		/* one thread adds no more to the batch before it commits */
-	BATCH_STEPS = 128,		/* nor does it do more while lines of its own wait */
-	ACCEPT_MAX = 64,		/* connections, before other events have their turn */
-	BACKOFF_MS = 100,		/* when there are no descriptors left */
-	FULL_MS = 10,			/* when there is no place left */
+	BATCH_LINES = 64,  /* one thread adds no more to the batch before it commits */
+	BATCH_STEPS = 128, /* nor does it do more while lines of its own wait */
+	ACCEPT_MAX = 64,   /* connections, before other events have their turn */
+	BACKOFF_MS = 100,  /* when there are no descriptors left */
+	FULL_MS = 10,      /* when there is no place left */
 };
 
 /* A thread. It may have added to a journal's batch, and then commits that before it waits. */
 struct worker {
 	struct server *server;
 	char *peek;
-	struct receiver *receiver;	/* of this store, or NULL */
+	struct receiver *receiver; /* of this store, or NULL */
 	struct store *store;
 	unsigned added;
-	unsigned steps;			/* since the first one was added */
+	unsigned steps; /* since the first one was added */
 };
 
 static _Thread_local struct worker *self;
@@ -86,10 +86,10 @@ begin_to_leave(struct connection *c)
 
 /* What becomes of a connection. */
 enum next {
-	NEXT_LOOK,		/* for a request */
+	NEXT_LOOK, /* for a request */
 	NEXT_WAIT,
 	NEXT_CLOSE,
-	NEXT_NONE,		/* it is another thread's by now */
+	NEXT_NONE, /* it is another thread's by now */
 };
 
 /* The request was handled: send the answer. */

@@ -18,18 +18,18 @@
 struct server {
 	int listener;
 	int epoll;
-	int timer;			/* the room's */
-	int quit_fd;			/* readable for ever once the threads shall end */
-	atomic_bool stopping;		/* accept no more */
+	int timer;            /* the room's */
+	int quit_fd;          /* readable for ever once the threads shall end */
+	atomic_bool stopping; /* accept no more */
 	atomic_bool quit;
-	atomic_uint silent;		/* connections closed without a request, not yet logged */
+	atomic_uint silent; /* connections closed without a request, not yet logged */
 	atomic_ullong max_body;
 	struct room *room;
-	pthread_mutex_t slow_mutex;	/* of slow */
+	pthread_mutex_t slow_mutex; /* of slow */
 	pthread_cond_t slow_waits;
-	struct connections slow;	/* with requests that have to wait for the disk, or are large */
-	unsigned n_slow_threads;	/* 0: the other ones do that too */
-	pthread_mutex_t mutex;		/* of receiver */
+	struct connections slow; /* with requests that have to wait for the disk, or are large */
+	unsigned n_slow_threads; /* 0: the other ones do that too */
+	pthread_mutex_t mutex;   /* of receiver */
 	struct receiver *receiver;
 };
 

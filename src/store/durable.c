@@ -40,8 +40,9 @@ sync_directory(int dir)
 		return (0);
 	saved = errno;
 	if (saved == EINVAL || saved == ENOSYS || saved == EOPNOTSUPP)
-		log_errno(LOG_LEVEL_ERROR, "this file system cannot sync a directory: nothing can be stored here",
-		    "call", "fsync", "file_system", fstype_of(dir, type), NULL);
+		log_errno(LOG_LEVEL_ERROR,
+		    "this file system cannot sync a directory: nothing can be stored here", "call",
+		    "fsync", "file_system", fstype_of(dir, type), NULL);
 	errno = saved;
 	return (-1);
 }
@@ -86,7 +87,8 @@ durable_replace(int dir, const char *name, const void *data, size_t len, mode_t 
 	}
 	if (unlinkat(dir, tmp, 0) && errno != ENOENT)
 		goto err0;
-	if ((fd = openat(dir, tmp, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode)) == -1)
+	if ((fd = openat(dir, tmp, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode)) ==
+	    -1)
 		goto err0;
 	if (write_all(fd, data, len) || fsync(fd))
 		goto err2;
@@ -128,7 +130,8 @@ read_and_close(int fd, size_t most, struct buf *out)
 			errno = EFBIG;
 			goto err;
 		}
-		if (buf_reserve(out, (size_t)st.st_size > total ? (size_t)st.st_size - total + 1 : 4096))
+		if (buf_reserve(out,
+			(size_t)st.st_size > total ? (size_t)st.st_size - total + 1 : 4096))
 			goto err;
 		if ((n = read(fd, out->data + out->len, out->cap - out->len - 1)) == -1) {
 			if (errno == EINTR)

@@ -9,11 +9,17 @@
 static const struct member {
 	const char *key;
 	size_t offset;
-	bool number;		/* written as a number */
-	bool optional;		/* not written where it is null */
+	bool number;   /* written as a number */
+	bool optional; /* not written where it is null */
 } members[] = {
-#define MEMBER(field, number) { #field, offsetof(struct entry, field), number, false }
-#define OPTIONAL(field) { #field, offsetof(struct entry, field), false, true }
+#define MEMBER(field, number) \
+	{ \
+#field, offsetof(struct entry, field), number, false \
+	}
+#define OPTIONAL(field) \
+	{ \
+#field, offsetof(struct entry, field), false, true \
+	}
 	MEMBER(delivery, false),
 	MEMBER(received_at, false),
 	MEMBER(event, false),

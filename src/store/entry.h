@@ -16,17 +16,17 @@ struct entry {
 	const char *event;
 	const char *installation;
 	const char *fluid_shop;
-	const char *id;			/* its text; id_is_number tells the JSON type */
+	const char *id; /* its text; id_is_number tells the JSON type */
 	bool id_is_number;
 	const char *identifier;
 	const char *verified_by;
 	const char *key;
-	const char *timestamp;		/* decimal digits */
+	const char *timestamp; /* decimal digits */
 	const char *signature;
 	/* Lines of versions before 0.2 have none of these three. */
-	const char *fingerprint;	/* of the key that verified it (secret_fingerprint()) */
-	const char *droplet;		/* the uuid of the droplet whose authority it came under */
-	const char *sha256;		/* of the body, hexadecimal */
+	const char *fingerprint; /* of the key that verified it (secret_fingerprint()) */
+	const char *droplet;     /* the uuid of the droplet whose authority it came under */
+	const char *sha256;      /* of the body, hexadecimal */
 	/* Only of a request that was refused at first: its id there, and when it was received. */
 	const char *refused;
 	const char *refused_at;

@@ -98,7 +98,7 @@ each_entry(int folder, const char *key, unsigned most, int (*each)(void *user, c
     void *user, int *result)
 {
 	_Alignas(struct dirent64) char entries[4096];
-	unsigned left = most;	/* 0 wraps around: as good as no limit */
+	unsigned left = most; /* 0 wraps around: as good as no limit */
 	ssize_t n;
 	int dir, saved;
 
@@ -127,7 +127,8 @@ index_each(int folder, const char *key, unsigned most, int (*each)(void *user, c
 }
 
 int
-index_each_until(int folder, const char *key, int (*each)(void *user, const char *record), void *user)
+index_each_until(int folder, const char *key, int (*each)(void *user, const char *record),
+    void *user)
 {
 	int result;
 

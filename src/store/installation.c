@@ -37,7 +37,10 @@ static const struct member {
 	size_t offset;
 	enum presence presence;
 } members[] = {
-#define MEMBER(kind, field, presence) { #field, kind, offsetof(struct installation, field), presence }
+#define MEMBER(kind, field, presence) \
+	{ \
+#field, kind, offsetof(struct installation, field), presence \
+	}
 	MEMBER(TEXT, droplet_installation_uuid, ALWAYS),
 	MEMBER(STATUS, status, ALWAYS),
 	MEMBER(TEXT, reason, WHERE_SET),
@@ -148,7 +151,7 @@ installation_note_install(struct installation *i, const char *sha256)
 
 	buf_adds(&list, sha256);
 	for (const char *at = i->install_digests; at && *at && kept < INSTALLS_REMEMBERED;
-	    at += n + (at[n] == ' ')) {
+	     at += n + (at[n] == ' ')) {
 		n = strcspn(at, " ");
 		if (n == strlen(sha256) && memcmp(at, sha256, n) == 0)
 			continue;

@@ -13,8 +13,12 @@
 /* An installation record: installations/<name>.json (contract section 4). */
 
 enum installation_status {
-	INSTALLATION_ACTIVE, INSTALLATION_PENDING, INSTALLATION_UNCONFIRMED, INSTALLATION_FAILED,
-	INSTALLATION_UNINSTALLED, INSTALLATION_SUPERSEDED,
+	INSTALLATION_ACTIVE,
+	INSTALLATION_PENDING,
+	INSTALLATION_UNCONFIRMED,
+	INSTALLATION_FAILED,
+	INSTALLATION_UNINSTALLED,
+	INSTALLATION_SUPERSEDED,
 };
 
 /* Longest credential taken from Fluid, in bytes: tokens are opaque, but bounded. */
@@ -25,36 +29,38 @@ enum { INSTALLS_REMEMBERED = 8 };
 
 /* Strings are owned by the struct, and NULL where there is nothing. */
 struct installation {
-	char record[NAME_SIZE];		/* the record's name, without ".json" */
+	char record[NAME_SIZE]; /* the record's name, without ".json" */
 	enum installation_status status;
-	char *reason;			/* why it failed */
+	char *reason; /* why it failed */
 	char *droplet_installation_uuid;
 	char *droplet_uuid;
-	char *fluid_company_id;		/* its text; fluid_company_id_number tells the JSON type */
+	char *fluid_company_id; /* its text; fluid_company_id_number tells the JSON type */
 	bool fluid_company_id_number;
 	char *fluid_shop;
-	char *former_fluid_shop;	/* before it last changed; its index entry is to be removed */
+	char *former_fluid_shop; /* before it last changed; its index entry is to be removed */
 	char *former_fluid_company_id;
-	char *name;			/* the company's; name_len bytes, may contain NUL */
+	char *name; /* the company's; name_len bytes, may contain NUL */
 	size_t name_len;
 	char *authentication_token;
 	char *webhook_verification_token;
 	char *exchange_token;
 	char *exchange_token_expires_at;
 	char *exchange_endpoint;
-	char *exchange_tried_at;	/* when a try began whose outcome is not known */
-	char *subscription_auth_token;	/* the auth_token of its subscriptions: a key of its own */
-	char *webhook_ids;		/* of the subscriptions made with its token, by blanks */
-	char *subscription_errors;	/* "order.created: why; ..." of those that failed at the last try */
-	int64_t subscription_alerted_at;	/* when that was last told to the hooks, unix seconds */
-	int64_t installed_at;		/* unix seconds, 0 for never */
+	char *exchange_tried_at;       /* when a try began whose outcome is not known */
+	char *subscription_auth_token; /* the auth_token of its subscriptions: a key of its own */
+	char *webhook_ids;             /* of the subscriptions made with its token, by blanks */
+	/* "order.created: why; ..." of those that failed at the last try */
+	char *subscription_errors;
+	int64_t subscription_alerted_at; /* when that was last told to the hooks, unix seconds */
+	int64_t installed_at;            /* unix seconds, 0 for never */
 	struct timespec install_received_at;
-	int64_t credentials_installed_at;	/* of the install that brought them, if an older one; else 0 */
-	int64_t uninstalled_at;		/* 0 unless the last event was an uninstall */
-	int64_t last_uninstalled_at;	/* of the newest uninstall, which an install does not clear */
+	/* of the install that brought them, if an older one; else 0 */
+	int64_t credentials_installed_at;
+	int64_t uninstalled_at;      /* 0 unless the last event was an uninstall */
+	int64_t last_uninstalled_at; /* of the newest uninstall, which an install does not clear */
 	struct timespec updated_at;
-	char *delivery;			/* of the delivery applied last */
-	char *install_digests;		/* SHA-256 of its last installs' bodies, newest first, by blanks */
+	char *delivery;        /* of the delivery applied last */
+	char *install_digests; /* SHA-256 of its last installs' bodies, newest first, by blanks */
 };
 
 const char *installation_status_name(enum installation_status status);

@@ -26,24 +26,24 @@ struct file {
 	int fd;
 	char name[JOURNAL_NAME_SIZE];
 	char day[TIMEFMT_DAY_SIZE];
-	off_t end;		/* behind our last line, which ended with a newline */
-	bool failed;		/* nothing more is written here, or synced */
+	off_t end;   /* behind our last line, which ended with a newline */
+	bool failed; /* nothing more is written here, or synced */
 };
 
 struct journal {
 	int dir;
 	char *path;
 
-	pthread_mutex_t mutex;	/* of the files; held only for moments, as health wants it */
+	pthread_mutex_t mutex; /* of the files; held only for moments, as health wants it */
 	struct file *current;
-	unsigned first_free;	/* number of today's first file that is not known to be bad */
+	unsigned first_free; /* number of today's first file that is not known to be bad */
 	char bad_day[TIMEFMT_DAY_SIZE];
-	bool blocked;		/* the lock of another program was waited for in vain */
+	bool blocked; /* the lock of another program was waited for in vain */
 
-	pthread_mutex_t batch_mutex;	/* of what follows */
-	struct journal_lines batch;	/* lines that nobody commits yet */
-	bool committing;		/* some thread does */
-	pthread_cond_t changed;		/* a commit is over, for those in journal_append() */
+	pthread_mutex_t batch_mutex; /* of what follows */
+	struct journal_lines batch;  /* lines that nobody commits yet */
+	bool committing;             /* some thread does */
+	pthread_cond_t changed;      /* a commit is over, for those in journal_append() */
 };
 
 struct journal *
@@ -95,7 +95,7 @@ file_number(const struct journal *j, const char *day, unsigned *number)
 	struct stat st;
 
 	for (*number = strcmp(j->bad_day, day) == 0 ? j->first_free : 0; *number < MAX_FILES_A_DAY;
-	    ++*number) {
+	     ++*number) {
 		journal_file_name(name, day, *number + 1);
 		if (fstatat(j->dir, name, &st, AT_SYMLINK_NOFOLLOW))
 			return (errno == ENOENT ? 0 : -1);
@@ -281,8 +281,9 @@ file_lock(struct journal *j, struct file *f, struct lock_wait *w)
 		errno = ETIMEDOUT;
 		j->blocked = true;
 	}
-	log_errno(LOG_LEVEL_ERROR, errno == ETIMEDOUT ? "another program holds the lock" :
-	    "cannot be locked", "directory", j->path, "file", f->name, NULL);
+	log_errno(LOG_LEVEL_ERROR,
+	    errno == ETIMEDOUT ? "another program holds the lock" : "cannot be locked", "directory",
+	    j->path, "file", f->name, NULL);
 	return (-1);
 }
 
@@ -326,8 +327,8 @@ file_sync(struct journal *j, struct file *f)
 		return (-1);
 	}
 	if (!path_in_place(j, f)) {
-		log_line(LOG_LEVEL_ERROR, "journal file is no longer the one under its name", "directory",
-		    j->path, "file", f->name, NULL);
+		log_line(LOG_LEVEL_ERROR, "journal file is no longer the one under its name",
+		    "directory", j->path, "file", f->name, NULL);
 		f->failed = true;
 		errno = ESTALE;
 		return (-1);
@@ -344,7 +345,8 @@ write_batch(struct journal *j, struct file *f, const struct journal_lines *lines
 
 	if (file_write(j, f, STAILQ_FIRST(lines), NULL) == 0)
 		return (true);
-	STAILQ_FOREACH(l, lines, link) {
+	STAILQ_FOREACH(l, lines, link)
+	{
 		if (f->failed)
 			errno = EIO;
 		if (f->failed || file_write(j, f, l, STAILQ_NEXT(l, link)))
@@ -394,8 +396,8 @@ commit(struct journal *j, const char *day, struct journal_lines *lines)
 	if (written && file_sync(j, f))
 		error = errno;
 	STAILQ_FOREACH(l, lines, link)
-		if (l->error == 0)
-			l->error = error;
+	if (l->error == 0)
+		l->error = error;
 }
 
 void
@@ -463,7 +465,8 @@ on_awaited(struct journal_line *l)
 int
 journal_append(struct journal *j, const char *line, size_t len, const struct timespec *received)
 {
-	struct awaited a = { .line = { .text = line, .len = len, .done = on_awaited }, .journal = j };
+	struct awaited a = { .line = { .text = line, .len = len, .done = on_awaited },
+		.journal = j };
 
 	journal_add(j, &a.line, received);
 	pthread_mutex_lock(&j->batch_mutex);

@@ -24,7 +24,7 @@ void journal_close(struct journal *j);
 
 /* A line on its way to stable storage. It belongs to its owner, who keeps it and its text until done(). */
 struct journal_line {
-	const char *text;	/* len bytes without a newline */
+	const char *text; /* len bytes without a newline */
 	size_t len;
 	/**
 	 * Called once, when it is decided, by whichever thread committed it and without a lock. It may
@@ -58,7 +58,8 @@ void journal_commit(struct journal *j);
  * Append one line, and wait until it is on stable storage. Returns 0, or -1 with errno set as above.
  * Safe from several threads, and beside other processes that append.
  */
-int journal_append(struct journal *j, const char *line, size_t len, const struct timespec *received);
+int journal_append(struct journal *j, const char *line, size_t len,
+    const struct timespec *received);
 
 /**
  * Whether the day's file can be written, as far as can be told without writing. Never waits for a lock.

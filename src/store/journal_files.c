@@ -56,7 +56,7 @@ char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE]
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
-	char (*names)[JOURNAL_NAME_SIZE] = NULL, (*more)[JOURNAL_NAME_SIZE];
+	char(*names)[JOURNAL_NAME_SIZE] = NULL, (*more)[JOURNAL_NAME_SIZE];
 	const struct dirent *entry;
 	size_t cap = 64;
 	int saved;

@@ -11,9 +11,9 @@
 enum { BLOCK = 64 * 1024, LINE_LIMIT = 512 << 20 };
 
 struct journal_reader {
-	int dir, fd;				/* of the file that is read; -1: none yet */
+	int dir, fd; /* of the file that is read; -1: none yet */
 	char (*files)[JOURNAL_NAME_SIZE];
-	size_t first, left;			/* files not read yet: those from `first` to before `left` */
+	size_t first, left; /* files not read yet: those from `first` to before `left` */
 	size_t current;
 	/* What of the file was read and not handed out: `len` bytes that begin at `start` in it. */
 	char *data;

@@ -17,7 +17,7 @@ static const char version_text[] = "1\n";
 
 static const struct {
 	const char *path, *name;
-	int parent;		/* -1: the state directory itself */
+	int parent; /* -1: the state directory itself */
 } dirs[LAYOUT_N] = {
 	[LAYOUT_INSTALLATIONS] = { "installations", "installations", -1 },
 	[LAYOUT_SHOPS] = { "shops", "shops", -1 },
@@ -70,7 +70,8 @@ static int
 make(int top, enum layout_dir dir)
 {
 	int parent = dirs[dir].parent == -1 ? dup(top) :
-	    layout_open(top, (enum layout_dir)dirs[dir].parent), fd = -1, result = -1;
+					      layout_open(top, (enum layout_dir)dirs[dir].parent),
+	    fd = -1, result = -1;
 	bool made;
 
 	if (parent == -1)

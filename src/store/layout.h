@@ -45,11 +45,11 @@ int layout_make(int top, void (*made)(void *user, const char *path), void *user,
     enum layout_dir *failed);
 
 enum layout_version {
-	LAYOUT_OURS,		/* VERSION says 1 */
-	LAYOUT_OTHER,		/* it says something else */
-	LAYOUT_NONE,		/* there is no VERSION, nor data from before 0.2 */
-	LAYOUT_OLD,		/* no VERSION, and installations/ and journal/ hold data: from before 0.2 */
-	LAYOUT_UNREADABLE,	/* errno says why */
+	LAYOUT_OURS,  /* VERSION says 1 */
+	LAYOUT_OTHER, /* it says something else */
+	LAYOUT_NONE,  /* there is no VERSION, nor data from before 0.2 */
+	LAYOUT_OLD,   /* no VERSION, and installations/ and journal/ hold data: from before 0.2 */
+	LAYOUT_UNREADABLE, /* errno says why */
 };
 
 enum { LAYOUT_NUMBER_SIZE = 16 };

@@ -177,15 +177,16 @@ install_is_late(const struct installation *i, const struct lifecycle *e)
 static bool
 uninstall_is_news(const struct installation *i, const struct lifecycle *e)
 {
-	return (e->trust != TRUST_NONE && e->at > i->last_uninstalled_at &&
-	    e->at >= i->installed_at);
+	return (
+	    e->trust != TRUST_NONE && e->at > i->last_uninstalled_at && e->at >= i->installed_at);
 }
 
 /* An older uninstall leaves a newer install alone, but its time is noted. */
 static bool
 uninstall_is_late(const struct installation *i, const struct lifecycle *e)
 {
-	return (e->trust != TRUST_NONE && e->at > i->last_uninstalled_at && e->at < i->installed_at);
+	return (
+	    e->trust != TRUST_NONE && e->at > i->last_uninstalled_at && e->at < i->installed_at);
 }
 
 /* Whether the event says nothing new. Only a droplet's secret changes a record that waits unconfirmed. */
@@ -231,7 +232,7 @@ set_identity(struct installation *i, const struct lifecycle *e)
 	    installation_set(&i->former_fluid_company_id, i->fluid_company_id))
 		return (-1);
 	if ((e->droplet_installation_uuid &&
-	    installation_set(&i->droplet_installation_uuid, e->droplet_installation_uuid)) ||
+		installation_set(&i->droplet_installation_uuid, e->droplet_installation_uuid)) ||
 	    (e->droplet_uuid && installation_set(&i->droplet_uuid, e->droplet_uuid)) ||
 	    (e->fluid_shop && installation_set(&i->fluid_shop, e->fluid_shop)))
 		return (-1);
@@ -260,8 +261,7 @@ set_credentials(struct installation *i, const struct lifecycle *e)
 			return (-1);
 		i->credentials_installed_at = 0;
 		if ((e->webhook_verification_token || !works) &&
-		    installation_set(&i->webhook_verification_token,
-		    e->webhook_verification_token))
+		    installation_set(&i->webhook_verification_token, e->webhook_verification_token))
 			return (-1);
 		installation_drop_exchange(i);
 		i->status = INSTALLATION_ACTIVE;
@@ -326,7 +326,8 @@ end_credentials(struct installation *i)
 	i->credentials_installed_at = 0;
 	i->status = i->exchange_token ? INSTALLATION_PENDING : INSTALLATION_FAILED;
 	return (installation_set(&i->reason, i->exchange_token ? NULL : "credentials_ended") ?
-	    ERROR : NOTED);
+		ERROR :
+		NOTED);
 }
 
 /* The same for an uninstall. One of an unknown installation is kept, so that its late install stays out. */
@@ -354,8 +355,8 @@ struct rivals {
 	const struct installation *mine;
 	struct installation **older;
 	size_t n;
-	bool outdone;		/* a newer one is active */
-	bool failed;		/* with errno set */
+	bool outdone; /* a newer one is active */
+	bool failed;  /* with errno set */
 };
 
 /* Whether the installation a was installed after b. */
@@ -392,7 +393,8 @@ look_at_rival(void *user, const char *record)
 
 	if (strcmp(record, r->mine->record) == 0)
 		return (0);
-	if ((other = installation_load(r->state->installations, record)) == NULL && errno != ENOENT) {
+	if ((other = installation_load(r->state->installations, record)) == NULL &&
+	    errno != ENOENT) {
 		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", record, NULL);
 		r->failed = true;
 		return (1);
@@ -454,7 +456,8 @@ end_rivals(struct rivals *r)
 		i->updated_at = r->mine->updated_at;
 		installation_drop_credentials(i);
 		if (installation_set(&i->reason, NULL) ||
-		    installation_set(&i->delivery, r->mine->delivery) || lifecycle_save(r->state, i))
+		    installation_set(&i->delivery, r->mine->delivery) ||
+		    lifecycle_save(r->state, i))
 			return (-1);
 	}
 	return (0);
@@ -550,7 +553,8 @@ lifecycle_apply(struct state *s, struct records *records, const struct lifecycle
 			goto out;
 	}
 	/* Nothing to change, but it may not be durable: the process that wrote it may have died. */
-	if (change == NONE && !is_new && (lifecycle_index(s, i) || sync_directory(s->installations)))
+	if (change == NONE && !is_new &&
+	    (lifecycle_index(s, i) || sync_directory(s->installations)))
 		goto out;
 	/* Also when nothing changed: a crash may have come before this was done. */
 	if (save_superseding(s, i, change != NONE))
@@ -597,7 +601,7 @@ lifecycle_unsigned(struct state *s, const struct lifecycle *e, enum unsigned_ver
 		*verdict = UNSIGNED_KNOWN;
 	} else if (i && i->status == INSTALLATION_UNCONFIRMED) {
 		*verdict = installation_knows_install(i, e->body_sha256) ? UNSIGNED_AGAIN :
-		    UNSIGNED_BUSY;
+									   UNSIGNED_BUSY;
 		snprintf(delivery, UUID_SIZE, "%s", i->delivery ? i->delivery : "");
 	} else {
 		if (index_each(s->queue, "unconfirmed", 0, count_waiting, &c)) {

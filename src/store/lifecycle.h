@@ -17,14 +17,14 @@ enum { UNCONFIRMED_MAX = 100 };
 
 /* Who says so, which decides what may change. */
 enum lifecycle_trust {
-	TRUST_DROPLET,		/* Fluid, for the droplet: everything */
-	TRUST_INSTALLATION,	/* the installation itself: its own uninstall */
-	TRUST_NONE,		/* unverified: an unconfirmed record */
+	TRUST_DROPLET,      /* Fluid, for the droplet: everything */
+	TRUST_INSTALLATION, /* the installation itself: its own uninstall */
+	TRUST_NONE,         /* unverified: an unconfirmed record */
 };
 
 /* What an install or uninstall says. The strings belong to the caller; NULL where nothing is said. */
 struct lifecycle {
-	bool installed;			/* else uninstalled */
+	bool installed; /* else uninstalled */
 	enum lifecycle_trust trust;
 	/*
 	 * TRUST_DROPLET: the droplet whose secret it was; NULL has authority over every record. owns_unnamed:
@@ -32,23 +32,23 @@ struct lifecycle {
 	 */
 	const char *authority;
 	bool owns_unnamed;
-	const char *record;		/* the record's name */
+	const char *record; /* the record's name */
 	const char *droplet_installation_uuid;
 	const char *droplet_uuid;
 	const char *fluid_company_id;
 	bool fluid_company_id_number;
 	const char *fluid_shop;
-	const char *name;		/* name_len bytes */
+	const char *name; /* name_len bytes */
 	size_t name_len;
 	const char *authentication_token;
 	const char *webhook_verification_token;
 	const char *exchange_token;
 	const char *exchange_token_expires_at;
 	const char *exchange_endpoint;
-	int64_t at;			/* when it was signed, unix seconds */
+	int64_t at; /* when it was signed, unix seconds */
 	struct timespec received_at;
 	const char *delivery;
-	const char *body_sha256;	/* hexadecimal; the same bytes are the same delivery */
+	const char *body_sha256; /* hexadecimal; the same bytes are the same delivery */
 };
 
 /* The record belongs to a droplet over which the event's key has no authority. */
@@ -78,10 +78,10 @@ bool lifecycle_is_settled(struct records *records, const struct lifecycle *e,
     enum installation_status *status);
 
 enum unsigned_verdict {
-	UNSIGNED_NEW,		/* store it */
-	UNSIGNED_AGAIN,		/* the very same one waits already; `delivery` is its id */
-	UNSIGNED_BUSY,		/* another one waits under this name, or too many wait at all */
-	UNSIGNED_KNOWN,		/* the installation is known: an unsigned word about it counts nothing */
+	UNSIGNED_NEW,   /* store it */
+	UNSIGNED_AGAIN, /* the very same one waits already; `delivery` is its id */
+	UNSIGNED_BUSY,  /* another one waits under this name, or too many wait at all */
+	UNSIGNED_KNOWN, /* the installation is known: an unsigned word about it counts nothing */
 };
 
 /**

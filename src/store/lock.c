@@ -4,7 +4,7 @@
 #include <sys/file.h>
 #include <time.h>
 
-enum { PAUSE_LEAST = 100000, PAUSE_MOST = 10000000 };	/* nanoseconds */
+enum { PAUSE_LEAST = 100000, PAUSE_MOST = 10000000 }; /* nanoseconds */
 
 static int64_t
 now_ms(void)

@@ -20,10 +20,10 @@ enum { LOCK_WAIT_MS = 2000 };
 enum { LOCK_QUEUE_MS = 30000 };
 
 struct lock_wait {
-	int64_t until, last;	/* milliseconds of the monotonic clock; last: whatever is seen */
+	int64_t until, last; /* milliseconds of the monotonic clock; last: whatever is seen */
 	int64_t seen;
 	int ms;
-	long pause;		/* the next one, in nanoseconds */
+	long pause; /* the next one, in nanoseconds */
 };
 
 void lock_wait_begin(struct lock_wait *w, int ms);

@@ -35,11 +35,14 @@ address_of(int listener, char out[RECEIVERS_ADDRESS_SIZE])
 	switch (a.any.sa_family) {
 	case AF_UNIX:
 		path = len > offsetof(struct sockaddr_un, sun_path) ?
-		    len - offsetof(struct sockaddr_un, sun_path) : 0;
+		    len - offsetof(struct sockaddr_un, sun_path) :
+		    0;
 		if (path && a.un.sun_path[0] == '\0')
-			snprintf(out, RECEIVERS_ADDRESS_SIZE, "unix:@%.*s", (int)path - 1, a.un.sun_path + 1);
+			snprintf(out, RECEIVERS_ADDRESS_SIZE, "unix:@%.*s", (int)path - 1,
+			    a.un.sun_path + 1);
 		else
-			snprintf(out, RECEIVERS_ADDRESS_SIZE, "unix:%.*s", (int)path, a.un.sun_path);
+			snprintf(out, RECEIVERS_ADDRESS_SIZE, "unix:%.*s", (int)path,
+			    a.un.sun_path);
 		return (0);
 	case AF_INET:
 		inet_ntop(AF_INET, &a.in.sin_addr, host, sizeof(host));
@@ -72,7 +75,8 @@ note_read(int dir, const char *name, char address[RECEIVERS_ADDRESS_SIZE])
 
 /* Call each() for the notes in the open directory, with the note's descriptor. */
 static int
-each_note(int dir, void (*each)(void *user, int dir, const char *name, const char *address, bool alive),
+each_note(int dir,
+    void (*each)(void *user, int dir, const char *name, const char *address, bool alive),
     void *user)
 {
 	char address[RECEIVERS_ADDRESS_SIZE];

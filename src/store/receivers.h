@@ -12,8 +12,8 @@
 enum { RECEIVERS_NAME_SIZE = 48, RECEIVERS_ADDRESS_SIZE = sizeof(struct sockaddr_un) + 16 };
 
 struct receiver_note {
-	int dir;			/* of the notes; open while there is a note */
-	int fd;				/* -1: there is no note */
+	int dir; /* of the notes; open while there is a note */
+	int fd;  /* -1: there is no note */
 	char name[RECEIVERS_NAME_SIZE];
 };
 
@@ -30,7 +30,7 @@ void receivers_leave(struct receiver_note *n);
  * Call each(user, name, address, alive) for every note in the state directory `top`. address is
  * "unix:/path", "unix:@name" or "HOST:PORT". Returns 0, or -1 with errno set.
  */
-int receivers_each(int top, void (*each)(void *user, const char *name, const char *address, bool alive),
-    void *user);
+int receivers_each(int top,
+    void (*each)(void *user, const char *name, const char *address, bool alive), void *user);
 
 #endif

@@ -17,12 +17,12 @@
 enum { SLOTS = 1024 };
 
 struct entry {
-	struct record record;	/* first: what callers hold */
+	struct record record; /* first: what callers hold */
 	struct installation *owned;
 	struct stat st;
-	unsigned users;		/* callers, and one for the slot */
+	unsigned users; /* callers, and one for the slot */
 	bool settled;
-	struct glance seen;	/* that the file still is what was read */
+	struct glance seen; /* that the file still is what was read */
 };
 
 struct records {
@@ -85,8 +85,9 @@ find(struct records *r, const char *name, const struct stat *st, int64_t now)
 
 	pthread_mutex_lock(&r->mutex);
 	e = r->slots[slot_of(name)];
-	if (e && (strcmp(e->owned->record, name) != 0 ||
-	    (st ? !stat_same(&e->st, st) : !glance_is_recent(&e->seen, now))))
+	if (e &&
+	    (strcmp(e->owned->record, name) != 0 ||
+		(st ? !stat_same(&e->st, st) : !glance_is_recent(&e->seen, now))))
 		e = NULL;
 	if (e) {
 		e->users++;

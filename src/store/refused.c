@@ -20,10 +20,11 @@
 #include "store/layout.h"
 
 enum {
-	BLOCK = 4096,			/* what a file takes at least */
-	FILE_MAX = 256 << 20,		/* far above max_body */
-	TEXT_MAX = 1024,		/* of a header */
-	COUNT_AT = sizeof("{\"count\":") - 1,	/* the count is changed in place, in this many digits */
+	BLOCK = 4096,         /* what a file takes at least */
+	FILE_MAX = 256 << 20, /* far above max_body */
+	TEXT_MAX = 1024,      /* of a header */
+	COUNT_AT = sizeof("{\"count\":") -
+	    1, /* the count is changed in place, in this many digits */
 	COUNT_DIGITS = 10,
 	LEFTOVER_SECONDS = 600,
 	/* Room is made for this part of the space at once, so that the directory is not read each time. */
@@ -33,13 +34,13 @@ enum {
 struct refused_store {
 	int dir;
 	pthread_mutex_t mutex;
-	uint64_t room;			/* bytes that can be added before the directory is read again */
+	uint64_t room; /* bytes that can be added before the directory is read again */
 };
 
 /* One file of the directory. */
 struct file {
 	char id[REFUSED_ID_SIZE];
-	struct timespec received_at;	/* its time of modification */
+	struct timespec received_at; /* its time of modification */
 	uint64_t size;
 };
 
@@ -262,7 +263,8 @@ on_count(void *user, const char *key, size_t key_len, enum json_kind kind, const
 {
 	char copy[COUNT_DIGITS + 1] = "";
 
-	if (kind == JSON_NUMBER && key_len == 5 && memcmp(key, "count", 5) == 0 && len < sizeof(copy)) {
+	if (kind == JSON_NUMBER && key_len == 5 && memcmp(key, "count", 5) == 0 &&
+	    len < sizeof(copy)) {
 		memcpy(copy, text, len);
 		*(uint64_t *)user = strtoull(copy, NULL, 10);
 	}
@@ -287,8 +289,9 @@ count_again(int fd)
 		return (0);
 	snprintf(count, sizeof(count), "%*" PRIu64, COUNT_DIGITS, n + 1);
 	times[0] = times[1] = st.st_mtim;
-	return (pwrite(fd, count, COUNT_DIGITS, COUNT_AT) != COUNT_DIGITS || futimens(fd, times) ? -1 :
-	    0);
+	return (pwrite(fd, count, COUNT_DIGITS, COUNT_AT) != COUNT_DIGITS || futimens(fd, times) ?
+		-1 :
+		0);
 }
 
 /* Write it under another name first, so that it is whole under its own. Returns 0, or -1 with errno. */
@@ -301,7 +304,8 @@ write_file(int dir, const struct refused *r, const struct buf *head)
 
 	uuid_v7(unique, &r->received_at);
 	snprintf(tmp, sizeof(tmp), ".%s.new", unique);
-	if ((fd = openat(dir, tmp, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600)) == -1)
+	if ((fd = openat(dir, tmp, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600)) ==
+	    -1)
 		return (-1);
 	if (write_all(fd, head->data, head->len) || write_all(fd, r->body, r->body_len) ||
 	    futimens(fd, times) || renameat(dir, tmp, dir, r->id)) {
@@ -345,10 +349,9 @@ refused_keep(struct refused_store *s, uint64_t most, const struct refused *r)
 	return (result);
 }
 
-char (*
-refused_list(const struct refused_store *s, size_t *n))[REFUSED_ID_SIZE]
+char (*refused_list(const struct refused_store *s, size_t *n))[REFUSED_ID_SIZE]
 {
-	char (*ids)[REFUSED_ID_SIZE] = NULL;
+	char(*ids)[REFUSED_ID_SIZE] = NULL;
 	struct files f;
 
 	*n = 0;
@@ -362,7 +365,18 @@ refused_list(const struct refused_store *s, size_t *n))[REFUSED_ID_SIZE]
 }
 
 /* The texts of a head, which lie in a buffer that moves while it grows; so where they begin. */
-enum text { RECEIVED_AT, REASON, METHOD, SHOP, TIMESTAMP, SIGNATURE, COUNT, STATUS, BODY_LENGTH, N_TEXTS };
+enum text {
+	RECEIVED_AT,
+	REASON,
+	METHOD,
+	SHOP,
+	TIMESTAMP,
+	SIGNATURE,
+	COUNT,
+	STATUS,
+	BODY_LENGTH,
+	N_TEXTS
+};
 
 static const char *const text_keys[N_TEXTS] = { "received_at", "reason", "method", "x_fluid_shop",
 	"x_fluid_timestamp", "x_fluid_signature", "count", "status", "body_length" };

@@ -16,13 +16,13 @@
 enum { REFUSED_ID_SIZE = 32 + 1 };
 
 struct refused {
-	char id[REFUSED_ID_SIZE];	/* hexadecimal; the same for identical requests */
-	struct timespec received_at;	/* of the first of them */
-	uint64_t count;			/* how often it was received */
-	int status;			/* of the answer */
-	const char *reason;		/* the word of the log */
+	char id[REFUSED_ID_SIZE];    /* hexadecimal; the same for identical requests */
+	struct timespec received_at; /* of the first of them */
+	uint64_t count;              /* how often it was received */
+	int status;                  /* of the answer */
+	const char *reason;          /* the word of the log */
 	const char *method;
-	const char *shop;		/* X-Fluid-Shop, X-Fluid-Timestamp, X-Fluid-Signature; or NULL */
+	const char *shop; /* X-Fluid-Shop, X-Fluid-Timestamp, X-Fluid-Signature; or NULL */
 	const char *timestamp;
 	const char *signature;
 	const char *body;
@@ -56,8 +56,8 @@ char (*refused_list(const struct refused_store *s, size_t *n))[REFUSED_ID_SIZE];
  * Read one. The strings lie in `texts` and `file`, which the caller frees.
  * Returns 0, or -1 with errno set: EBADMSG for a file that is damaged, or not complete.
  */
-int refused_read(const struct refused_store *s, const char *id, struct refused *r, struct buf *texts,
-    struct buf *file);
+int refused_read(const struct refused_store *s, const char *id, struct refused *r,
+    struct buf *texts, struct buf *file);
 
 /** Returns 0, also if it is not there, or -1 with errno set. */
 int refused_remove(const struct refused_store *s, const char *id);

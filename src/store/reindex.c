@@ -20,7 +20,7 @@ enum { STOPPED = 1, FAILED = -1 };
 struct comparing {
 	struct state *state;
 	struct reindex *r;
-	const char *key;	/* while a key of an index is looked through */
+	const char *key; /* while a key of an index is looked through */
 	int folder;
 	const char *folder_name;
 };
@@ -32,7 +32,8 @@ stopped(const struct comparing *c)
 }
 
 static void
-note_change(struct comparing *c, bool added, const char *folder, const char *key, const char *record)
+note_change(struct comparing *c, bool added, const char *folder, const char *key,
+    const char *record)
 {
 	char path[2 * NAME_SIZE + 64];
 
@@ -197,7 +198,8 @@ judge(const struct comparing *c, const char *record)
 		return (errno == ENOENT ? ORPHAN : UNKNOWN);
 	lifecycle_places(i, &p);
 	installation_free(i);
-	return (strcmp(c->folder == c->state->shops ? p.shop : p.company, c->key) == 0 ? RIGHT : STALE);
+	return (
+	    strcmp(c->folder == c->state->shops ? p.shop : p.company, c->key) == 0 ? RIGHT : STALE);
 }
 
 /* Whether an entry is to be removed. One without a record may be all that is left of an installation. */
@@ -296,8 +298,8 @@ static void
 log_damaged(void *user, const char *file)
 {
 	(void)user;
-	log_errno(LOG_LEVEL_ERROR, "record cannot be read: its index entries are not known", "file", file,
-	    NULL);
+	log_errno(LOG_LEVEL_ERROR, "record cannot be read: its index entries are not known", "file",
+	    file, NULL);
 }
 
 int
@@ -312,16 +314,18 @@ reindex_logged(struct state *s, bool (*stop)(void *user), void *user)
 	snprintf(orphans, sizeof(orphans), "%lu", r.orphans);
 	snprintf(unreadable, sizeof(unreadable), "%lu", r.unreadable);
 	if (r.added || r.removed)
-		log_line(LOG_LEVEL_WARN, "indexes did not agree with the records", "state_dir", s->path,
-		    "added", added, "removed", removed, NULL);
+		log_line(LOG_LEVEL_WARN, "indexes did not agree with the records", "state_dir",
+		    s->path, "added", added, "removed", removed, NULL);
 	if (r.orphans)
-		log_line(LOG_LEVEL_ERROR, "records are missing that an index names; run \"fluidhook repair\"",
+		log_line(LOG_LEVEL_ERROR,
+		    "records are missing that an index names; run \"fluidhook repair\"",
 		    "state_dir", s->path, "entries", orphans, NULL);
 	if (result == FAILED)
-		log_errno(LOG_LEVEL_ERROR, "indexes cannot be compared with the records", "state_dir", s->path,
-		    NULL);
+		log_errno(LOG_LEVEL_ERROR, "indexes cannot be compared with the records",
+		    "state_dir", s->path, NULL);
 	else if (result == 0 && !r.complete)
-		log_line(LOG_LEVEL_ERROR, "indexes are not complete: deliveries of an unknown shop get 503",
-		    "state_dir", s->path, "unreadable_records", unreadable, NULL);
+		log_line(LOG_LEVEL_ERROR,
+		    "indexes are not complete: deliveries of an unknown shop get 503", "state_dir",
+		    s->path, "unreadable_records", unreadable, NULL);
 	return (result);
 }

@@ -13,20 +13,21 @@
 
 struct reindex {
 	/* What the caller wants. */
-	bool dry;			/* change nothing, only count */
-	bool remove_orphans;		/* remove entries whose record does not exist */
+	bool dry;            /* change nothing, only count */
+	bool remove_orphans; /* remove entries whose record does not exist */
 	/* These may be NULL. */
-	bool (*stop)(void *user);	/* whether to stop early */
+	bool (*stop)(void *user); /* whether to stop early */
 	/* Something was added or removed. path: below the state directory. */
 	void (*changed)(void *user, bool added, const char *path);
 	/* The places of this record are not known: it cannot be read, errno says why. */
 	void (*damaged)(void *user, const char *file);
 	void *user;
 	/* What was found. */
-	unsigned long records, added, removed;	/* dry: added counts records that lack something */
-	unsigned long orphans;	/* entries whose record does not exist, and that were left: it may be lost */
-	unsigned long unreadable;	/* records whose places are not known */
-	bool complete;			/* the indexes are, and say so: index_is_complete() */
+	unsigned long records, added, removed; /* dry: added counts records that lack something */
+	unsigned long
+	    orphans; /* entries whose record does not exist, and that were left: it may be lost */
+	unsigned long unreadable; /* records whose places are not known */
+	bool complete;            /* the indexes are, and say so: index_is_complete() */
 };
 
 /**

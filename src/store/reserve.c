@@ -19,7 +19,8 @@ reserve_make(struct reserve *r, int dir, const char *name, size_t size)
 	}
 	if (unlinkat(dir, name, 0) && errno != ENOENT)
 		return (-1);
-	if ((r->fd = openat(dir, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600)) == -1)
+	if ((r->fd = openat(dir, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600)) ==
+	    -1)
 		return (-1);
 	while ((error = posix_fallocate(r->fd, 0, (off_t)size)) == EINTR)
 		;

@@ -69,8 +69,10 @@ say_dir(char why[STATE_WHY_SIZE], const char *path, enum layout_dir dir)
 	const char *name = layout_path(dir);
 
 	if (errno == ENOENT)
-		say(why, path, "%s/ is missing; put it back, or run \"fluidhook repair\" to make it again "
-		    "empty", name);
+		say(why, path,
+		    "%s/ is missing; put it back, or run \"fluidhook repair\" to make it again "
+		    "empty",
+		    name);
 	else if (errno == ELOOP || errno == ENOTDIR)
 		say(why, path, "%s is not a directory; put the directory back", name);
 	else
@@ -106,8 +108,10 @@ look(int top, const char *path, char why[STATE_WHY_SIZE])
 		return (-1);
 	case LAYOUT_OTHER:
 		errno = EPROTONOSUPPORT;
-		say(why, path, "VERSION is \"%s\", and this fluidhook knows only \"1\"; use the fluidhook "
-		    "that made it", number);
+		say(why, path,
+		    "VERSION is \"%s\", and this fluidhook knows only \"1\"; use the fluidhook "
+		    "that made it",
+		    number);
 		return (-1);
 	case LAYOUT_UNREADABLE:
 		say(why, path, "VERSION cannot be read: %s", strerror(errno));
@@ -203,8 +207,8 @@ open_all(struct state *s, char why[STATE_WHY_SIZE])
 	if (version == 0) {
 		if (mark(s, why))
 			return (-1);
-		log_line(LOG_LEVEL_INFO, "state directory adopted: it is from before 0.2", "state_dir",
-		    s->path, NULL);
+		log_line(LOG_LEVEL_INFO, "state directory adopted: it is from before 0.2",
+		    "state_dir", s->path, NULL);
 	}
 	if (fstat(s->dir, &st))
 		goto fail;
@@ -322,7 +326,8 @@ make_files(int top)
 {
 	struct state s = { .shops = layout_open(top, LAYOUT_SHOPS),
 		.companies = layout_open(top, LAYOUT_COMPANIES),
-		.installations = layout_open(top, LAYOUT_INSTALLATIONS), .lock_fd = -1 };
+		.installations = layout_open(top, LAYOUT_INSTALLATIONS),
+		.lock_fd = -1 };
 	int records = layout_has_records(top), result = -1, saved;
 
 	if (s.shops != -1 && s.companies != -1 && records != -1 &&
@@ -469,8 +474,9 @@ state_lock(struct state *s)
 		write_turn(s);
 	pthread_mutex_unlock(&s->mutex);
 	if (result)
-		log_errno(LOG_LEVEL_ERROR, errno == ETIMEDOUT ? "another program holds the lock" :
-		    "cannot be locked", "state_dir", s->path, "file", lock_name, NULL);
+		log_errno(LOG_LEVEL_ERROR,
+		    errno == ETIMEDOUT ? "another program holds the lock" : "cannot be locked",
+		    "state_dir", s->path, "file", lock_name, NULL);
 	return (result);
 }
 
@@ -506,8 +512,8 @@ state_has_room(const struct state *s, uint64_t min_free)
 int
 state_ready(const struct state *s, uint64_t min_free)
 {
-	const int dirs[] = { s->installations, s->shops, s->companies, s->journal, s->queue, s->pending,
-	    s->unconfirmed };
+	const int dirs[] = { s->installations, s->shops, s->companies, s->journal, s->queue,
+		s->pending, s->unconfirmed };
 
 	if (state_has_room(s, min_free))
 		return (-1);

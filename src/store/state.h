@@ -32,11 +32,11 @@ struct state {
 	/* The directories. queue/pending and queue/unconfirmed have an empty file for each record that waits. */
 	int installations, shops, companies, journal, queue, pending, unconfirmed;
 	struct state_place top, places[LAYOUT_N];
-	struct stat version;	/* of the file VERSION: what it says was read then */
+	struct stat version; /* of the file VERSION: what it says was read then */
 	struct state_seen *seen;
 	pthread_mutex_t mutex;
 	pthread_cond_t freed;
-	bool held;		/* by a thread of this process */
+	bool held; /* by a thread of this process */
 };
 
 /**

@@ -38,7 +38,8 @@ struct detail {
 
 /* {"event","at","detail":{...}}: what every alert's body is (contract section 6). Returns 0, or -1 with errno ENOMEM. */
 static int
-write_body(struct buf *out, const char *event, const struct timespec *when, const struct detail *details, size_t n)
+write_body(struct buf *out, const char *event, const struct timespec *when,
+    const struct detail *details, size_t n)
 {
 	struct json_writer *w = json_writer_new(out, false);
 	char at[TIMEFMT_MICROS_SIZE];
@@ -64,8 +65,10 @@ static const struct {
 } reasons[] = {
 	{ "exchange_refused", "Fluid refused the exchange token" },
 	{ "exchange_expired", "the exchange token expired before Fluid exchanged it" },
-	{ "exchange_contradicts", "Fluid's answer to the exchange is about another company, droplet or installation" },
-	{ "exchange_outcome_unknown", "Fluid has exchanged the token, or may have, and its answer was lost" },
+	{ "exchange_contradicts",
+	    "Fluid's answer to the exchange is about another company, droplet or installation" },
+	{ "exchange_outcome_unknown",
+	    "Fluid has exchanged the token, or may have, and its answer was lost" },
 	{ "credentials_ended", "its credentials were those of an older install, which has ended" },
 };
 
@@ -96,7 +99,8 @@ alert_install_failed(const struct entry *e, const struct installation *i, struct
 		at = i->updated_at;
 	else
 		clock_gettime(CLOCK_REALTIME, &at);
-	return (write_body(out, "fluidhook.install_failed", &at, details, sizeof(details) / sizeof(details[0])));
+	return (write_body(out, "fluidhook.install_failed", &at, details,
+	    sizeof(details) / sizeof(details[0])));
 }
 
 /* Append it to the journal, from where the worker takes it. Returns 0, or -1 with errno set. */
@@ -137,9 +141,11 @@ int
 alert_subscription_failed(const struct conf *conf, struct state *s, const char *installation,
     const char *shop, const char *errors)
 {
-	struct alert a = { .event = "fluidhook.subscription_failed", .installation = installation,
+	struct alert a = { .event = "fluidhook.subscription_failed",
+		.installation = installation,
 		.shop = shop };
-	const struct detail details[] = { { "installation", installation }, { "fluid_shop", shop }, { "errors", errors } };
+	const struct detail details[] = { { "installation", installation }, { "fluid_shop", shop },
+		{ "errors", errors } };
 	int result = -1;
 
 	clock_gettime(CLOCK_REALTIME, &a.at);
@@ -147,8 +153,8 @@ alert_subscription_failed(const struct conf *conf, struct state *s, const char *
 	    write_body(&a.body, a.event, &a.at, details, sizeof(details) / sizeof(details[0])) == 0)
 		result = append(s, &a);
 	if (result)
-		log_errno(LOG_LEVEL_ERROR, "alert not raised", "event", a.event, "installation", installation,
-		    NULL);
+		log_errno(LOG_LEVEL_ERROR, "alert not raised", "event", a.event, "installation",
+		    installation, NULL);
 	buf_free(&a.body);
 	return (result);
 }

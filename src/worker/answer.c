@@ -71,7 +71,8 @@ set(struct reading *r, char **field, const char *text, size_t len)
 }
 
 static void
-on_member(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text, size_t len)
+on_member(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text,
+    size_t len)
 {
 	struct reading *r = user;
 	const struct {

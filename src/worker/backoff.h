@@ -7,8 +7,8 @@
 /* How long to wait before Fluid is asked again. */
 
 enum {
-	BACKOFF_FIRST = 1,		/* seconds, doubling */
-	BACKOFF_TOKEN_MAX = 10,		/* while an exchange token lives (fluid-wire, "Exchange") */
+	BACKOFF_FIRST = 1,      /* seconds, doubling */
+	BACKOFF_TOKEN_MAX = 10, /* while an exchange token lives (fluid-wire, "Exchange") */
 };
 
 /** Milliseconds of a clock that no correction of the time moves, and that counts while the machine sleeps. */

@@ -66,7 +66,7 @@ confirm_complete(struct installation *i, const struct fluid_installation *f)
 {
 	/* A verified record without one goes by its company, also for its uninstall. */
 	if ((i->status == INSTALLATION_UNCONFIRMED && i->droplet_installation_uuid == NULL &&
-	    installation_set(&i->droplet_installation_uuid, f->droplet_installation_uuid)) ||
+		installation_set(&i->droplet_installation_uuid, f->droplet_installation_uuid)) ||
 	    (i->droplet_uuid == NULL && installation_set(&i->droplet_uuid, f->droplet_uuid)) ||
 	    (i->fluid_shop == NULL && installation_set(&i->fluid_shop, f->fluid_shop)))
 		return (-1);
@@ -80,9 +80,9 @@ confirm_complete(struct installation *i, const struct fluid_installation *f)
 
 /* What was learnt from Fluid. */
 struct answers {
-	struct fluid_installation f;	/* of the look-up, completed by whose token it is */
+	struct fluid_installation f; /* of the look-up, completed by whose token it is */
 	enum confirmation result;
-	struct fluid_error e;		/* for UNSAID and DENIED: why */
+	struct fluid_error e; /* for UNSAID and DENIED: why */
 };
 
 /* Whether Fluid itself says that it knows no such installation, or no such token. */
@@ -108,7 +108,8 @@ ask_owner(const struct settling *s, const struct fluid_token *token, struct answ
 		return (-1);
 	if (a->f.fluid_company_id && owner.fluid_company_id &&
 	    strcmp(a->f.fluid_company_id, owner.fluid_company_id) != 0) {
-		fluid_error_set(&a->e, FLUID_REFUSED, "the token is of another company than the installation");
+		fluid_error_set(&a->e, FLUID_REFUSED,
+		    "the token is of another company than the installation");
 		a->result = DENIED;
 	}
 	if (a->f.fluid_company_id == NULL) {
@@ -139,15 +140,17 @@ ask(const struct settling *s, const struct installation *i, struct answers *a)
 	if (installations_get(s->transport, &token, i->droplet_installation_uuid, &a->f, &a->e)) {
 		a->result = is_denial(&a->e) ? DENIED : UNSAID;
 	} else if (confirm_compare(i, &a->f) == DENIED) {
-		fluid_error_set(&a->e, FLUID_REFUSED, "the installation is not active, or of another "
+		fluid_error_set(&a->e, FLUID_REFUSED,
+		    "the installation is not active, or of another "
 		    "droplet or company than the install said");
 	} else {
 		a->result = UNSAID;
 		if (ask_owner(s, &token, a) == 0 && a->result != DENIED &&
 		    (a->result = confirm_compare(i, &a->f)) != CONFIRMED)
-			fluid_error_set(&a->e, FLUID_REFUSED, a->result == DENIED ?
-			    "the token is of another company or shop than the install said" :
-			    "Fluid does not say of which droplet, company and shop it is");
+			fluid_error_set(&a->e, FLUID_REFUSED,
+			    a->result == DENIED ?
+				"the token is of another company or shop than the install said" :
+				"Fluid does not say of which droplet, company and shop it is");
 	}
 	token_free(&token);
 }
@@ -160,8 +163,9 @@ on_answers(const struct settling *s, struct installation *i, const struct instal
 	if (i->status != INSTALLATION_UNCONFIRMED)
 		return (SETTLE_NOTHING);
 	/* The answer is about the token that was sent, and about no other. */
-	if (asked->authentication_token && (i->authentication_token == NULL ||
-	    strcmp(asked->authentication_token, i->authentication_token) != 0))
+	if (asked->authentication_token &&
+	    (i->authentication_token == NULL ||
+		strcmp(asked->authentication_token, i->authentication_token) != 0))
 		return (SETTLE_LATER);
 	if (a->result == DENIED)
 		return (outcome_remove(s, i, denied, a->e.text));
@@ -171,8 +175,10 @@ on_answers(const struct settling *s, struct installation *i, const struct instal
 		return (outcome_active(s, i));
 	}
 	if (time(NULL) - i->installed_at > CONFIRM_PATIENCE)
-		return (outcome_remove(s, i, "unsigned install not confirmed in a day, its record is "
-		    "removed", a->e.text));
+		return (outcome_remove(s, i,
+		    "unsigned install not confirmed in a day, its record is "
+		    "removed",
+		    a->e.text));
 	log_line(LOG_LEVEL_WARN, "confirmation to be tried again", "installation", i->record, "why",
 	    a->e.text, NULL);
 	return (SETTLE_LATER);

@@ -11,9 +11,9 @@
  */
 
 enum confirmation {
-	CONFIRMED,	/* Fluid names this droplet, this installation and this owner */
-	DENIED,		/* Fluid says otherwise */
-	UNSAID,		/* Fluid has not said all of it yet */
+	CONFIRMED, /* Fluid names this droplet, this installation and this owner */
+	DENIED,    /* Fluid says otherwise */
+	UNSAID,    /* Fluid has not said all of it yet */
 };
 
 /** Compare a record, which is unconfirmed, with what Fluid said about it. */

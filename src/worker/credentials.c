@@ -25,9 +25,9 @@
 #include "worker/subscribe.h"
 
 enum {
-	POLL_MS = 5000,			/* for file systems without inotify */
-	SIGNAL_MS = 200,		/* how often --once looks for a signal during a call */
-	PASS_MS = 20,			/* the directories are not read more often than this */
+	POLL_MS = 5000,  /* for file systems without inotify */
+	SIGNAL_MS = 200, /* how often --once looks for a signal during a call */
+	PASS_MS = 20,    /* the directories are not read more often than this */
 	PATH_SIZE = 4096,
 };
 
@@ -48,23 +48,23 @@ static const struct kind {
 struct credentials {
 	const struct conf *conf;
 	struct state *state;
-	int markers[N_FOLDERS];		/* the directories; the first two are the state's */
-	int reserves;			/* directory for what is set aside before an exchange */
-	int answers;			/* and for what Fluid answers to it */
+	int markers[N_FOLDERS]; /* the directories; the first two are the state's */
+	int reserves;           /* directory for what is set aside before an exchange */
+	int answers;            /* and for what Fluid answers to it */
 	struct transport *transport;
-	pthread_mutex_t mutex;		/* protects what is below */
+	pthread_mutex_t mutex; /* protects what is below */
 	struct markers seen;
 	struct lane lanes[N_FOLDERS];
-	unsigned busy;			/* how many are the lanes' */
-	unsigned n_settled;		/* since credentials_run() began */
-	unsigned n_adopted;		/* what a worker before has left behind, when this one began */
-	unsigned n_given;		/* how many the last pass gave to the lanes */
-	int64_t passed;			/* when the last one began */
-	bool rested;			/* nothing was called since memory was given back */
+	unsigned busy;      /* how many are the lanes' */
+	unsigned n_settled; /* since credentials_run() began */
+	unsigned n_adopted; /* what a worker before has left behind, when this one began */
+	unsigned n_given;   /* how many the last pass gave to the lanes */
+	int64_t passed;     /* when the last one began */
+	bool rested;        /* nothing was called since memory was given back */
 	atomic_bool stop;
 	pthread_t thread;
 	bool has_thread;
-	int wake, settled;		/* eventfds: to the thread, and from it */
+	int wake, settled; /* eventfds: to the thread, and from it */
 };
 
 static void work(void *user, struct transport *t, struct lane_item *item);
@@ -101,7 +101,8 @@ static int
 adopt(void *user, const char *record)
 {
 	struct credentials *c = user;
-	const struct settling s = { .state = c->state, .became_active = c->markers[SUBSCRIBE],
+	const struct settling s = { .state = c->state,
+		.became_active = c->markers[SUBSCRIBE],
 		.answers = c->answers };
 
 	if (settle_adopt(&s, record) == SETTLED) {
@@ -199,8 +200,9 @@ subscribe(struct credentials *c, struct transport *t, const char *record)
 		return (0);
 	}
 	/* Once: it is tried again and again. */
-	log_line(f.is_news || f.errors == NULL ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "subscriptions not made",
-	    "installation", record, "why", f.errors ? f.errors : f.e.text, NULL);
+	log_line(f.is_news || f.errors == NULL ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+	    "subscriptions not made", "installation", record, "why", f.errors ? f.errors : f.e.text,
+	    NULL);
 	if (f.to_be_told)
 		alert_subscription_failed(c->conf, c->state, record, f.shop, f.errors);
 	free(f.errors);
@@ -219,7 +221,8 @@ is_elsewhere(struct credentials *c, enum markers_folder folder, const char *reco
 	const struct marked *w;
 
 	for (enum markers_folder other = PENDING; other <= UNCONFIRMED; other++)
-		if (other != folder && (w = *markers_find(&c->seen, other, record)) != NULL && w->busy)
+		if (other != folder && (w = *markers_find(&c->seen, other, record)) != NULL &&
+		    w->busy)
 			return (true);
 	return (false);
 }
@@ -250,20 +253,27 @@ work(void *user, struct transport *t, struct lane_item *item)
 	struct credentials *c = user;
 	struct marked *w = (struct marked *)(void *)item;
 	struct reserve reserve = { .dir = -1, .fd = -1 }, answer = reserve;
-	struct settling s = { .state = c->state, .transport = t, .became_active = c->markers[SUBSCRIBE],
-		.reserves = c->reserves, .reserve = &reserve, .answers = c->answers, .answer = &answer,
+	struct settling s = { .state = c->state,
+		.transport = t,
+		.became_active = c->markers[SUBSCRIBE],
+		.reserves = c->reserves,
+		.reserve = &reserve,
+		.answers = c->answers,
+		.answer = &answer,
 		.stop = &c->stop };
 	enum settled settled;
 	int64_t deadline = 0;
 
-	settled = w->folder == SUBSCRIBE ? see_to_active(c, &s, w->record) :
+	settled = w->folder == SUBSCRIBE ?
+	    see_to_active(c, &s, w->record) :
 	    settle_record(&s, c->markers[w->folder], w->record, &deadline);
 	pthread_mutex_lock(&c->mutex);
 	c->busy--;
 	w->busy = false;
 	if (settled == SETTLE_LATER)
-		w->next = backoff_now() + backoff_wait(w->tries++, kinds[w->folder].retry_max,
-		    deadline != 0, deadline - time(NULL));
+		w->next = backoff_now() +
+		    backoff_wait(w->tries++, kinds[w->folder].retry_max, deadline != 0,
+			deadline - time(NULL));
 	else
 		w->tries = 0;
 	/* Its marker is gone, unless it could not be removed, or waits for something new. */
@@ -291,8 +301,9 @@ is_stopping(const struct credentials *c)
 {
 	sigset_t waiting;
 
-	return (atomic_load(&c->stop) || (sigpending(&waiting) == 0 &&
-	    (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1)));
+	return (atomic_load(&c->stop) ||
+	    (sigpending(&waiting) == 0 &&
+		(sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1)));
 }
 
 /* One reading of a directory. */
@@ -341,7 +352,8 @@ pass(struct credentials *c)
 
 		if (index_each(c->state->queue, kinds[folder].name, 0, see_marker, &r) == 0)
 			continue;
-		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", kinds[folder].name, NULL);
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", kinds[folder].name,
+		    NULL);
 		complete = false;
 	}
 	next = markers_sweep(&c->seen, complete);

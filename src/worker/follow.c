@@ -17,30 +17,30 @@
 enum {
 	BLOCK = 256 * 1024,
 	LINE_LIMIT = 512 << 20,
-	SCAN_MS = 5000,			/* how often files that nothing is expected of are looked at */
-	LOCK_MS = 2000,			/* how long to wait for another program's lock */
+	SCAN_MS = 5000, /* how often files that nothing is expected of are looked at */
+	LOCK_MS = 2000, /* how long to wait for another program's lock */
 	LOCK_PAUSE_MS = 2,
 };
 
 struct reading {
 	struct follow_file at;
-	int fd;				/* -1: not open */
-	uint64_t synced;		/* what is before this is on stable storage; 0 for another fd */
-	struct stat seen;		/* the file when it had been read to its end; st_ino 0: never */
-	int error;			/* why it cannot be read now: errno; 0: it can */
+	int fd;           /* -1: not open */
+	uint64_t synced;  /* what is before this is on stable storage; 0 for another fd */
+	struct stat seen; /* the file when it had been read to its end; st_ino 0: never */
+	int error;        /* why it cannot be read now: errno; 0: it can */
 };
 
 struct follow {
 	int dir;
-	struct reading *files;		/* in order */
+	struct reading *files; /* in order */
 	struct follow_file *position;
 	unsigned n, cap;
-	unsigned current;		/* the file that is read now */
-	bool begun;			/* going through the files; else the next call begins with the first */
-	bool all;			/* going through all of them */
+	unsigned current; /* the file that is read now */
+	bool begun;       /* going through the files; else the next call begins with the first */
+	bool all;         /* going through all of them */
 	bool complete;
 	struct stat dir_seen;
-	int64_t scanned;		/* milliseconds of CLOCK_BOOTTIME; 0: never */
+	int64_t scanned; /* milliseconds of CLOCK_BOOTTIME; 0: never */
 	/* Whole lines of the current file that were read ahead: block holds them from `start` to its end. */
 	struct buf block;
 	size_t start;
@@ -179,7 +179,7 @@ static int
 scan(struct follow *f)
 {
 	char oldest[JOURNAL_NAME_SIZE] = "";
-	char (*names)[JOURNAL_NAME_SIZE];
+	char(*names)[JOURNAL_NAME_SIZE];
 	struct reading *r;
 	unsigned left = 0;
 	size_t n, i = 0;
@@ -323,7 +323,8 @@ find_place(struct reading *r, uint64_t size)
 	if ((in_place = follow_is_in_place(r->fd, &r->at)) == -1)
 		return (-1);
 	if (in_place == 0) {
-		log_line(LOG_LEVEL_WARN, "journal file is not what it was, reading it from its beginning", "file",
+		log_line(LOG_LEVEL_WARN,
+		    "journal file is not what it was, reading it from its beginning", "file",
 		    r->at.name, "last", r->at.delivery[0] ? r->at.delivery : NULL, NULL);
 		r->at.offset = r->at.last = 0;
 		r->at.delivery[0] = '\0';
@@ -345,8 +346,9 @@ read_lines(struct follow *f, const struct reading *r)
 			errno = EFBIG;
 			return (-1);
 		}
-		if (buf_reserve(&f->block, BLOCK) || (n = pread(r->fd, f->block.data + before, BLOCK,
-		    (off_t)(r->at.offset + before))) == -1)
+		if (buf_reserve(&f->block, BLOCK) ||
+		    (n = pread(r->fd, f->block.data + before, BLOCK,
+			 (off_t)(r->at.offset + before))) == -1)
 			return (-1);
 		if (n == 0)
 			break;
@@ -373,7 +375,8 @@ fill(struct follow *f, struct reading *r)
 		return (errno == ENOENT ? 0 : -1);
 	if (lock(r))
 		return (-1);
-	result = fstat(r->fd, &st) || find_place(r, (uint64_t)st.st_size) || read_lines(f, r) ? -1 : 0;
+	result = fstat(r->fd, &st) || find_place(r, (uint64_t)st.st_size) || read_lines(f, r) ? -1 :
+												0;
 	flock(r->fd, LOCK_UN);
 	if (result == 0 && f->block.len && (uint64_t)st.st_size > r->synced) {
 		if ((result = fdatasync(r->fd)) == 0)
@@ -392,10 +395,11 @@ static void
 set_error(struct reading *r, int error)
 {
 	if (error && error != r->error)
-		log_line(LOG_LEVEL_ERROR, "journal file cannot be read: skipped, and tried again", "file", r->at.name,
-		    "error", follow_problem(error), NULL);
+		log_line(LOG_LEVEL_ERROR, "journal file cannot be read: skipped, and tried again",
+		    "file", r->at.name, "error", follow_problem(error), NULL);
 	else if (error == 0 && r->error)
-		log_line(LOG_LEVEL_INFO, "journal file can be read again", "file", r->at.name, NULL);
+		log_line(LOG_LEVEL_INFO, "journal file can be read again", "file", r->at.name,
+		    NULL);
 	r->error = error;
 }
 

@@ -25,10 +25,10 @@
 /* A journal file and how far it has been read. */
 struct follow_file {
 	char name[JOURNAL_NAME_SIZE];
-	uint64_t offset;		/* the beginning of the next line */
-	uint64_t last;			/* the beginning of the last delivery before it */
-	char delivery[UUID_SIZE];	/* that delivery; "": not known */
-	bool is_old;			/* counts as read to its end, wherever that is */
+	uint64_t offset;          /* the beginning of the next line */
+	uint64_t last;            /* the beginning of the last delivery before it */
+	char delivery[UUID_SIZE]; /* that delivery; "": not known */
+	bool is_old;              /* counts as read to its end, wherever that is */
 };
 
 struct follow;

@@ -21,22 +21,22 @@
 #include "worker/hook_env.h"
 
 enum {
-	LOG_LINES_MAX = 200,	/* of one run; the rest is read and dropped */
-	LOG_LINE_MAX = 240,	/* bytes of a line */
-	EXIT_PERMANENT = 100,	/* contract section 6 */
-	KILLED_MS = 50,		/* how often one that was killed is looked at, where nothing tells */
+	LOG_LINES_MAX = 200,  /* of one run; the rest is read and dropped */
+	LOG_LINE_MAX = 240,   /* bytes of a line */
+	EXIT_PERMANENT = 100, /* contract section 6 */
+	KILLED_MS = 50,       /* how often one that was killed is looked at, where nothing tells */
 };
 
 struct hook {
-	pid_t pid;		/* 0: it has ended */
-	int pid_fd;		/* readable when it has */
-	int out;		/* our end of its output; -1: closed */
-	int exec_errno;		/* why it could not be executed; 0: it was */
-	struct buf line;	/* of its output, not ended yet */
+	pid_t pid;       /* 0: it has ended */
+	int pid_fd;      /* readable when it has */
+	int out;         /* our end of its output; -1: closed */
+	int exec_errno;  /* why it could not be executed; 0: it was */
+	struct buf line; /* of its output, not ended yet */
 	unsigned lines;
-	char name[128];		/* for the log: the program's */
+	char name[128]; /* for the log: the program's */
 	char delivery[64];
-	int64_t deadline;	/* milliseconds, CLOCK_MONOTONIC */
+	int64_t deadline; /* milliseconds, CLOCK_MONOTONIC */
 	bool timed_out;
 	int status;
 };
@@ -117,15 +117,15 @@ make_input(const struct hook_call *call)
 /* Why a hook was not executed, as its process reports it. */
 struct report {
 	int error;
-	bool own;		/* the worker's or the machine's failure, not the hook's */
+	bool own; /* the worker's or the machine's failure, not the hook's */
 };
 
 /* Whether execve() failed for a reason that has nothing to do with the program. */
 static bool
 is_own_failure(int error)
 {
-	return (error == ENOMEM || error == EAGAIN || error == ENFILE || error == EMFILE || error == EIO ||
-	    error == ESTALE);
+	return (error == ENOMEM || error == EAGAIN || error == ENFILE || error == EMFILE ||
+	    error == EIO || error == ESTALE);
 }
 
 /*
@@ -148,7 +148,8 @@ be_hook(const struct hook_call *call, char **env, int in, int out, int link)
 	if (read(link, &go, 1) != 1)
 		_exit(127);
 	/* Standard descriptors that were closed have made these numbers small. */
-	if ((in = fcntl(in, F_DUPFD_CLOEXEC, 10)) == -1 || (out = fcntl(out, F_DUPFD_CLOEXEC, 10)) == -1 ||
+	if ((in = fcntl(in, F_DUPFD_CLOEXEC, 10)) == -1 ||
+	    (out = fcntl(out, F_DUPFD_CLOEXEC, 10)) == -1 ||
 	    (link = fcntl(link, F_DUPFD_CLOEXEC, 10)) == -1 || dup2(in, 0) == -1 ||
 	    dup2(out, 1) == -1 || dup2(out, 2) == -1 || chdir("/") == -1)
 		goto fail;
@@ -215,7 +216,8 @@ spawn(struct hook *h, const struct hook_call *call)
 	int result = -1;
 
 	if (in == -1 || hook_env_make(env, call) || pipe2(out, O_CLOEXEC) ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) || fcntl(out[0], F_SETFL, O_NONBLOCK))
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) ||
+	    fcntl(out[0], F_SETFL, O_NONBLOCK))
 		goto done;
 	if ((h->pid = fork()) == -1)
 		goto done;
@@ -282,8 +284,8 @@ log_output(struct hook *h)
 		log_line(LOG_LEVEL_INFO, "hook output", "hook", h->name, "delivery", h->delivery,
 		    "line", h->line.data ? h->line.data : "", NULL);
 	else if (h->lines == LOG_LINES_MAX)
-		log_line(LOG_LEVEL_WARN, "hook prints too much, the rest is dropped", "hook", h->name,
-		    "delivery", h->delivery, NULL);
+		log_line(LOG_LEVEL_WARN, "hook prints too much, the rest is dropped", "hook",
+		    h->name, "delivery", h->delivery, NULL);
 	h->lines++;
 	buf_reset(&h->line);
 }
@@ -355,7 +357,8 @@ hook_result(const struct hook *h, char *why, size_t size)
 		snprintf(why, size, "exit %d", WEXITSTATUS(h->status));
 	if (exited && WEXITSTATUS(h->status) == 0)
 		return (HOOK_DONE);
-	return (exited && WEXITSTATUS(h->status) == EXIT_PERMANENT ? HOOK_FAILED_FOR_GOOD : HOOK_FAILED);
+	return (exited && WEXITSTATUS(h->status) == EXIT_PERMANENT ? HOOK_FAILED_FOR_GOOD :
+								     HOOK_FAILED);
 }
 
 pid_t

@@ -12,18 +12,18 @@
 
 /* What a hook is told. The strings are the caller's; none is kept. */
 struct hook_call {
-	const char *path;		/* of the program */
+	const char *path; /* of the program */
 	const char *event;
 	const char *delivery;
-	const char *installation;	/* "" where there is none */
-	const char *shop;		/* "" where there is none */
+	const char *installation; /* "" where there is none */
+	const char *shop;         /* "" where there is none */
 	const char *received_at;
-	unsigned attempt;		/* from 1 */
-	const char *conf;		/* the configuration file, absolute */
+	unsigned attempt; /* from 1 */
+	const char *conf; /* the configuration file, absolute */
 	const char *body;
 	size_t body_len;
-	struct running *running;	/* where its process is noted before it runs */
-	unsigned slot;			/* there */
+	struct running *running; /* where its process is noted before it runs */
+	unsigned slot;           /* there */
 };
 
 /**
@@ -54,8 +54,8 @@ bool hook_step(struct hook *h, const struct pollfd *fds);
 
 enum hook_outcome {
 	HOOK_DONE,
-	HOOK_FAILED,			/* to be run again later */
-	HOOK_FAILED_FOR_GOOD,		/* exit status 100: running it again is of no use */
+	HOOK_FAILED,          /* to be run again later */
+	HOOK_FAILED_FOR_GOOD, /* exit status 100: running it again is of no use */
 };
 
 /**

@@ -9,7 +9,7 @@
 
 struct variable {
 	const char *name, *value;
-	const char *instead;		/* of a value that is missing, empty or too long */
+	const char *instead; /* of a value that is missing, empty or too long */
 };
 
 static bool

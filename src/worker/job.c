@@ -225,7 +225,7 @@ job_ready(struct job *job, const struct state *s)
 	if (status == INSTALLATION_UNINSTALLED || status == INSTALLATION_SUPERSEDED ||
 	    (status == INSTALLATION_FAILED && is_unsigned(&job->entry)))
 		return (JOB_ENDED);
-	snprintf(job->item.event, sizeof(job->item.event), "%s", status == INSTALLATION_ACTIVE ?
-	    "droplet.installed" : "fluidhook.install_failed");
+	snprintf(job->item.event, sizeof(job->item.event), "%s",
+	    status == INSTALLATION_ACTIVE ? "droplet.installed" : "fluidhook.install_failed");
 	return (JOB_READY);
 }

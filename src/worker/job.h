@@ -9,7 +9,7 @@
 
 struct job {
 	struct queue_item item;
-	struct entry entry;		/* as the journal has it; its strings lie in texts */
+	struct entry entry; /* as the journal has it; its strings lie in texts */
 	struct buf texts;
 };
 
@@ -38,11 +38,11 @@ int job_read_item(struct job *job, int journal, const struct queue_item *item);
 void job_free(struct job *job);
 
 enum job_readiness {
-	JOB_READY,		/* job->item.event is the hook's event */
-	JOB_WAITS,		/* an install whose credentials are not there yet */
-	JOB_BEHIND,		/* the record may not say yet what the journal does */
-	JOB_ENDED,		/* an install whose installation has ended, or was denied: no hook runs */
-	JOB_UNKNOWN,		/* the record cannot be read now: errno */
+	JOB_READY,   /* job->item.event is the hook's event */
+	JOB_WAITS,   /* an install whose credentials are not there yet */
+	JOB_BEHIND,  /* the record may not say yet what the journal does */
+	JOB_ENDED,   /* an install whose installation has ended, or was denied: no hook runs */
+	JOB_UNKNOWN, /* the record cannot be read now: errno */
 };
 
 /**

@@ -18,10 +18,10 @@ struct kept {
 	struct records *records;
 	struct secrets *secrets;
 	struct journal *journal;
-	char (*ids)[REFUSED_ID_SIZE];	/* of this pass, the oldest first */
+	char (*ids)[REFUSED_ID_SIZE]; /* of this pass, the oldest first */
 	size_t n, at;
-	struct stat seen[2];		/* installations/ and refused/ when the pass began */
-	bool changed;			/* since then, or perhaps */
+	struct stat seen[2]; /* installations/ and refused/ when the pass began */
+	bool changed;        /* since then, or perhaps */
 };
 
 struct kept *
@@ -92,8 +92,8 @@ begin(struct kept *k)
 	free(k->ids);
 	k->at = 0;
 	if ((k->ids = refused_list(k->refused, &k->n)) == NULL) {
-		log_errno(LOG_LEVEL_ERROR, "kept requests cannot be listed", "state_dir", k->state->path,
-		    NULL);
+		log_errno(LOG_LEVEL_ERROR, "kept requests cannot be listed", "state_dir",
+		    k->state->path, NULL);
 		k->changed = true;
 	}
 	return (k->n > 0);
@@ -115,8 +115,9 @@ kept_run(struct kept *k, const struct conf *conf, unsigned *accepted)
 		return (false);
 	n = k->n - k->at < AT_ONCE ? k->n - k->at : AT_ONCE;
 	if (state_has_room(k->state, conf->min_free) ||
-	    (result = accept_kept(&a, (const char (*)[REFUSED_ID_SIZE])(k->ids + k->at), n)) == -1) {
-		log_errno(LOG_LEVEL_ERROR, "kept requests not accepted", "state_dir", k->state->path, NULL);
+	    (result = accept_kept(&a, (const char(*)[REFUSED_ID_SIZE])(k->ids + k->at), n)) == -1) {
+		log_errno(LOG_LEVEL_ERROR, "kept requests not accepted", "state_dir",
+		    k->state->path, NULL);
 		k->at = k->n = 0;
 		k->changed = true;
 		return (false);

@@ -29,12 +29,12 @@ struct lane_caller {
 };
 
 struct lane {
-	unsigned max;			/* how many run at once, up to LANE_MAX */
-	pthread_mutex_t *mutex;		/* the caller's; protects this, and is not held during work */
+	unsigned max;           /* how many run at once, up to LANE_MAX */
+	pthread_mutex_t *mutex; /* the caller's; protects this, and is not held during work */
 	const struct transport *transport;
-	const atomic_bool *stop;	/* the items that still wait are left then */
+	const atomic_bool *stop; /* the items that still wait are left then */
 	void (*work)(void *user, struct transport *t, struct lane_item *item);
-	void (*ended)(void *user);	/* a thread has ended; called with the mutex held */
+	void (*ended)(void *user); /* a thread has ended; called with the mutex held */
 	void *user;
 	struct lane_item *first, **last;
 	unsigned queued, running;

@@ -8,20 +8,23 @@
 #include "worker/alert.h"
 #include "worker/result.h"
 
-enum { RESERVE = 512 * 1024 };	/* bytes: an item for each hook that can run, and directories */
+enum { RESERVE = 512 * 1024 }; /* bytes: an item for each hook that can run, and directories */
 
 int
 launch_find(struct runner *r, const char *event, char *path)
 {
-	int found = hook_find(r->conf->hooks, r->conf->hooks_by_default, event, path, HOOK_PATH_SIZE);
+	int found = hook_find(r->conf->hooks, r->conf->hooks_by_default, event, path,
+	    HOOK_PATH_SIZE);
 
 	if (found == -1) {
 		if (!r->hooks_unavailable)
-			log_errno(LOG_LEVEL_ERROR, "hooks directory is unavailable: deliveries wait for it",
-			    "hooks", r->conf->hooks, NULL);
+			log_errno(LOG_LEVEL_ERROR,
+			    "hooks directory is unavailable: deliveries wait for it", "hooks",
+			    r->conf->hooks, NULL);
 		runner_block(r);
 	} else if (r->hooks_unavailable) {
-		log_line(LOG_LEVEL_INFO, "hooks directory is available again", "hooks", r->conf->hooks, NULL);
+		log_line(LOG_LEVEL_INFO, "hooks directory is available again", "hooks",
+		    r->conf->hooks, NULL);
 	}
 	r->hooks_unavailable = found == -1;
 	return (found);
@@ -41,8 +44,8 @@ on_start_failure(struct runner *r, const struct queue_item *item)
 {
 	/* Once, and not each second for as long as it lasts. */
 	if (errno != r->start_errno)
-		log_errno(LOG_LEVEL_ERROR, "hook cannot be started now; it waits", "event", item->event,
-		    "delivery", item->delivery, NULL);
+		log_errno(LOG_LEVEL_ERROR, "hook cannot be started now; it waits", "event",
+		    item->event, "delivery", item->delivery, NULL);
 	r->start_errno = errno;
 	runner_block(r);
 }
@@ -77,8 +80,9 @@ load_record(const struct runner *r, const struct job *job, struct installation *
 	const struct entry *e = &job->entry;
 
 	*i = NULL;
-	if (strcmp(e->event, "droplet.installed") != 0 || (e->fluid_shop && !is_install_failed(job)) ||
-	    e->installation == NULL || !name_is_safe(e->installation, strlen(e->installation)))
+	if (strcmp(e->event, "droplet.installed") != 0 ||
+	    (e->fluid_shop && !is_install_failed(job)) || e->installation == NULL ||
+	    !name_is_safe(e->installation, strlen(e->installation)))
 		return (0);
 	*i = installation_load(r->state->installations, e->installation);
 	return (*i || errno == ENOENT ? 0 : -1);
@@ -107,7 +111,8 @@ launch_start(struct runner *r, struct slot *slot, struct job *job, bool is_retry
 	if (load_record(r, job, &i)) {
 		/* Others need not wait for that. A line's record was read a moment ago. */
 		if (is_retry)
-			result_keep_waiting(r, &job->item, "the installation's record cannot be read", 1);
+			result_keep_waiting(r, &job->item,
+			    "the installation's record cannot be read", 1);
 		else
 			on_start_failure(r, &job->item);
 		return (-1);
@@ -119,7 +124,8 @@ launch_start(struct runner *r, struct slot *slot, struct job *job, bool is_retry
 		installation_free(i);
 		return (-1);
 	}
-	slot->hook = hook_start(&(struct hook_call){
+	slot->hook = hook_start(
+	    &(struct hook_call){
 		.path = path,
 		.event = job->item.event,
 		.delivery = e->delivery,
@@ -132,7 +138,8 @@ launch_start(struct runner *r, struct slot *slot, struct job *job, bool is_retry
 		.body_len = alert.len ? alert.len : e->body_len,
 		.running = r->running,
 		.slot = (unsigned)(slot - r->slots),
-	}, r->conf->hook_timeout);
+	    },
+	    r->conf->hook_timeout);
 	saved = errno;
 	buf_free(&alert);
 	installation_free(i);

@@ -35,11 +35,13 @@ lines_open(int dir, const char *name)
 }
 
 static void
-on_member(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text, size_t len)
+on_member(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text,
+    size_t len)
 {
 	char *delivery = user;
 
-	if (kind != JSON_STRING || key_len != strlen("delivery") || memcmp(key, "delivery", key_len) != 0)
+	if (kind != JSON_STRING || key_len != strlen("delivery") ||
+	    memcmp(key, "delivery", key_len) != 0)
 		return;
 	delivery[0] = '\0';
 	if (len < UUID_SIZE && memchr(text, '\0', len) == NULL) {
@@ -85,7 +87,8 @@ read_at(int fd, uint64_t offset, struct buf *line)
 		return (0);
 	while (end == NULL && line->len <= LINE_LIMIT) {
 		if (buf_reserve(line, BLOCK) ||
-		    (n = pread(fd, line->data + line->len, BLOCK, (off_t)(offset + line->len))) == -1)
+		    (n = pread(fd, line->data + line->len, BLOCK, (off_t)(offset + line->len))) ==
+			-1)
 			return (-1);
 		if (n == 0)
 			return (0);
@@ -164,7 +167,7 @@ static int
 find_anywhere(int dir, const char *delivery, struct follow_place *place, struct buf *line)
 {
 	size_t n;
-	char (*names)[JOURNAL_NAME_SIZE] = journal_files(dir, &n);
+	char(*names)[JOURNAL_NAME_SIZE] = journal_files(dir, &n);
 	int result = 0, failed = 0;
 
 	if (names == NULL)

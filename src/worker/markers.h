@@ -14,14 +14,14 @@ enum markers_folder { PENDING, UNCONFIRMED, SUBSCRIBE, N_FOLDERS };
 
 /* A marker that was seen, as long as it is there. Times are those of backoff_now(). */
 struct marked {
-	struct lane_item item;		/* first: what the lane knows */
-	struct marked *following;	/* in its bucket */
+	struct lane_item item;    /* first: what the lane knows */
+	struct marked *following; /* in its bucket */
 	enum markers_folder folder;
 	char record[NAME_SIZE];
-	bool busy;			/* it is the lane's */
-	int64_t next;			/* not before */
+	bool busy;    /* it is the lane's */
+	int64_t next; /* not before */
 	unsigned tries;
-	uint64_t pass;			/* the last one that saw the marker */
+	uint64_t pass; /* the last one that saw the marker */
 };
 
 enum { MARKERS_BUCKETS = 1024 };
@@ -29,7 +29,7 @@ enum { MARKERS_BUCKETS = 1024 };
 /* Zeroed: none. */
 struct markers {
 	struct marked *buckets[MARKERS_BUCKETS];
-	uint64_t pass;			/* counts the readings of the directories */
+	uint64_t pass; /* counts the readings of the directories */
 };
 
 /** Where a marker's entry is; what is there is NULL when it has none. */

@@ -19,7 +19,8 @@ save_reserved(const struct settling *s, const struct installation *i)
 
 	snprintf(file, sizeof(file), "%s.json", i->record);
 	if (installation_json(i, &text) == 0)
-		result = reserve_use(s->reserve, s->state->installations, file, text.data, text.len);
+		result = reserve_use(s->reserve, s->state->installations, file, text.data,
+		    text.len);
 	buf_wipe(&text);
 	return (result);
 }
@@ -51,15 +52,17 @@ outcome_fail(const struct settling *s, struct installation *i, const char *reaso
 		installation_drop_exchange(i);
 		return (outcome_save(s, i) ? SETTLE_LATER : SETTLED);
 	}
-	log_line(LOG_LEVEL_ERROR, "installation failed", "installation", i->record, "reason", reason,
-	    "why", why, "todo", todo, NULL);
+	log_line(LOG_LEVEL_ERROR, "installation failed", "installation", i->record, "reason",
+	    reason, "why", why, "todo", todo, NULL);
 	i->status = INSTALLATION_FAILED;
 	installation_drop_credentials(i);
-	return (installation_set(&i->reason, reason) || outcome_save(s, i) ? SETTLE_LATER : SETTLED);
+	return (
+	    installation_set(&i->reason, reason) || outcome_save(s, i) ? SETTLE_LATER : SETTLED);
 }
 
 enum settled
-outcome_remove(const struct settling *s, const struct installation *i, const char *msg, const char *why)
+outcome_remove(const struct settling *s, const struct installation *i, const char *msg,
+    const char *why)
 {
 	char file[NAME_SIZE + 8];
 
@@ -87,8 +90,8 @@ int
 outcome_complete(const struct settling *s, struct installation *i)
 {
 	if (lifecycle_index(s->state, i) || lifecycle_supersede(s->state, i)) {
-		log_errno(LOG_LEVEL_ERROR, "active installation not completed", "installation", i->record,
-		    NULL);
+		log_errno(LOG_LEVEL_ERROR, "active installation not completed", "installation",
+		    i->record, NULL);
 		return (-1);
 	}
 	marker_clear(s->state->unconfirmed, i->record);

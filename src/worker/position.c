@@ -46,7 +46,8 @@ parse_place(struct follow_file *file, const char *text, size_t len)
 		file->is_old = true;
 		return (0);
 	}
-	if (*copy < '0' || *copy > '9' || sscanf(copy, "%20llu %20llu%n", &offset, &last, &end) != 2 ||
+	if (*copy < '0' || *copy > '9' ||
+	    sscanf(copy, "%20llu %20llu%n", &offset, &last, &end) != 2 ||
 	    (copy[end] && (copy[end] != ' ' || strlen(copy + end + 1) >= UUID_SIZE)))
 		return (-1);
 	file->offset = offset;
@@ -120,7 +121,8 @@ position_save(int dir, const struct follow_file *files, unsigned n)
 	json_object(w);
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(place, sizeof(place), "%llu %llu%s%s", (unsigned long long)files[i].offset,
-		    (unsigned long long)files[i].last, files[i].delivery[0] ? " " : "", files[i].delivery);
+		    (unsigned long long)files[i].last, files[i].delivery[0] ? " " : "",
+		    files[i].delivery);
 		json_key(w, files[i].name);
 		json_string(w, files[i].is_old ? "read" : place);
 	}
@@ -181,8 +183,10 @@ position_follow(int dir, int journal)
 	struct follow *f;
 
 	if (files == NULL && n && errno == EBADMSG)
-		log_line(LOG_LEVEL_ERROR, "position is damaged: reading the journal from its beginning; what was "
-		    "dealt with does not run again", "file", "queue/position.json", NULL);
+		log_line(LOG_LEVEL_ERROR,
+		    "position is damaged: reading the journal from its beginning; what was "
+		    "dealt with does not run again",
+		    "file", "queue/position.json", NULL);
 	else if (files == NULL && n)
 		return (NULL);
 	if (files && !complete && n && position_note_beginning(dir, files[0].name))

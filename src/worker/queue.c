@@ -30,11 +30,14 @@ struct queue {
 /* What an item's file says, in the order it is written. */
 static const struct member {
 	const char *key;
-	size_t offset, size;	/* of a text */
+	size_t offset, size; /* of a text */
 	bool number;
 } members[] = {
-#define TEXT(key, field) { key, offsetof(struct queue_item, field), \
-	sizeof(((struct queue_item *)0)->field), false }
+#define TEXT(key, field) \
+	{ \
+		key, offsetof(struct queue_item, field), sizeof(((struct queue_item *)0)->field), \
+		    false \
+	}
 	TEXT("delivery", delivery),
 	TEXT("event", event),
 	TEXT("file", place.name),
@@ -59,7 +62,7 @@ lock(struct queue *q)
 	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
 	if ((q->lock_fd = openat(q->dir, "worker.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-	    0600)) == -1)
+		 0600)) == -1)
 		return (-1);
 	if (fcntl(q->lock_fd, F_SETLK, &all) == 0)
 		return (0);
@@ -428,8 +431,8 @@ queue_items(struct queue *q, bool dead, unsigned *n, unsigned *damaged)
 }
 
 struct queue_item *
-queue_items_and(struct queue *q, bool dead, unsigned *n, void (*on_damaged)(void *user, const char *name, int error),
-    void *user)
+queue_items_and(struct queue *q, bool dead, unsigned *n,
+    void (*on_damaged)(void *user, const char *name, int error), void *user)
 {
 	struct damage damage = { .each = on_damaged, .user = user };
 

@@ -25,15 +25,16 @@ struct queue;
 /** A delivery that waits, or was given up. */
 struct queue_item {
 	char delivery[UUID_SIZE];
-	struct follow_place place;	/* of its journal line */
-	char event[EVENT_SIZE];		/* whose hook is to run */
-	char key[RAN_KEY_SIZE];		/* what makes two deliveries the same (worker/job.h) */
-	unsigned attempts;		/* how often it ran */
-	int64_t next;			/* when it is due, by queue_clock(); of a dead one: when it was given up, unix */
-	int64_t seen;			/* when it was read first, by queue_clock(); in memory alone */
-	bool for_credentials;		/* waits until its installation has them */
-	char why[160];			/* what happened last */
-	bool unsaved;			/* in memory alone; not written */
+	struct follow_place place; /* of its journal line */
+	char event[EVENT_SIZE];    /* whose hook is to run */
+	char key[RAN_KEY_SIZE];    /* what makes two deliveries the same (worker/job.h) */
+	unsigned attempts;         /* how often it ran */
+	/* when it is due, by queue_clock(); of a dead one: when it was given up, unix */
+	int64_t next;
+	int64_t seen;         /* when it was read first, by queue_clock(); in memory alone */
+	bool for_credentials; /* waits until its installation has them */
+	char why[160];        /* what happened last */
+	bool unsaved;         /* in memory alone; not written */
 };
 
 /** Seconds of a clock that nobody sets and that does not jump. Waits are measured with it, never with the date. */

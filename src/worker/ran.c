@@ -21,10 +21,10 @@ enum {
 	FILE_MAX = 1 << 30,
 	SLOTS_MIN = 256,
 	WINDOW = 2 * RAN_DAYS + 1,
-	DAYS_MAX = WINDOW + 3,		/* in memory */
+	DAYS_MAX = WINDOW + 3, /* in memory */
 	NEWEST_KEPT = RAN_DAYS + 1,
 	LINE_SIZE = UUID_SIZE + RAN_KEY_SIZE + 16,
-	RESERVE = 64 * 1024,		/* for the notes of all hooks that can run at once, several times */
+	RESERVE = 64 * 1024, /* for the notes of all hooks that can run at once, several times */
 	RESERVE_LEAST = 16 * 1024,
 };
 
@@ -33,20 +33,20 @@ enum { DIGEST_LEN = 15 };
 
 struct slot {
 	unsigned char digest[DIGEST_LEN];
-	unsigned char result;			/* RAN_NOT: free */
+	unsigned char result; /* RAN_NOT: free */
 };
 
 /* A set with open addressing; digests are random enough to be their own hash. */
 struct set {
 	struct slot *slots;
-	size_t n, cap;				/* cap: 0 or a power of two */
+	size_t n, cap; /* cap: 0 or a power of two */
 };
 
 struct day {
 	char name[TIMEFMT_DAY_SIZE];
 	struct set set;
-	bool has_old;				/* notes of versions before 0.2 */
-	uint64_t used;				/* when, by count */
+	bool has_old;  /* notes of versions before 0.2 */
+	uint64_t used; /* when, by count */
 };
 
 struct note {
@@ -62,11 +62,11 @@ struct ran {
 	struct note *unwritten;
 	size_t n_unwritten;
 	/* The file that was written to last. */
-	int fd;					/* -1: none */
+	int fd; /* -1: none */
 	char day[TIMEFMT_DAY_SIZE];
-	off_t reserved;				/* its space is reserved up to here */
-	bool new_day;				/* since ran_drop_old() */
-	bool hindered;				/* that could not see which days there are */
+	off_t reserved; /* its space is reserved up to here */
+	bool new_day;   /* since ran_drop_old() */
+	bool hindered;  /* that could not see which days there are */
 };
 
 static const char *const results[] = { "", "done", "given_up", "discarded" };
@@ -179,11 +179,13 @@ load_day(const struct ran *r, struct day *d)
 	}
 	stop = text.data + text.len;
 	for (line = text.data; result == 0 && line < stop &&
-	    (end = memchr(line, '\n', (size_t)(stop - line))) != NULL; line = end + 1)
+	     (end = memchr(line, '\n', (size_t)(stop - line))) != NULL;
+	     line = end + 1)
 		result = load_line(d, line, (size_t)(end - line));
 	for (size_t i = 0; result == 0 && i < r->n_unwritten; i++)
 		if (strcmp(r->unwritten[i].day, d->name) == 0)
-			result = load_line(d, r->unwritten[i].line, strlen(r->unwritten[i].line) - 1);
+			result = load_line(d, r->unwritten[i].line,
+			    strlen(r->unwritten[i].line) - 1);
 out:
 	buf_free(&text);
 	return (result);
@@ -339,12 +341,14 @@ open_file(struct ran *r, const char *day)
 	r->fd = openat(r->dir, day, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
 	if (r->fd == -1 && errno == ENOENT) {
 		r->new_day = true;
-		r->fd = openat(r->dir, day, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		r->fd = openat(r->dir, day, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
 	}
 	if (r->fd == -1)
 		return (-1);
 	/* Also where it was there before: whoever made it may have died before this. */
-	if (sync_directory(r->dir) || fstat(r->fd, &st) || (st.st_size && pread(r->fd, &last, 1, st.st_size - 1) == -1) ||
+	if (sync_directory(r->dir) || fstat(r->fd, &st) ||
+	    (st.st_size && pread(r->fd, &last, 1, st.st_size - 1) == -1) ||
 	    (last != '\n' && write_all(r->fd, "\n", 1))) {
 		close_file(r);
 		return (-1);
@@ -372,7 +376,8 @@ ran_flush(struct ran *r)
 }
 
 int
-ran_add(struct ran *r, const char *file, const char *delivery, const char *key, enum ran_result result)
+ran_add(struct ran *r, const char *file, const char *delivery, const char *key,
+    enum ran_result result)
 {
 	struct note note;
 	struct day *d;
@@ -426,7 +431,7 @@ static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
-	char (*days)[TIMEFMT_DAY_SIZE] = NULL, (*more)[TIMEFMT_DAY_SIZE];
+	char(*days)[TIMEFMT_DAY_SIZE] = NULL, (*more)[TIMEFMT_DAY_SIZE];
 	struct dirent *entry;
 	int saved;
 
@@ -470,7 +475,7 @@ is_unwritten(const struct ran *r, const char *day)
 void
 ran_drop_old(struct ran *r, int journal)
 {
-	char (*files)[JOURNAL_NAME_SIZE], (*days)[TIMEFMT_DAY_SIZE];
+	char(*files)[JOURNAL_NAME_SIZE], (*days)[TIMEFMT_DAY_SIZE];
 	size_t n_files, n_days;
 
 	if (!r->new_day)
@@ -479,7 +484,8 @@ ran_drop_old(struct ran *r, int journal)
 	days = noted_days(r->dir, &n_days);
 	/* Tried again each time, and said once. */
 	if (days == NULL && errno && !r->hindered)
-		log_errno(LOG_LEVEL_ERROR, "notes of old days are not removed", "folder", "queue/ran", NULL);
+		log_errno(LOG_LEVEL_ERROR, "notes of old days are not removed", "folder",
+		    "queue/ran", NULL);
 	r->new_day = r->hindered = days == NULL && errno;
 	if (days == NULL)
 		return;
@@ -491,7 +497,8 @@ ran_drop_old(struct ran *r, int journal)
 		while (f < n_files && strncmp(files[f], days[i], JOURNAL_DAY_LEN) != 0)
 			f++;
 		if (f == n_files && !is_unwritten(r, days[i]) && unlinkat(r->dir, days[i], 0))
-			log_errno(LOG_LEVEL_WARN, "notes of a day not removed", "file", days[i], NULL);
+			log_errno(LOG_LEVEL_WARN, "notes of a day not removed", "file", days[i],
+			    NULL);
 	}
 	free(files);
 	free(days);

@@ -45,7 +45,8 @@ bool ran_has_old(struct ran *r, const char *file);
  * Note what became of a delivery, durably. file: as above. Returns 0, or -1 with errno set: the note is not on
  * disk yet. It counts in memory all the same, and ran_flush() writes it.
  */
-int ran_add(struct ran *r, const char *file, const char *delivery, const char *key, enum ran_result result);
+int ran_add(struct ran *r, const char *file, const char *delivery, const char *key,
+    enum ran_result result);
 
 /**
  * Write the notes that are not on disk yet. Returns 0 when all are, or -1 with errno set: no hook should be

@@ -17,12 +17,14 @@ is_usable(const struct conf *conf, const struct conf *old, const char *path, str
 	struct transport *t;
 
 	if (strcmp(conf->state_dir, old->state_dir) != 0)
-		buf_addf(errors, "%s: state_dir: another one needs another worker: start it again\n", conf->file);
+		buf_addf(errors,
+		    "%s: state_dir: another one needs another worker: start it again\n",
+		    conf->file);
 	if (path == NULL)
 		buf_addf(errors, "%s: %s\n", conf->file, strerror(errno));
 	else if (strlen(path) > HOOK_CONF_MAX)
-		buf_addf(errors, "%s: longer than the %d bytes that a hook's variable can hold\n", path,
-		    HOOK_CONF_MAX);
+		buf_addf(errors, "%s: longer than the %d bytes that a hook's variable can hold\n",
+		    path, HOOK_CONF_MAX);
 	if ((t = transport_new(conf, &e)) == NULL)
 		buf_addf(errors, "%s: %s\n", conf->file, e.text);
 	transport_free(t);
@@ -39,8 +41,10 @@ log_errors(const struct buf *errors)
 
 	for (; *line; line += len + (line[len] == '\n')) {
 		len = strcspn(line, "\n");
-		snprintf(copy, sizeof(copy), "%.*s", (int)(len < sizeof(copy) ? len : sizeof(copy) - 1), line);
-		log_line(LOG_LEVEL_ERROR, "configuration cannot be used; the old one stays", "why", copy, NULL);
+		snprintf(copy, sizeof(copy), "%.*s",
+		    (int)(len < sizeof(copy) ? len : sizeof(copy) - 1), line);
+		log_line(LOG_LEVEL_ERROR, "configuration cannot be used; the old one stays", "why",
+		    copy, NULL);
 	}
 }
 
@@ -56,8 +60,8 @@ reload_conf(const struct conf *old, char **path)
 		return (conf);
 	}
 	if (conf && errors.len == 0)
-		buf_addf(&errors, "%s: log: %s: %s\n", conf->file, conf->log_file ? conf->log_file : "stderr",
-		    strerror(errno));
+		buf_addf(&errors, "%s: log: %s: %s\n", conf->file,
+		    conf->log_file ? conf->log_file : "stderr", strerror(errno));
 	/* Rotated, it is another file. */
 	conf_open_log(old, "fluidhook");
 	log_errors(&errors);

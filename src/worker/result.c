@@ -9,7 +9,7 @@
 #include "base/log.h"
 
 enum {
-	RETRY_FIRST = 10,		/* seconds, doubling (contract section 6) */
+	RETRY_FIRST = 10, /* seconds, doubling (contract section 6) */
 	RETRY_MAX = 3600,
 };
 
@@ -82,8 +82,8 @@ log_hook(enum log_level level, const char *msg, const struct queue_item *item)
 	char attempt[16];
 
 	snprintf(attempt, sizeof(attempt), "%u", item->attempts);
-	log_line(level, msg, "event", item->event, "delivery", item->delivery, "attempt", attempt, "why",
-	    item->why[0] ? item->why : NULL, NULL);
+	log_line(level, msg, "event", item->event, "delivery", item->delivery, "attempt", attempt,
+	    "why", item->why[0] ? item->why : NULL, NULL);
 }
 
 static void
@@ -94,8 +94,8 @@ note(struct runner *r, const struct queue_item *item, enum ran_result result)
 	if (ran_add(ran, item->place.name, item->delivery, item->key, result) == 0 ||
 	    (result_make_room(r) && ran_flush(ran) == 0))
 		return;
-	log_errno(LOG_LEVEL_ERROR, "hook's run not noted; no hook is started until it is", "delivery",
-	    item->delivery, NULL);
+	log_errno(LOG_LEVEL_ERROR, "hook's run not noted; no hook is started until it is",
+	    "delivery", item->delivery, NULL);
 	r->unnoted = true;
 	runner_block(r);
 }
@@ -114,7 +114,8 @@ result_failed(struct runner *r, struct queue_item *item, bool for_good)
 			return;
 		}
 		/* Once more than was asked for is better than never to be heard of again. */
-		log_errno(LOG_LEVEL_ERROR, "dead letter not written", "delivery", item->delivery, NULL);
+		log_errno(LOG_LEVEL_ERROR, "dead letter not written", "delivery", item->delivery,
+		    NULL);
 	} else {
 		log_hook(LOG_LEVEL_WARN, "hook failed, to be tried again", item);
 	}
@@ -159,8 +160,10 @@ result_save_again(struct runner *r, bool log_lost)
 			continue;
 		if (save_item(r, &item)) {
 			if (log_lost)
-				log_errno(LOG_LEVEL_ERROR, "retry lost: its hook runs again as if it had not "
-				    "run", "delivery", item.delivery, NULL);
+				log_errno(LOG_LEVEL_ERROR,
+				    "retry lost: its hook runs again as if it had not "
+				    "run",
+				    "delivery", item.delivery, NULL);
 			r->unsaved = true;
 			continue;
 		}

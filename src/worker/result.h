@@ -18,7 +18,8 @@ void result_wait(struct runner *r, struct queue_item *item);
  * An item cannot be dealt with, and that is no failure of its hook. It is looked at again so many seconds
  * later, and stays as it is but for `why`, which is logged and written once.
  */
-void result_keep_waiting(struct runner *r, const struct queue_item *item, const char *why, int64_t seconds);
+void result_keep_waiting(struct runner *r, const struct queue_item *item, const char *why,
+    int64_t seconds);
 
 /** It waits no longer. */
 void result_forget(struct runner *r, const struct queue_item *item);

@@ -13,7 +13,7 @@
 #include "worker/runner_parts.h"
 #include "worker/turn.h"
 
-enum { BLOCKED_MS = 1000 };	/* pause after a failure of the worker itself */
+enum { BLOCKED_MS = 1000 }; /* pause after a failure of the worker itself */
 
 void
 runner_block(struct runner *r)
@@ -30,9 +30,14 @@ runner_new(const struct conf *conf, const char *conf_file, const struct state *s
 
 	if (r == NULL)
 		return (NULL);
-	*r = (struct runner){ .conf = conf, .conf_file = conf_file, .state = state, .queue = queue,
-		.credentials = credentials, .reserve = { .dir = -1, .fd = -1 } };
-	if ((r->running = running_open(state->queue)) == NULL || (r->waiting = waiting_new(queue)) == NULL) {
+	*r = (struct runner){ .conf = conf,
+		.conf_file = conf_file,
+		.state = state,
+		.queue = queue,
+		.credentials = credentials,
+		.reserve = { .dir = -1, .fd = -1 } };
+	if ((r->running = running_open(state->queue)) == NULL ||
+	    (r->waiting = waiting_new(queue)) == NULL) {
 		running_close(r->running);
 		free(r);
 		return (NULL);

@@ -9,10 +9,11 @@
 /* What the parts of the runner share: turn.c decides, launch.c starts a hook, result.c notes what became of it. */
 
 struct slot {
-	struct hook *hook;		/* NULL: free */
+	struct hook *hook; /* NULL: free */
 	struct job job;
-	bool is_retry;			/* its item is in queue/waiting */
-	struct follow_file before;	/* where to go on after a crash, as long as this one has not ended */
+	bool is_retry; /* its item is in queue/waiting */
+	/* where to go on after a crash, as long as this one has not ended */
+	struct follow_file before;
 };
 
 struct runner {
@@ -21,18 +22,19 @@ struct runner {
 	const struct state *state;
 	struct queue *queue;
 	const struct credentials *credentials;
-	struct running *running;	/* which hooks run, on disk */
-	struct waiting *waiting;	/* what is in queue/waiting, and the keys of the dead */
+	struct running *running; /* which hooks run, on disk */
+	struct waiting *waiting; /* what is in queue/waiting, and the keys of the dead */
 	struct slot slots[RUNNER_SLOTS_MAX];
 	bool retried_last;
-	bool unsaved;			/* something waits in memory alone */
-	bool unnoted;			/* so do notes of what became of hooks */
-	struct reserve reserve;		/* room for such notes: queue/reserve */
-	bool hooks_unavailable;		/* when they were last looked for */
-	bool failed;			/* the worker itself, at any time: not all was done that was due */
-	int start_errno;		/* why the last hook could not be started; 0: it was */
-	int64_t blocked_until;		/* backoff_now(); nothing is started before */
-	int64_t search_after;		/* backoff_now(); lines that were not found are not looked for before */
+	bool unsaved;           /* something waits in memory alone */
+	bool unnoted;           /* so do notes of what became of hooks */
+	struct reserve reserve; /* room for such notes: queue/reserve */
+	bool hooks_unavailable; /* when they were last looked for */
+	bool failed;            /* the worker itself, at any time: not all was done that was due */
+	int start_errno;        /* why the last hook could not be started; 0: it was */
+	int64_t blocked_until;  /* backoff_now(); nothing is started before */
+	/* backoff_now(); lines that were not found are not looked for before */
+	int64_t search_after;
 };
 
 /* The longest path of a hook, with its NUL. */

@@ -14,11 +14,12 @@
 #include "base/uuid.h"
 
 enum {
-	LINE_LEN = 128,			/* divides a page: a write of one line is not cut in two */
+	LINE_LEN = 128, /* divides a page: a write of one line is not cut in two */
 	BOOT_SIZE = 40,
 	STAT_SIZE = 1024,
-	START_FIELD = 22,		/* of /proc/PID/stat, see proc(5) */
-	END_MS = 10, END_TRIES = 1000,	/* how long to wait for those that were killed */
+	START_FIELD = 22, /* of /proc/PID/stat, see proc(5) */
+	END_MS = 10,
+	END_TRIES = 1000, /* how long to wait for those that were killed */
 };
 
 struct running {
@@ -30,7 +31,7 @@ struct running {
 struct process {
 	char state;
 	int group;
-	unsigned long long start;	/* clock ticks since the boot */
+	unsigned long long start; /* clock ticks since the boot */
 };
 
 /* Returns 0, or -1 if there is no such process. */
@@ -50,7 +51,8 @@ process_read(pid_t pid, struct process *p)
 		return (-1);
 	text[n] = '\0';
 	/* The second field is the program's name, in parentheses, with whatever is in it. */
-	if ((field = strrchr(text, ')')) == NULL || sscanf(field + 1, " %c %*d %d", &p->state, &p->group) != 2)
+	if ((field = strrchr(text, ')')) == NULL ||
+	    sscanf(field + 1, " %c %*d %d", &p->state, &p->group) != 2)
 		return (-1);
 	for (int i = 2; i < START_FIELD && field; i++)
 		field = strchr(field + 1, ' ');
@@ -102,8 +104,8 @@ end_group(pid_t pid, const char *delivery)
 	char number[24];
 
 	snprintf(number, sizeof(number), "%ld", (long)pid);
-	log_line(LOG_LEVEL_WARN, "a worker that was killed left a hook running; ending it", "delivery", delivery,
-	    "pid", number, NULL);
+	log_line(LOG_LEVEL_WARN, "a worker that was killed left a hook running; ending it",
+	    "delivery", delivery, "pid", number, NULL);
 	kill(-pid, SIGKILL);
 	kill(pid, SIGKILL);
 	for (int i = 0; i < END_TRIES; i++) {
@@ -111,8 +113,8 @@ end_group(pid_t pid, const char *delivery)
 			return (0);
 		nanosleep(&pause, NULL);
 	}
-	log_line(LOG_LEVEL_ERROR, "a hook that was left running cannot be ended", "delivery", delivery, "pid",
-	    number, NULL);
+	log_line(LOG_LEVEL_ERROR, "a hook that was left running cannot be ended", "delivery",
+	    delivery, "pid", number, NULL);
 	errno = EBUSY;
 	return (-1);
 }

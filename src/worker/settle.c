@@ -17,10 +17,10 @@
 #include "worker/outcome.h"
 
 enum {
-	TOKEN_LIFE = 600,		/* seconds, where no expiry was said (fluid-wire, "Exchange") */
-	WARN_LEFT = 120,		/* say loudly that a token is about to die */
-	SAVE_PATIENCE = 300,		/* seconds in which credentials have to find room on the disk */
-	ANSWER_ROOM = 32 * 1024,	/* by how many bytes an answer can make a record larger */
+	TOKEN_LIFE = 600,        /* seconds, where no expiry was said (fluid-wire, "Exchange") */
+	WARN_LEFT = 120,         /* say loudly that a token is about to die */
+	SAVE_PATIENCE = 300,     /* seconds in which credentials have to find room on the disk */
+	ANSWER_ROOM = 32 * 1024, /* by how many bytes an answer can make a record larger */
 };
 
 static const char default_endpoint[] = "/api/droplet_installations/exchange";
@@ -65,16 +65,19 @@ take_credentials(struct installation *i, const struct exchange *x)
 	if (installation_set(&i->authentication_token, x->authentication_token))
 		return (-1);
 	/* Fluid can leave the key out; the one at hand then goes on. */
-	return (x->webhook_verification_token && installation_set(&i->webhook_verification_token,
-	    x->webhook_verification_token) ? -1 : 0);
+	return (x->webhook_verification_token &&
+		    installation_set(&i->webhook_verification_token,
+			x->webhook_verification_token) ?
+		-1 :
+		0);
 }
 
 /* An exchange, from before the call on. */
 struct attempt {
-	struct installation *asked;	/* the record as it was then, this try noted */
-	bool tried;			/* there was a try before, whose outcome is unknown */
-	bool last;			/* the token has expired by our clock: no further try */
-	bool adopted;			/* the answer came to a worker that was killed */
+	struct installation *asked; /* the record as it was then, this try noted */
+	bool tried;                 /* there was a try before, whose outcome is unknown */
+	bool last;                  /* the token has expired by our clock: no further try */
+	bool adopted;               /* the answer came to a worker that was killed */
 	enum exchange_outcome outcome;
 	struct exchange x;
 	struct fluid_error e;
@@ -85,11 +88,15 @@ static enum settled
 on_expired(const struct settling *s, struct installation *i, const struct attempt *a)
 {
 	if (i->status == INSTALLATION_UNCONFIRMED)
-		return (outcome_remove(s, i, "unsigned install not confirmed while its token lived, its "
-		    "record is removed", a->e.text));
+		return (outcome_remove(s, i,
+		    "unsigned install not confirmed while its token lived, its "
+		    "record is removed",
+		    a->e.text));
 	if (a->tried || a->outcome == EXCHANGE_UNKNOWN)
-		return (outcome_fail(s, i, "exchange_outcome_unknown", "the answer to an exchange was lost, "
-		    "and the token has expired", install_again));
+		return (outcome_fail(s, i, "exchange_outcome_unknown",
+		    "the answer to an exchange was lost, "
+		    "and the token has expired",
+		    install_again));
 	return (outcome_fail(s, i, "exchange_expired", a->e.text, install_again));
 }
 
@@ -98,8 +105,8 @@ static enum settled
 on_refused(const struct settling *s, struct installation *i, const struct attempt *a)
 {
 	if (i->status == INSTALLATION_UNCONFIRMED)
-		return (outcome_remove(s, i, "unsigned install denied by Fluid, its record is removed",
-		    a->e.text));
+		return (outcome_remove(s, i,
+		    "unsigned install denied by Fluid, its record is removed", a->e.text));
 	if (a->e.status >= 200 && a->e.status < 300)
 		return (outcome_fail(s, i, "exchange_contradicts", a->e.text, install_again));
 	if (a->e.status && a->tried)
@@ -124,8 +131,9 @@ on_no_answer(const struct settling *s, struct installation *i, const struct atte
 	    (installation_set(&i->exchange_tried_at, NULL) || outcome_save(s, i)))
 		return (SETTLE_LATER);
 	snprintf(seconds, sizeof(seconds), "%lld", (long long)(left > 0 ? left : 0));
-	log_line(left < WARN_LEFT ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, left < WARN_LEFT ?
-	    "exchange token is about to die unexchanged" : "exchange to be tried again",
+	log_line(left < WARN_LEFT ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
+	    left < WARN_LEFT ? "exchange token is about to die unexchanged" :
+			       "exchange to be tried again",
 	    "installation", i->record, "seconds_left", seconds, "why", a->e.text, NULL);
 	return (SETTLE_LATER);
 }
@@ -140,8 +148,9 @@ on_exchanged_unsigned(const struct settling *s, struct installation *i, const st
 	enum confirmation confirmation = confirm_compare(i, &a->x.installation);
 
 	if (confirmation == DENIED)
-		return (outcome_remove(s, i, "unsigned install denied by Fluid, its record is removed",
-		    "Fluid's answer is about another company, shop, droplet or installation"));
+		return (
+		    outcome_remove(s, i, "unsigned install denied by Fluid, its record is removed",
+			"Fluid's answer is about another company, shop, droplet or installation"));
 	if (take_credentials(i, &a->x) || confirm_complete(i, &a->x.installation))
 		return (SETTLE_LATER);
 	installation_drop_exchange(i);
@@ -154,8 +163,8 @@ on_exchanged_unsigned(const struct settling *s, struct installation *i, const st
 static bool
 has_newer_credentials(const struct installation *i, const struct attempt *a)
 {
-	return (i->status == INSTALLATION_ACTIVE && (i->exchange_token == NULL ||
-	    i->credentials_installed_at > a->asked->installed_at));
+	return (i->status == INSTALLATION_ACTIVE &&
+	    (i->exchange_token == NULL || i->credentials_installed_at > a->asked->installed_at));
 }
 
 /* What came of an exchange, for the record as it is now. The caller holds the lock. */
@@ -168,15 +177,16 @@ on_exchanged(const struct settling *s, struct installation *i, const struct atte
 	/* That worker was killed between the record and the end of the file with the answer. */
 	if (a->adopted && same(i->authentication_token, a->x.authentication_token))
 		return (SETTLED);
-	if (overtaken && (i->status == INSTALLATION_UNCONFIRMED || a->outcome != EXCHANGE_DONE ||
-	    !agrees(i, &a->x.installation)))
+	if (overtaken &&
+	    (i->status == INSTALLATION_UNCONFIRMED || a->outcome != EXCHANGE_DONE ||
+		!agrees(i, &a->x.installation)))
 		return (SETTLED);
 	/* An uninstall that came meanwhile has ended the install that was asked for. */
 	if (overtaken && a->asked->installed_at <= i->last_uninstalled_at)
 		return (SETTLED);
 	if (overtaken && has_newer_credentials(i, a)) {
-		log_line(LOG_LEVEL_INFO, "credentials of an older install are not taken", "installation", i->record,
-		    NULL);
+		log_line(LOG_LEVEL_INFO, "credentials of an older install are not taken",
+		    "installation", i->record, NULL);
 		return (SETTLED);
 	}
 	if (a->outcome == EXCHANGE_REFUSED)
@@ -186,8 +196,10 @@ on_exchanged(const struct settling *s, struct installation *i, const struct atte
 	if (i->status == INSTALLATION_UNCONFIRMED)
 		return (on_exchanged_unsigned(s, i, a));
 	if (!agrees(i, &a->x.installation))
-		return (outcome_fail(s, i, "exchange_contradicts", "Fluid's answer is about another company, "
-		    "or about another droplet", install_again));
+		return (outcome_fail(s, i, "exchange_contradicts",
+		    "Fluid's answer is about another company, "
+		    "or about another droplet",
+		    install_again));
 	if (take_credentials(i, &a->x) || confirm_complete(i, &a->x.installation))
 		return (SETTLE_LATER);
 	i->credentials_installed_at = overtaken ? a->asked->installed_at : 0;
@@ -209,11 +221,13 @@ begin_exchange(const struct settling *s, struct installation *i, struct attempt 
 
 	if (result == 0)
 		result = reserve_make(s->reserve, s->reserves, i->record, text.len + ANSWER_ROOM) ||
-		    reserve_make(s->answer, s->answers, i->record, ANSWER_SIZE) ? -1 : 0;
+			reserve_make(s->answer, s->answers, i->record, ANSWER_SIZE) ?
+		    -1 :
+		    0;
 	buf_wipe(&text);
 	if (result) {
-		log_errno(LOG_LEVEL_ERROR, "no room for credentials: not exchanged yet", "installation",
-		    i->record, NULL);
+		log_errno(LOG_LEVEL_ERROR, "no room for credentials: not exchanged yet",
+		    "installation", i->record, NULL);
 		return (-1);
 	}
 	a->tried = i->exchange_tried_at != NULL;
@@ -230,9 +244,9 @@ begin_exchange(const struct settling *s, struct installation *i, struct attempt 
 static bool
 waits_for_exchange(const struct installation *i)
 {
-	return (i->exchange_token && (i->status == INSTALLATION_PENDING ||
-	    i->status == INSTALLATION_ACTIVE || (i->status == INSTALLATION_UNCONFIRMED &&
-	    i->authentication_token == NULL)));
+	return (i->exchange_token &&
+	    (i->status == INSTALLATION_PENDING || i->status == INSTALLATION_ACTIVE ||
+		(i->status == INSTALLATION_UNCONFIRMED && i->authentication_token == NULL)));
 }
 
 static enum settled
@@ -256,8 +270,9 @@ end_exchange(const struct settling *s, const struct attempt *a)
 static const char *
 endpoint_of(const struct installation *i)
 {
-	return (i->exchange_endpoint && i->status != INSTALLATION_UNCONFIRMED ? i->exchange_endpoint :
-	    default_endpoint);
+	return (i->exchange_endpoint && i->status != INSTALLATION_UNCONFIRMED ?
+		i->exchange_endpoint :
+		default_endpoint);
 }
 
 static enum settled
@@ -266,19 +281,23 @@ exchange(const struct settling *s, struct attempt *a)
 	const struct installation *asked = a->asked;
 	enum settled settled;
 
-	a->outcome = installations_exchange(s->transport, &(struct exchange_request){
+	a->outcome = installations_exchange(s->transport,
+	    &(struct exchange_request){
 		.endpoint = endpoint_of(asked),
 		.exchange_token = asked->exchange_token,
 		.droplet_installation_uuid = asked->droplet_installation_uuid,
 		.fluid_company_id = asked->fluid_company_id,
-	}, &a->x, &a->e);
+	    },
+	    &a->x, &a->e);
 	/* First of all, as these credentials are nowhere else: a kill from here on does not lose them. */
 	if (a->outcome == EXCHANGE_DONE && answer_write(s->answer, asked, &a->x))
-		log_errno(LOG_LEVEL_ERROR, "credentials are in memory alone for now", "installation", asked->record, NULL);
+		log_errno(LOG_LEVEL_ERROR, "credentials are in memory alone for now",
+		    "installation", asked->record, NULL);
 	settled = end_exchange(s, a);
 	/* They have room, but the record may be unreadable just now. */
-	for (int n = 0; a->outcome == EXCHANGE_DONE && settled == SETTLE_LATER && n < SAVE_PATIENCE &&
-	    s->reserve->fd != -1 && !atomic_load(s->stop); n++) {
+	for (int n = 0; a->outcome == EXCHANGE_DONE && settled == SETTLE_LATER &&
+	     n < SAVE_PATIENCE && s->reserve->fd != -1 && !atomic_load(s->stop);
+	     n++) {
 		sleep(1);
 		settled = end_exchange(s, a);
 	}
@@ -297,7 +316,8 @@ settle_adopt(const struct settling *s, const char *record)
 
 	if (answer_read(s->answers, record, &a.asked, &a.x)) {
 		if (errno != ENOENT && errno != EBADMSG) {
-			log_errno(LOG_LEVEL_ERROR, "credentials cannot be read: not exchanged", "file", record, NULL);
+			log_errno(LOG_LEVEL_ERROR, "credentials cannot be read: not exchanged",
+			    "file", record, NULL);
 			return (SETTLE_LATER);
 		}
 		/* Room for an answer that did not arrive. */
@@ -305,11 +325,13 @@ settle_adopt(const struct settling *s, const char *record)
 			unlinkat(s->answers, record, 0);
 		return (SETTLE_NOTHING);
 	}
-	log_line(LOG_LEVEL_INFO, "credentials that Fluid gave before are taken over", "installation", record, NULL);
+	log_line(LOG_LEVEL_INFO, "credentials that Fluid gave before are taken over",
+	    "installation", record, NULL);
 	if (outcome_note_active(s, record) == 0)
 		settled = end_exchange(s, &a);
 	if (settled != SETTLE_LATER && answer_remove(s->answers, record))
-		log_errno(LOG_LEVEL_ERROR, "credentials in the queue cannot be removed", "installation", record, NULL);
+		log_errno(LOG_LEVEL_ERROR, "credentials in the queue cannot be removed",
+		    "installation", record, NULL);
 	exchange_free(&a.x);
 	installation_free(a.asked);
 	return (settled == SETTLE_NOTHING ? SETTLED : settled);

@@ -13,21 +13,21 @@
 
 /* Several threads settle at once, each with its own transport and reserve, and never the same record. */
 struct settling {
-	struct state *state;		/* used under its lock, beside other threads */
+	struct state *state; /* used under its lock, beside other threads */
 	struct transport *transport;
-	int became_active;		/* directory of markers for the records that may have */
-	int reserves;			/* directory for the space set aside before an exchange */
-	struct reserve *reserve;	/* {.fd = -1} between records */
-	int answers;			/* directory for what Fluid answers (worker/answer.h) */
-	struct reserve *answer;		/* the same for that */
+	int became_active;       /* directory of markers for the records that may have */
+	int reserves;            /* directory for the space set aside before an exchange */
+	struct reserve *reserve; /* {.fd = -1} between records */
+	int answers;             /* directory for what Fluid answers (worker/answer.h) */
+	struct reserve *answer;  /* the same for that */
 	const atomic_bool *stop;
 };
 
 enum settled {
-	SETTLED,		/* it has got what it waited for, or never will */
-	SETTLE_LATER,		/* to be tried again */
-	SETTLE_ON,		/* one step is done, and the next can be done at once */
-	SETTLE_NOTHING,		/* it waits for nothing (any more) */
+	SETTLED,        /* it has got what it waited for, or never will */
+	SETTLE_LATER,   /* to be tried again */
+	SETTLE_ON,      /* one step is done, and the next can be done at once */
+	SETTLE_NOTHING, /* it waits for nothing (any more) */
 };
 
 /**

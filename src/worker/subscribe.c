@@ -19,9 +19,10 @@
 enum {
 	WORD_SIZE = 128,
 	KEY_BYTES = 32,
-	ERRORS_MAX = 4096,		/* then no further one is kept in the record */
-	TURN_WAIT_MS = 60000,		/* for a process that subscribes an installation: some calls of Fluid */
-	ALERT_SECONDS = 3600,		/* one cause is told at most this often (contract section 6) */
+	ERRORS_MAX = 4096, /* then no further one is kept in the record */
+	TURN_WAIT_MS =
+	    60000, /* for a process that subscribes an installation: some calls of Fluid */
+	ALERT_SECONDS = 3600, /* one cause is told at most this often (contract section 6) */
 };
 
 static const char key_prefix[] = "fhk_";
@@ -65,9 +66,10 @@ find(const struct webhook_list *l, const struct installation *i, const char *res
 	const struct webhook *w;
 
 	for (w = l->items; w < l->items + l->n; w++)
-		if (is_same(w->resource, resource) && is_same(w->event, event) && is_same(w->url, url) &&
+		if (is_same(w->resource, resource) && is_same(w->event, event) &&
+		    is_same(w->url, url) &&
 		    (is_same(w->droplet_installation_uuid, i->droplet_installation_uuid) ||
-		    has_id(i->webhook_ids, w->id)))
+			has_id(i->webhook_ids, w->id)))
 			return (w);
 	return (NULL);
 }
@@ -114,9 +116,14 @@ mend(const struct subscribing *s, const struct webhook *listed, struct fluid_err
 	int result = webhooks_show(s->transport, s->token, listed->id, &now, e);
 
 	if (result == 0 && !is_complete(&now, key))
-		result = webhooks_update(s->transport, s->token, listed->id, &(struct webhook_values){
-			.resource = now.resource, .event = now.event, .url = now.url, .auth_token = key,
-			.http_method = "post", .active = &now.active }, &after, e);
+		result = webhooks_update(s->transport, s->token, listed->id,
+		    &(struct webhook_values){ .resource = now.resource,
+			.event = now.event,
+			.url = now.url,
+			.auth_token = key,
+			.http_method = "post",
+			.active = &now.active },
+		    &after, e);
 	webhook_free(&now);
 	webhook_free(&after);
 	return (result);
@@ -136,13 +143,17 @@ subscribe_event(const struct subscribing *s, const struct webhook_list *there, c
 	if (dot == NULL || (size_t)(dot - name) >= sizeof(resource))
 		return (fluid_error_set(e, FLUID_LOCAL, "subscribe: \"%s\" is no event", name));
 	snprintf(resource, sizeof(resource), "%.*s", (int)(dot - name), name);
-	if ((found = find(there, s->installation, resource, dot + 1, s->conf->public_url)) != NULL) {
+	if ((found = find(there, s->installation, resource, dot + 1, s->conf->public_url)) !=
+	    NULL) {
 		note_id(ids, found->id);
 		return (mend(s, found, e));
 	}
-	result = webhooks_create(s->transport, s->token, &(struct webhook_values){
-		.resource = resource, .event = dot + 1, .url = s->conf->public_url,
-		.auth_token = s->installation->subscription_auth_token }, &made, e);
+	result = webhooks_create(s->transport, s->token,
+	    &(struct webhook_values){ .resource = resource,
+		.event = dot + 1,
+		.url = s->conf->public_url,
+		.auth_token = s->installation->subscription_auth_token },
+	    &made, e);
 	if (result == 0)
 		note_id(ids, made.id);
 	webhook_free(&made);
@@ -202,9 +213,11 @@ have_key(struct state *s, struct installation *mine)
 	buf_adds(&key, key_prefix);
 	buf_add_hex(&key, random, sizeof(random));
 	errno = ENOENT;
-	if (i && !key.failed && (i->subscription_auth_token ||
-	    (installation_set(&i->subscription_auth_token, key.data) == 0 && save(s, i) == 0)))
-		result = installation_set(&mine->subscription_auth_token, i->subscription_auth_token);
+	if (i && !key.failed &&
+	    (i->subscription_auth_token ||
+		(installation_set(&i->subscription_auth_token, key.data) == 0 && save(s, i) == 0)))
+		result = installation_set(&mine->subscription_auth_token,
+		    i->subscription_auth_token);
 	saved = errno;
 	state_unlock(s);
 	installation_free(i);
@@ -242,7 +255,9 @@ save_result(struct state *s, const char *record, const char *ids, struct subscri
 		if ((ids && !is_same(ids, i->webhook_ids)) || f->is_news ||
 		    (f->errors == NULL && i->subscription_errors))
 			result = (ids && installation_set(&i->webhook_ids, ids)) ||
-			    installation_set(&i->subscription_errors, f->errors) || save(s, i) ? -1 : 0;
+				installation_set(&i->subscription_errors, f->errors) || save(s, i) ?
+			    -1 :
+			    0;
 	}
 	state_unlock(s);
 	installation_free(i);
@@ -251,7 +266,8 @@ save_result(struct state *s, const char *record, const char *ids, struct subscri
 
 /* Note one that failed. The first error is the one that is returned. */
 static void
-note_error(struct buf *errors, const char *name, const struct fluid_error *e, struct subscribe_failure *f)
+note_error(struct buf *errors, const char *name, const struct fluid_error *e,
+    struct subscribe_failure *f)
 {
 	static const char prefix[] = "fluid: ";
 	const char *text = e->text;
@@ -333,8 +349,9 @@ subscribe_record(const struct conf *conf, struct transport *t, struct state *s, 
 	if (turn == -1)
 		return (fluid_error_errno(&f->e, "queue/subscribe"));
 	if (wait ? lock_file(turn, TURN_WAIT_MS) : lock_try(turn))
-		result = errno == EWOULDBLOCK || errno == ETIMEDOUT ? fluid_error_set(&f->e, FLUID_LOCAL,
-		    "another process is subscribing now, or holds a lock on queue/subscribe") :
+		result = errno == EWOULDBLOCK || errno == ETIMEDOUT ?
+		    fluid_error_set(&f->e, FLUID_LOCAL,
+			"another process is subscribing now, or holds a lock on queue/subscribe") :
 		    fluid_error_errno(&f->e, "queue/subscribe");
 	else
 		result = subscribe_in_turn(conf, t, s, record, f);

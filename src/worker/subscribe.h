@@ -10,10 +10,10 @@
 /* What became of a subscribing that failed. */
 struct subscribe_failure {
 	struct fluid_error e;
-	bool is_news;		/* the record did not say so before */
-	bool to_be_told;	/* it is news, and nothing was told to the hooks within the last hour */
-	char *errors;		/* as the record has them, or NULL; the caller frees it */
-	char *shop;		/* of the record, or NULL; the caller frees it */
+	bool is_news;    /* the record did not say so before */
+	bool to_be_told; /* it is news, and nothing was told to the hooks within the last hour */
+	char *errors;    /* as the record has them, or NULL; the caller frees it */
+	char *shop;      /* of the record, or NULL; the caller frees it */
 };
 
 /**

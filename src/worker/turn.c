@@ -12,12 +12,12 @@
 #include "worker/result.h"
 
 enum {
-	BEHIND_MS = 5,			/* pause while a record is behind the journal */
+	BEHIND_MS = 5, /* pause while a record is behind the journal */
 	BEHIND_PAUSES = 10,
-	NO_HOOK_SECONDS = 10,		/* how often an item without a hook is looked at */
-	UNREADABLE_SECONDS = 10,	/* and one whose line cannot be read */
-	GONE_SECONDS = 60,		/* and one whose line is in no file */
-	SEARCH_SHARE = 9,		/* times as long as a search took, there is no other one */
+	NO_HOOK_SECONDS = 10,    /* how often an item without a hook is looked at */
+	UNREADABLE_SECONDS = 10, /* and one whose line cannot be read */
+	GONE_SECONDS = 60,       /* and one whose line is in no file */
+	SEARCH_SHARE = 9,        /* times as long as a search took, there is no other one */
 };
 
 /*
@@ -33,8 +33,9 @@ is_known(struct runner *r, const struct job *job)
 	enum ran_result result;
 
 	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
-		if (r->slots[i].hook && (strcmp(r->slots[i].job.item.key, item->key) == 0 ||
-		    strcmp(r->slots[i].job.item.delivery, item->delivery) == 0))
+		if (r->slots[i].hook &&
+		    (strcmp(r->slots[i].job.item.key, item->key) == 0 ||
+			strcmp(r->slots[i].job.item.delivery, item->delivery) == 0))
 			return (1);
 	if (waiting_has(r->waiting, item))
 		return (1);
@@ -42,8 +43,8 @@ is_known(struct runner *r, const struct job *job)
 		return (-1);
 	if (result == RAN_NOT && ran_find(ran, item->place.name, item->key, &result))
 		return (-1);
-	if (result == RAN_NOT && ran_has_old(ran, item->place.name) && (job_old_key(job, old) ||
-	    ran_find(ran, item->place.name, old, &result)))
+	if (result == RAN_NOT && ran_has_old(ran, item->place.name) &&
+	    (job_old_key(job, old) || ran_find(ran, item->place.name, old, &result)))
 		return (-1);
 	return (result != RAN_NOT);
 }
@@ -90,8 +91,8 @@ readiness_of(struct runner *r, struct job *job, int patience)
 		nanosleep(&pause, NULL);
 	/* Once: it is looked at every second from then on. */
 	if (readiness == JOB_UNKNOWN && patience > 0)
-		log_errno(LOG_LEVEL_ERROR, "hook waits for a record that cannot be read", "installation",
-		    record, NULL);
+		log_errno(LOG_LEVEL_ERROR, "hook waits for a record that cannot be read",
+		    "installation", record, NULL);
 	if (readiness == JOB_READY && strcmp(job->item.event, "droplet.installed") == 0 && record &&
 	    name_is_safe(record, strlen(record)) &&
 	    (r->credentials == NULL || credentials_want(r->credentials, record)))
@@ -170,8 +171,10 @@ on_unreadable(struct runner *r, const struct queue_item *item, int64_t began)
 	int64_t now = backoff_now();
 	char why[sizeof(item->why)];
 
-	snprintf(why, sizeof(why), "%s%s", unreadable, errno == ENOENT ? "none of its files has the delivery" :
-	    errno == EBADMSG ? "the delivery's line is damaged" : strerror(errno));
+	snprintf(why, sizeof(why), "%s%s", unreadable,
+	    errno == ENOENT      ? "none of its files has the delivery" :
+		errno == EBADMSG ? "the delivery's line is damaged" :
+				   strerror(errno));
 	r->failed = true;
 	r->search_after = now + SEARCH_SHARE * (now - began);
 	result_keep_waiting(r, item, why, gone ? GONE_SECONDS : UNREADABLE_SECONDS);

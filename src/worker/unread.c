@@ -20,7 +20,8 @@ count_from(int fd, uint64_t offset, unsigned long *lines)
 
 	*lines = 0;
 	while (data && (n = pread(fd, data, BLOCK, (off_t)offset)) > 0) {
-		for (const char *p = data; (p = memchr(p, '\n', (size_t)(data + n - p))) != NULL; p++)
+		for (const char *p = data; (p = memchr(p, '\n', (size_t)(data + n - p))) != NULL;
+		     p++)
 			(*lines)++;
 		offset += (uint64_t)n;
 	}
@@ -87,9 +88,10 @@ unread_each(int journal, struct queue *q, unread_file *each, void *user)
 	unsigned n;
 	size_t n_names;
 	struct follow_file *files = position_load(queue_directory(q), &n, &complete);
-	char (*names)[JOURNAL_NAME_SIZE];
+	char(*names)[JOURNAL_NAME_SIZE];
 
-	if (files == NULL && (n || (files = position_beginning(queue_directory(q), &n, &complete)) == NULL))
+	if (files == NULL &&
+	    (n || (files = position_beginning(queue_directory(q), &n, &complete)) == NULL))
 		return (-1);
 	if ((names = journal_files(journal, &n_names)) == NULL) {
 		free(files);
@@ -101,7 +103,8 @@ unread_each(int journal, struct queue *q, unread_file *each, void *user)
 
 		/* Days that a version before 0.2 dealt with. */
 		if ((at && at->is_old) ||
-		    (at == NULL && !complete && n && journal_file_compare(names[i], files[0].name) < 0))
+		    (at == NULL && !complete && n &&
+			journal_file_compare(names[i], files[0].name) < 0))
 			continue;
 		count_unread(journal, at, &file);
 		if (file.error != ENOENT && (file.error || file.lines))

@@ -8,9 +8,10 @@
 /* A journal file that is not read to its end. */
 struct unread {
 	const char *name;
-	unsigned long lines;	/* whole lines behind the worker's position */
-	int64_t oldest;		/* when the first of them was received, unix seconds; INT64_MAX: not known */
-	int error;		/* errno, for follow_problem(), if the file cannot be read: all in it counts as unread */
+	unsigned long lines; /* whole lines behind the worker's position */
+	/* when the first of them was received, unix seconds; INT64_MAX: not known */
+	int64_t oldest;
+	int error; /* errno, for follow_problem(), if the file cannot be read: all in it counts as unread */
 };
 
 typedef void unread_file(void *user, const struct unread *file);

@@ -14,11 +14,11 @@ struct dead {
 
 struct waiting {
 	struct queue *queue;
-	struct queue_item *items;	/* by delivery, which is by time */
+	struct queue_item *items; /* by delivery, which is by time */
 	size_t n, cap;
 	struct dead *dead;
 	size_t n_dead, cap_dead;
-	bool hindered;			/* the folder could not be read when it was last looked at */
+	bool hindered; /* the folder could not be read when it was last looked at */
 };
 
 /* Where the first item is that is not before this delivery. */
@@ -138,7 +138,8 @@ waiting_put(struct waiting *w, const struct queue_item *item)
 	if (w->n == w->cap) {
 		if ((more = reallocarray(w->items, cap, sizeof(*w->items))) == NULL) {
 			/* It is on disk: waiting_refresh() finds it when there is memory again. */
-			log_errno(LOG_LEVEL_ERROR, "retry put off", "delivery", item->delivery, NULL);
+			log_errno(LOG_LEVEL_ERROR, "retry put off", "delivery", item->delivery,
+			    NULL);
 			return;
 		}
 		w->items = more;

@@ -26,9 +26,9 @@
 #include "worker/runner.h"
 
 enum {
-	POLL_MS = 5000,			/* for file systems without inotify */
-	SAVE_MS = 1000,			/* how often the position is saved while it moves */
-	LINES_AT_ONCE = 2000,		/* then look at everything else again */
+	POLL_MS = 5000,       /* for file systems without inotify */
+	SAVE_MS = 1000,       /* how often the position is saved while it moves */
+	LINES_AT_ONCE = 2000, /* then look at everything else again */
 	PATH_SIZE = 4096,
 };
 
@@ -40,27 +40,29 @@ struct worker {
 	struct runner *runner;
 	struct buf line;
 	bool stopping;
-	bool unread;			/* the journal could not be read */
+	bool unread; /* the journal could not be read */
 	bool position_changed;
-	bool unsaved;			/* it could not be saved */
+	bool unsaved; /* it could not be saved */
 	bool failed;
-	bool moved;			/* the state directory is not under its path any more */
-	int64_t position_saved;		/* milliseconds */
-	int64_t refreshed;		/* when queue/waiting was last looked at; milliseconds */
+	bool moved;             /* the state directory is not under its path any more */
+	int64_t position_saved; /* milliseconds */
+	int64_t refreshed;      /* when queue/waiting was last looked at; milliseconds */
 	int signal_fd, journal_watch;
 
-	struct credentials *credentials;	/* talks to Fluid; NULL while one after a SIGHUP is to come */
+	/* talks to Fluid; NULL while one after a SIGHUP is to come */
+	struct credentials *credentials;
 	struct retiring {
-		struct credentials *old;	/* being ended in a thread, as a call to Fluid can take long */
+		/* being ended in a thread, as a call to Fluid can take long */
+		struct credentials *old;
 		pthread_t thread;
-		int ended;			/* an eventfd */
+		int ended; /* an eventfd */
 	} retiring;
 	bool reload_due;
-	struct conf *own_conf;		/* read after a SIGHUP; NULL: it is the caller's */
-	struct conf *old_conf;		/* what is being ended still uses it */
+	struct conf *own_conf; /* read after a SIGHUP; NULL: it is the caller's */
+	struct conf *old_conf; /* what is being ended still uses it */
 	char *own_file;
 	struct kept *kept;
-	bool kept_due;			/* look at the kept requests */
+	bool kept_due; /* look at the kept requests */
 };
 
 /* Save how far everything before is dealt with: in each file up to the first line whose hook still runs. */
@@ -205,7 +207,8 @@ reload(struct worker *w, bool once)
 	w->retiring.old = w->credentials;
 	w->credentials = NULL;
 	runner_configure(w->runner, conf, path, NULL);
-	log_line(LOG_LEVEL_INFO, "configuration read again", "file", path, "hooks", conf->hooks, NULL);
+	log_line(LOG_LEVEL_INFO, "configuration read again", "file", path, "hooks", conf->hooks,
+	    NULL);
 	runner_look(w->runner);
 	if (!once && pthread_create(&w->retiring.thread, NULL, retire, &w->retiring) == 0)
 		return;
@@ -311,7 +314,8 @@ is_in_place(struct worker *w)
 	if (state_in_place(w->state))
 		return (true);
 	state_is_complete(w->state->path, why);
-	log_line(LOG_LEVEL_ERROR, "the state directory was moved or replaced; the worker ends, start it again",
+	log_line(LOG_LEVEL_ERROR,
+	    "the state directory was moved or replaced; the worker ends, start it again",
 	    "state_dir", w->state->path, "why", why, NULL);
 	w->moved = true;
 	return (false);
@@ -356,8 +360,10 @@ loop(struct worker *w, bool once)
 		}
 		if (w->position_changed && backoff_now() - w->position_saved >= SAVE_MS)
 			save_position(w);
-		wait_for_something(w, next, (w->kept_due && !w->stopping) ||
-		    (more && runner_has_room(w->runner)) ? 0 : POLL_MS);
+		wait_for_something(w, next,
+		    (w->kept_due && !w->stopping) || (more && runner_has_room(w->runner)) ?
+			0 :
+			POLL_MS);
 	}
 }
 
@@ -369,13 +375,15 @@ open_watch(const struct worker *w)
 
 	snprintf(path, sizeof(path), "%s/journal", w->state->path);
 	if (fd != -1)
-		inotify_add_watch(fd, w->state->path, IN_MOVE_SELF | IN_DELETE_SELF | IN_MOVED_FROM);
+		inotify_add_watch(fd, w->state->path,
+		    IN_MOVE_SELF | IN_DELETE_SELF | IN_MOVED_FROM);
 	if (fd != -1 && inotify_add_watch(fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) == -1) {
 		close(fd);
 		fd = -1;
 	}
 	if (fd == -1)
-		log_errno(LOG_LEVEL_WARN, "no inotify: the journal is looked at every few seconds", NULL);
+		log_errno(LOG_LEVEL_WARN, "no inotify: the journal is looked at every few seconds",
+		    NULL);
 	return (fd);
 }
 
@@ -402,7 +410,8 @@ take_signals(struct worker *w)
 static int
 open_worker(struct worker *w, const char *conf_file)
 {
-	if (take_signals(w) == -1 || (w->retiring.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
+	if (take_signals(w) == -1 ||
+	    (w->retiring.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
 		return (-1);
 	if ((w->queue = queue_open(w->state->queue, true)) == NULL ||
 	    (w->follow = position_follow(w->state->queue, w->state->journal)) == NULL)
@@ -412,7 +421,8 @@ open_worker(struct worker *w, const char *conf_file)
 		return (-1);
 	if ((w->credentials = credentials_new(w->conf, w->state)) == NULL)
 		return (-1);
-	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->credentials)) == NULL)
+	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->credentials)) ==
+	    NULL)
 		return (-1);
 	w->journal_watch = open_watch(w);
 	runner_look(w->runner);
@@ -447,8 +457,8 @@ is_told_to_stop(void *user)
 	sigset_t pending;
 
 	(void)user;
-	return (sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 ||
-	    sigismember(&pending, SIGINT) == 1));
+	return (sigpending(&pending) == 0 &&
+	    (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1));
 }
 
 int
@@ -459,16 +469,21 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 
 	if (w == NULL)
 		return (-1);
-	*w = (struct worker){ .conf = conf, .state = state, .signal_fd = -1, .journal_watch = -1,
+	*w = (struct worker){ .conf = conf,
+		.state = state,
+		.signal_fd = -1,
+		.journal_watch = -1,
 		.retiring = { .ended = -1 } };
 	if (open_worker(w, conf_file)) {
 		if (errno == EWOULDBLOCK) {
 			/* For cron: that worker does what this one would. */
 			log_line(once ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
-			    "another worker runs on this state directory", "state_dir", state->path, NULL);
+			    "another worker runs on this state directory", "state_dir", state->path,
+			    NULL);
 			result = once ? 0 : -1;
 		} else {
-			log_errno(LOG_LEVEL_ERROR, "worker cannot start", "state_dir", state->path, NULL);
+			log_errno(LOG_LEVEL_ERROR, "worker cannot start", "state_dir", state->path,
+			    NULL);
 		}
 		goto out;
 	}
@@ -483,7 +498,8 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 	notify("READY=1");
 	loop(w, once);
 	/* Elsewhere nothing is written any more. Its hooks are killed, and run again if it comes back. */
-	if (!w->moved && save_all(w) == 0 && !w->failed && !(once && (w->unread || runner_has_failed(w->runner))))
+	if (!w->moved && save_all(w) == 0 && !w->failed &&
+	    !(once && (w->unread || runner_has_failed(w->runner))))
 		result = 0;
 out:
 	close_worker(w);

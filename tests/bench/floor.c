@@ -15,10 +15,10 @@
 enum { THREADS_MAX = 256, CHUNK = 65536 };
 
 static const char answer[] =
-	"Status: 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\r\n"
-	"{\"status\":\"accepted\",\"event\":\"droplet.installed\","
-	"\"delivery\":\"00000000-0000-7000-8000-000000000000\","
-	"\"installation\":\"dri_ssklg1e12jewefxfrorx92v317t0b2ho\"}\n";
+    "Status: 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\r\n"
+    "{\"status\":\"accepted\",\"event\":\"droplet.installed\","
+    "\"delivery\":\"00000000-0000-7000-8000-000000000000\","
+    "\"installation\":\"dri_ssklg1e12jewefxfrorx92v317t0b2ho\"}\n";
 
 /* Serve one request after the other for as long as the socket gives any. */
 static void *
@@ -50,7 +50,7 @@ main(int argc, char **argv)
 
 	if (count < 1 || count > THREADS_MAX) {
 		fprintf(stderr, "usage: floor THREADS (1 to %d), with a listening socket on fd 0\n",
-			THREADS_MAX);
+		    THREADS_MAX);
 		return (2);
 	}
 	if (FCGX_Init() != 0) {

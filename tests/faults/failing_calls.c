@@ -60,7 +60,8 @@ begin(void)
 	const char *path = getenv("FAILING_CALLS_TRACE"), *point = getenv("FAILING_CALLS");
 
 	if (path)
-		trace = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+		trace = (int)syscall(SYS_openat, AT_FDCWD, path,
+		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (point && sscanf(point, "%31s %u %31s", wanted, &wanted_number, fault) != 3)
 		wanted[0] = '\0';
 	/* Programs that this one starts are none of the table's. */
@@ -98,13 +99,13 @@ fails(const char *call, const char *what)
 #define NEXT(type, name, ...) \
 	static type (*next)(__VA_ARGS__); \
 	if (next == NULL) \
-		*(void **)&next = dlsym(RTLD_NEXT, name)
+	*(void **)&next = dlsym(RTLD_NEXT, name)
 
 /* A function of libc, in front of which the system call is counted. */
 #define WRAP(type, function, call, what, parameters, arguments) \
 	type function parameters \
 	{ \
-		static type (*next) parameters; \
+		static type(*next) parameters; \
 		if (next == NULL) \
 			*(void **)&next = dlsym(RTLD_NEXT, #function); \
 		if (fails(call, what)) \
@@ -125,7 +126,8 @@ WRAP(int, fdatasync, "fdatasync", NULL, (int fd), (fd))
 WRAP(int, ftruncate, "ftruncate", NULL, (int fd, off_t n), (fd, n))
 WRAP(int, fallocate, "fallocate", NULL, (int fd, int mode, off_t at, off_t n), (fd, mode, at, n))
 WRAP(int, rename, "rename", to, (const char *from, const char *to), (from, to))
-WRAP(int, renameat, "renameat", to, (int a, const char *from, int b, const char *to), (a, from, b, to))
+WRAP(int, renameat, "renameat", to, (int a, const char *from, int b, const char *to),
+    (a, from, b, to))
 WRAP(int, symlinkat, "symlinkat", to, (const char *from, int dir, const char *to), (from, dir, to))
 WRAP(ssize_t, readlinkat, "readlinkat", path, (int dir, const char *path, char *p, size_t n),
     (dir, path, p, n))
@@ -146,8 +148,9 @@ WRAP(ssize_t, send, "sendto", NULL, (int fd, const void *p, size_t n, int flags)
 WRAP(ssize_t, recv, "recvfrom", NULL, (int fd, void *p, size_t n, int flags), (fd, p, n, flags))
 WRAP(ssize_t, __recv_chk, "recvfrom", NULL, (int fd, void *p, size_t n, size_t most, int flags),
     (fd, p, n, most, flags))
-WRAP(int, poll, "poll", NULL, (struct pollfd *p, nfds_t n, int ms), (p, n, ms))
-WRAP(int, __poll_chk, "poll", NULL, (struct pollfd *p, nfds_t n, int ms, size_t most), (p, n, ms, most))
+WRAP(int, poll, "poll", NULL, (struct pollfd * p, nfds_t n, int ms), (p, n, ms))
+WRAP(int, __poll_chk, "poll", NULL, (struct pollfd * p, nfds_t n, int ms, size_t most),
+    (p, n, ms, most))
 WRAP(int, pipe2, "pipe2", NULL, (int fds[2], int flags), (fds, flags))
 WRAP(int, memfd_create, "memfd_create", NULL, (const char *name, unsigned flags), (name, flags))
 

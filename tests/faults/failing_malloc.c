@@ -65,7 +65,8 @@ fails(const void *caller)
 {
 	int32_t left;
 
-	if (control == NULL || ((uintptr_t)caller >= spared_begin && (uintptr_t)caller < spared_end))
+	if (control == NULL ||
+	    ((uintptr_t)caller >= spared_begin && (uintptr_t)caller < spared_end))
 		return (false);
 	left = __atomic_load_n(&control->left, __ATOMIC_SEQ_CST);
 	if (left > 0)

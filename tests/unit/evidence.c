@@ -119,10 +119,13 @@ expect_by(struct keys *k, const struct expected *e, const struct given *g, enum 
 		    (int)got.key, (int)got.by);
 		CHECK_TEXT(got.droplet ? got.droplet->name : NULL, e->want.droplet, e->name);
 		CHECK_TEXT(got.record && got.key == KEY_INSTALLATION ?
-		    got.record->installation->record : NULL, e->want.record, e->name);
+			got.record->installation->record :
+			NULL,
+		    e->want.record, e->name);
 		CHECK(got.foreign == e->want.foreign, "%s: foreign %d", e->name, got.foreign);
 		CHECK(got.applied == e->want.applied, "%s: applied %d", e->name, got.applied);
-		CHECK(strlen(got.fingerprint) == FINGERPRINT_SIZE - 1, "%s: no fingerprint", e->name);
+		CHECK(strlen(got.fingerprint) == FINGERPRINT_SIZE - 1, "%s: no fingerprint",
+		    e->name);
 	} else {
 		CHECK_TEXT(reason, e->want.reason, e->name);
 	}

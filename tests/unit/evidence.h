@@ -105,14 +105,14 @@ void evidence_records(struct keys *k);
  * Judge a body with these headers, and check the outcome. by: what a genuine one is verified by.
  */
 void expect(struct keys *k, const struct expected *e, const struct given *g);
-void
-expect_by(struct keys *k, const struct expected *e, const struct given *g, enum verified_by by);
+void expect_by(struct keys *k, const struct expected *e, const struct given *g,
+    enum verified_by by);
 
 /** The same, with the signature made with e->key. */
 void expect_signed(struct keys *k, const struct expected *e, struct given g);
 
 /** Sign text (its " as they are). Returns hex. */
-const char *
-sign(char hex[SIGNATURE_HEX_SIZE], const char *key, const char *timestamp, const char *text);
+const char *sign(char hex[SIGNATURE_HEX_SIZE], const char *key, const char *timestamp,
+    const char *text);
 
 #endif

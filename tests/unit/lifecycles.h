@@ -40,8 +40,8 @@ const char *record_text(struct world *w, const char *record);
 struct installation *record_of(struct world *w, const char *record);
 
 /** Check the record's status, and that credentials are there exactly where they may be. */
-void
-check_status(struct world *w, const char *record, enum installation_status want, const char *name);
+void check_status(struct world *w, const char *record, enum installation_status want,
+    const char *name);
 
 /** Whether state_dir/name is there. */
 bool in_state(struct world *w, const char *name);

@@ -82,9 +82,10 @@ transport_to(struct world *w, const char *url, const char *more)
 	struct transport *t;
 	struct conf *c;
 
-	buf_addf(&text, "state_dir = %s\n[fluid]\napi = %s\n"
-	    "webhooks = %s/api/webhooks %s/api/company/webhooks\n%s\n", w->folder, url, url, url,
-	    more);
+	buf_addf(&text,
+	    "state_dir = %s\n[fluid]\napi = %s\n"
+	    "webhooks = %s/api/webhooks %s/api/company/webhooks\n%s\n",
+	    w->folder, url, url, url, more);
 	c = conf_make(w->folder, text.data);
 	t = transport_new(c, &w->error);
 	CHECK(t != NULL, "%s", w->error.text);
@@ -133,7 +134,8 @@ control(struct world *w, const char *method, const char *what, const char *json,
 
 	snprintf(path, sizeof(path), "/_standin/%s", what);
 	CHECK(transport_api_call(w->control, method, path, NULL, json, json ? strlen(json) : 0, a,
-	    &e) == 0, "%s %s: %s", method, path, e.text);
+		  &e) == 0,
+	    "%s %s: %s", method, path, e.text);
 }
 
 void
@@ -187,7 +189,7 @@ world_calls(struct world *w)
 	json_tree_free(w->requests);
 	w->requests = world_ask(w, "requests");
 	for (const struct json_node *r = json_tree_get(w->requests, "requests")->child; r;
-	    r = r->next)
+	     r = r->next)
 		buf_addf(&out, "%s %s\n", json_tree_string(json_tree_get(r, "method")),
 		    json_tree_string(json_tree_get(r, "target")));
 	snprintf(text, sizeof(text), "%s", out.data ? out.data : "");

@@ -11,9 +11,9 @@
 
 struct standin {
 	pid_t pid;
-	int input;		/* the stand-in lives until this is closed */
+	int input; /* the stand-in lives until this is closed */
 	char *url;
-	char *ca_file;		/* NULL where it does not speak TLS */
+	char *ca_file; /* NULL where it does not speak TLS */
 };
 
 /** Start one. option, value: words for its command line, or NULL. A failure fails the test. */
@@ -27,10 +27,10 @@ struct world {
 	char *folder;
 	struct conf *conf;
 	struct transport *t;
-	struct transport *control;	/* for what the test says to the stand-in itself */
-	struct fluid_token token;	/* the company's */
+	struct transport *control; /* for what the test says to the stand-in itself */
+	struct fluid_token token;  /* the company's */
 	struct fluid_error error;
-	struct json_node *requests;	/* what world_requests() read last */
+	struct json_node *requests; /* what world_requests() read last */
 };
 
 /** cmocka's set-up and tear-down of a group: *state is a struct world over plain http. */

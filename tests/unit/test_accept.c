@@ -17,7 +17,8 @@ struct site {
 	struct accepting a;
 };
 
-static const char configuration[] = "state_dir = state\n[droplet]\nuuid = drp_a\nsecrets = secrets\n";
+static const char configuration[] =
+    "state_dir = state\n[droplet]\nuuid = drp_a\nsecrets = secrets\n";
 
 static int
 setup(void **state)
@@ -31,9 +32,12 @@ setup(void **state)
 	file_text(s->w->folder, "secrets", "dws_a\n", 0600);
 	s->conf = conf_make(s->w->folder, configuration);
 	s->a = (struct accepting){
-		.authority = { .conf = s->conf, .secrets = secrets_new(), .records = s->w->records,
+		.authority = { .conf = s->conf,
+		    .secrets = secrets_new(),
+		    .records = s->w->records,
 		    .state = s->w->state },
-		.journal = journal_open(s->w->state->journal, path_in(s->w->folder, "state/journal")),
+		.journal = journal_open(s->w->state->journal,
+		    path_in(s->w->folder, "state/journal")),
 		.refused = refused_open(s->w->state->dir),
 	};
 	assert_non_null(s->a.journal);
@@ -72,8 +76,13 @@ keep(struct site *s, const char *body, const char *key, int signed_at, int at)
 		.token = { "raw_key", 1 },
 		.auth_token = { "raw_key", 1 },
 	};
-	struct refusal r = { .method = "POST", .status = 503, .reason = "no_key_yet", .headers = &h,
-		.body = body, .body_len = strlen(body), .received_at = { .tv_sec = T0 + at } };
+	struct refusal r = { .method = "POST",
+		.status = 503,
+		.reason = "no_key_yet",
+		.headers = &h,
+		.body = body,
+		.body_len = strlen(body),
+		.received_at = { .tv_sec = T0 + at } };
 
 	snprintf(timestamp, sizeof(timestamp), "%d", T0 + signed_at);
 	sign(hex, key, timestamp, body);
@@ -118,8 +127,8 @@ journal_of(struct site *s, struct buf *bodies, struct entry *newest)
 		bool is_newest = newest->delivery == NULL;
 
 		buf_reset(&other);
-		assert_int_equal(
-		    entry_read(&e, line.data, line.len, is_newest ? &texts : &other), 0);
+		assert_int_equal(entry_read(&e, line.data, line.len, is_newest ? &texts : &other),
+		    0);
 		if (is_newest)
 			*newest = e;
 		buf_addf(bodies, "%s\n", e.body);

@@ -38,11 +38,16 @@ teardown(void **state)
 	return (0);
 }
 
-static struct installation asked = { .record = DRI, .exchange_token = "dex_1", .installed_at = 1700000000 };
+static struct installation asked = { .record = DRI,
+	.exchange_token = "dex_1",
+	.installed_at = 1700000000 };
 
 static const struct exchange answered = {
-	.installation = { .droplet_installation_uuid = DRI, .fluid_company_id = "5", .fluid_company_id_number = true,
-		.fluid_shop = "a \"shop\"", .active = true },
+	.installation = { .droplet_installation_uuid = DRI,
+	    .fluid_company_id = "5",
+	    .fluid_company_id_number = true,
+	    .fluid_shop = "a \"shop\"",
+	    .active = true },
 	.authentication_token = "dit_1",
 	.webhook_verification_token = "wvt_1",
 };
@@ -97,7 +102,8 @@ cut(void **state)
 	assert_int_equal(fstatat(p->dir, DRI, &st, 0), 0);
 	while (st.st_size-- > 0) {
 		assert_int_equal(truncate(path_in(p->path, DRI), st.st_size), 0);
-		CHECK(answer_read(p->dir, DRI, &i, &x) == -1 && errno == EBADMSG, "%ld bytes", (long)st.st_size);
+		CHECK(answer_read(p->dir, DRI, &i, &x) == -1 && errno == EBADMSG, "%ld bytes",
+		    (long)st.st_size);
 	}
 	/* A directory is there, and cannot be read: that is not the same as none. */
 	assert_int_equal(unlinkat(p->dir, DRI, 0), 0);

@@ -10,7 +10,8 @@ static void
 add_record(struct buf *out, int type, int id, const void *data, size_t len, size_t padding)
 {
 	const unsigned char header[] = { 1, (unsigned char)type, (unsigned char)(id >> 8),
-		(unsigned char)id, (unsigned char)(len >> 8), (unsigned char)len, (unsigned char)padding, 0 };
+		(unsigned char)id, (unsigned char)(len >> 8), (unsigned char)len,
+		(unsigned char)padding, 0 };
 
 	buf_add(out, header, sizeof(header));
 	buf_add(out, data, len);
@@ -51,7 +52,8 @@ test_every_cut(void **state)
 
 		CHECK(arrival_scan(&a, data.data, at) == ARRIVED_PART, "after %zu bytes", at);
 		CHECK(a.id == (at < 16 ? 0 : 0x1234), "id after %zu bytes", at);
-		CHECK(arrival_scan(&a, data.data, data.len) == ARRIVED_WHOLE, "from %zu bytes on", at);
+		CHECK(arrival_scan(&a, data.data, data.len) == ARRIVED_WHOLE, "from %zu bytes on",
+		    at);
 		assert_int_equal(a.at, data.len);
 		assert_int_equal(a.params, 12);
 		assert_int_equal(a.body, 7);

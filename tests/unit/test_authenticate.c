@@ -47,7 +47,8 @@ test_other_droplet(void **state)
 {
 #define DROPLET(event, value) \
 	"{'resource':'droplet','event':'" event "','company':{" \
-	"'droplet_installation_uuid':'dri_s2','authentication_token':'dit_n','droplet_uuid':" value "}}"
+	"'droplet_installation_uuid':'dri_s2','authentication_token':'dit_n','droplet_uuid':" value \
+	"}}"
 	static const struct expected cases[] = {
 		{ "uninstall that omits the droplet", UNINSTALL("dri_s2"), "dws_r2",
 		    FOREIGN_DROPLET("reports") },
@@ -65,8 +66,8 @@ test_other_droplet(void **state)
 		    FOREIGN_DROPLET("reports") },
 		{ "install over it, droplet omitted", DROPLET("installed", "null"), "dws_r1",
 		    FOREIGN_DROPLET("reports") },
-		{ "business event of it", ORDER_OF("'droplet_installation_uuid':'dri_s2'"), "dws_r2",
-		    FOREIGN_DROPLET("reports") },
+		{ "business event of it", ORDER_OF("'droplet_installation_uuid':'dri_s2'"),
+		    "dws_r2", FOREIGN_DROPLET("reports") },
 		{ "its own droplet may", DROPLET("installed", "null"), "dws_s",
 		    GENUINE_DROPLET("shipping") },
 		{ "the other way round", UNINSTALL("dri_a"), "dws_s", FOREIGN_DROPLET("shipping") },
@@ -74,16 +75,16 @@ test_other_droplet(void **state)
 		    FOREIGN_DROPLET("reports") },
 		{ "an install of a droplet that is not configured", INSTALL("dri_new", "drp_x"),
 		    "dws_r2", FOREIGN_DROPLET("reports") },
-		{ "a business event that names the other droplet", ORDER_OF("'droplet_uuid':'drp_s'"),
-		    "dws_r2", FOREIGN_DROPLET("reports") },
+		{ "a business event that names the other droplet",
+		    ORDER_OF("'droplet_uuid':'drp_s'"), "dws_r2", FOREIGN_DROPLET("reports") },
 		{ "a record without a droplet is the first one's", UNINSTALL("dri_old"), "dws_r2",
 		    GENUINE_DROPLET("reports") },
 		{ "and not the second one's", UNINSTALL("dri_old"), "dws_s",
 		    FOREIGN_DROPLET("shipping") },
 		{ "nor to be claimed by naming it", UNINSTALL_OF("dri_old", "drp_s"), "dws_s",
 		    FOREIGN_DROPLET("shipping") },
-		{ "an unconfirmed record binds nobody", INSTALL("dri_unconfirmed", "drp_s"), "dws_s",
-		    GENUINE_DROPLET("shipping") },
+		{ "an unconfirmed record binds nobody", INSTALL("dri_unconfirmed", "drp_s"),
+		    "dws_s", GENUINE_DROPLET("shipping") },
 		{ "an uninstalled one does", UNINSTALL("dri_gone"), "dws_s",
 		    FOREIGN_DROPLET("shipping") },
 		{ "a failed one does", UNINSTALL("dri_failed"), "dws_s",
@@ -138,7 +139,8 @@ test_single_droplet(void **state)
 	struct conf *usual = k->conf, *single;
 
 	file_text(k->folder, "any", "dws_any\n", 0600);
-	k->authority.conf = single = conf_make(k->folder, "state_dir = state\n[droplet]\nsecrets = any\n");
+	k->authority.conf = single = conf_make(k->folder,
+	    "state_dir = state\n[droplet]\nsecrets = any\n");
 	for (size_t i = 0; i < LENGTH(cases); i++)
 		expect_signed(k, &cases[i], base);
 	k->authority.conf = usual;
@@ -154,7 +156,8 @@ test_own_install(void **state)
 	struct keys *k = *state;
 	struct installation *i = installation_load(k->state->installations, "dri_a");
 	char sha256[SIGNATURE_HEX_SIZE];
-	struct expected e = { "applied before", INSTALL("dri_a", "drp_r"), "wvt_a", APPLIED("dri_a") };
+	struct expected e = { "applied before", INSTALL("dri_a", "drp_r"), "wvt_a",
+		APPLIED("dri_a") };
 	struct given token = { .shop = "acme", .token = "wvt_a" };
 
 	assert_non_null(i);
@@ -218,8 +221,8 @@ test_waiting(void **state)
 	struct installation *i;
 
 	for (size_t n = 0; n < LENGTH(cases); n++)
-		CHECK(is_waiting(k, cases[n].shop, quoted(cases[n].body)) == cases[n].waiting, "%s %s",
-		    or_none(cases[n].shop), cases[n].body);
+		CHECK(is_waiting(k, cases[n].shop, quoted(cases[n].body)) == cases[n].waiting,
+		    "%s %s", or_none(cases[n].shop), cases[n].body);
 	/* One that works, and whose newer install brought a token that is not exchanged yet. */
 	assert_non_null(i = installation_load(k->state->installations, "dri_b"));
 	assert_int_equal(installation_set(&i->exchange_token, "dex_b"), 0);

@@ -20,7 +20,8 @@ test_doubles_to_its_limit(void **state)
 static void
 test_never_long_while_a_token_lives(void **state)
 {
-	const int64_t lefts[] = { INT64_MIN, -86400 * 365, -1, 0, 1, 5, 600, 86400 * 365, INT64_MAX };
+	const int64_t lefts[] = { INT64_MIN, -86400 * 365, -1, 0, 1, 5, 600, 86400 * 365,
+		INT64_MAX };
 
 	(void)state;
 	for (unsigned tries = 0; tries < 40; tries++)

@@ -116,11 +116,14 @@ test_results(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++)
 		for (size_t piece = 1; piece < 16; piece++) {
-			struct sender s = { .data = cases[i].data, .len = strlen(cases[i].data),
-				.piece = piece, .error = cases[i].error };
+			struct sender s = { .data = cases[i].data,
+				.len = strlen(cases[i].data),
+				.piece = piece,
+				.error = cases[i].error };
 			struct body b;
 
-			CHECK(read_all(&b, &s, cases[i].length, 10) == cases[i].result, "case %zu", i);
+			CHECK(read_all(&b, &s, cases[i].length, 10) == cases[i].result, "case %zu",
+			    i);
 			body_free(&b);
 		}
 }
@@ -143,12 +146,13 @@ test_feeds(void **state)
 
 			feeds = fed = 0;
 			assert_int_equal(read_all(&b, &s, known ? sizeof(text) : LENGTH_UNKNOWN,
-			    1 << 20), BODY_WHOLE);
+					     1 << 20),
+			    BODY_WHOLE);
 			assert_true(delivery_is_well_formed(b.delivery));
 			assert_int_equal(fed, sizeof(text));
 			assert_memory_equal(b.bytes.data, text, sizeof(text));
-			CHECK(feeds <= sizeof(text) / 65536 + 1, "%zu feeds of pieces of %zu", feeds,
-			    pieces[i]);
+			CHECK(feeds <= sizeof(text) / 65536 + 1, "%zu feeds of pieces of %zu",
+			    feeds, pieces[i]);
 			body_free(&b);
 		}
 }

@@ -241,8 +241,8 @@ test_all_at_once(void **state)
 	const char *errors = errors_of(*state,
 	    "one = 1\nmax_body = x\n[nowhere]\na = b\nc = d\n[droplet\n"
 	    "[worker]\nattempts = none\nwords\n");
-	static const char *const want[] = { ":1: ", ":2: ", ":3: ", ":4: ", ":5: ", ":6: ",
-		":8: ", ":9: " };
+	static const char *const want[] = { ":1: ", ":2: ", ":3: ", ":4: ", ":5: ", ":6: ", ":8: ",
+		":9: " };
 	size_t n = 0;
 
 	assert_non_null(errors);
@@ -314,7 +314,8 @@ test_bytes(void **state)
 	file_write(*state, "fluidhook.conf", nul, sizeof(nul) - 1, 0600);
 	assert_null(conf_load(path_in(*state, "fluidhook.conf"), &errors));
 	CHECK(strstr(errors.data, ":2: a NUL byte") && strstr(errors.data, "\n") &&
-	    strstr(errors.data, ":3: unknown key"), "%s", errors.data);
+		strstr(errors.data, ":3: unknown key"),
+	    "%s", errors.data);
 	buf_free(&errors);
 	c = conf_make(*state, "\xef\xbb\xbftolerance = 60\n[worker] ; a comment\nattempts = 2\n");
 	assert_int_equal(c->tolerance, 60);

@@ -257,8 +257,10 @@ test_duplicates(void **state)
 		{ "{'x':{'company':{},'company':{}}}", true },
 		{ "{'id':1,'payload':{'event_name':'a_b','id':2}}", true },
 		/* fields that decide nothing, as others have decided */
-		{ "{'id':1,'id':2,'identifier':'a','identifier':'b','name':'order_created'}", true },
-		{ "{" PAIR "'name':'a_b','name':'c_d','event_name':'x_y','event_name':'z_z'}", true },
+		{ "{'id':1,'id':2,'identifier':'a','identifier':'b','name':'order_created'}",
+		    true },
+		{ "{" PAIR "'name':'a_b','name':'c_d','event_name':'x_y','event_name':'z_z'}",
+		    true },
 		{ "{'company_id':1,'company_id':2,'name':'order_created'}", true },
 		{ "{'resource':'a','event':'b','company':{},'payload':{'company':1,'company':2,"
 		  "'resource':'c','resource':'d'}}",
@@ -368,8 +370,8 @@ test_unusable(void **state)
 		for (size_t over = 0; over < 2; over++) {
 			memset(text, 'x', sizeof(text));
 			text[bounds[i].most + over] = '\0';
-			snprintf(body, sizeof(body), "{'company':{'%s':'%s'}}", keys[bounds[i].field],
-			    text);
+			snprintf(body, sizeof(body), "{'company':{'%s':'%s'}}",
+			    keys[bounds[i].field], text);
 			d = delivery_of(quoted(body), strlen(body));
 			CHECK_TEXT(delivery_text(d, bounds[i].field), over ? NULL : text,
 			    keys[bounds[i].field]);

@@ -47,13 +47,12 @@ test_line(void **state)
 
 	(void)state;
 	assert_string_equal(written(&e),
-	    quoted(
-		"{'delivery':'019ab0b4-0000-7000-8000-000000000000',"
-		"'received_at':'2026-11-23T08:30:50.123456Z','event':'order.created',"
-		"'installation':'dri_a','fluid_shop':'acme','id':90784,"
-		"'identifier':'evt_1','verified_by':'signature',"
-		"'key':'installation','timestamp':1700000000,'signature':'00ff',"
-		"'fingerprint':'0123456789ab','droplet':'drp_a','sha256':'e3b0','body':'{}'}"));
+	    quoted("{'delivery':'019ab0b4-0000-7000-8000-000000000000',"
+		   "'received_at':'2026-11-23T08:30:50.123456Z','event':'order.created',"
+		   "'installation':'dri_a','fluid_shop':'acme','id':90784,"
+		   "'identifier':'evt_1','verified_by':'signature',"
+		   "'key':'installation','timestamp':1700000000,'signature':'00ff',"
+		   "'fingerprint':'0123456789ab','droplet':'drp_a','sha256':'e3b0','body':'{}'}"));
 	e = (struct entry){ .delivery = "d",
 		.received_at = "r",
 		.event = "e",
@@ -62,12 +61,11 @@ test_line(void **state)
 		.body = "",
 		.body_len = 0 };
 	assert_string_equal(written(&e),
-	    quoted(
-		"{'delivery':'d','received_at':'r','event':'e',"
-		"'installation':null,'fluid_shop':null,'id':'x-1','identifier':null,"
-		"'verified_by':'none',"
-		"'key':null,'timestamp':null,'signature':null,'fingerprint':null,'droplet':null,"
-		"'sha256':null,'body':''}"));
+	    quoted("{'delivery':'d','received_at':'r','event':'e',"
+		   "'installation':null,'fluid_shop':null,'id':'x-1','identifier':null,"
+		   "'verified_by':'none',"
+		   "'key':null,'timestamp':null,'signature':null,'fingerprint':null,'droplet':null,"
+		   "'sha256':null,'body':''}"));
 }
 
 /* Goal: any body that is valid UTF-8 comes back byte for byte, NUL and control bytes among them. */

@@ -72,10 +72,18 @@ test_error_kinds(void **state)
 		long status;
 		enum fluid_failure want;
 	} cases[] = {
-		{ 302, FLUID_REFUSED }, { 400, FLUID_REFUSED }, { 401, FLUID_REFUSED },
-		{ 404, FLUID_REFUSED }, { 408, FLUID_BUSY }, { 410, FLUID_REFUSED },
-		{ 422, FLUID_REFUSED }, { 425, FLUID_BUSY }, { 429, FLUID_BUSY },
-		{ 500, FLUID_BUSY }, { 503, FLUID_BUSY }, { 599, FLUID_BUSY },
+		{ 302, FLUID_REFUSED },
+		{ 400, FLUID_REFUSED },
+		{ 401, FLUID_REFUSED },
+		{ 404, FLUID_REFUSED },
+		{ 408, FLUID_BUSY },
+		{ 410, FLUID_REFUSED },
+		{ 422, FLUID_REFUSED },
+		{ 425, FLUID_BUSY },
+		{ 429, FLUID_BUSY },
+		{ 500, FLUID_BUSY },
+		{ 503, FLUID_BUSY },
+		{ 599, FLUID_BUSY },
 	};
 	struct fluid_error_context ctx = { .retry_after = 7 };
 	struct fluid_error e;
@@ -271,7 +279,9 @@ test_company_token(void **state)
 		{ "  C-abc \r\n", 0640, "C-abc", NULL },
 		{ "# the token\n\nC-abc\nC-older\n", 0600, "C-abc", NULL },
 		{ "C-abc", 0600, "C-abc", NULL },
-		{ "\xef\xbb\xbf" "C-abc\n", 0600, "C-abc", NULL },
+		{ "\xef\xbb\xbf"
+		  "C-abc\n",
+		    0600, "C-abc", NULL },
 		{ "\xef\xbb\xbf# the token\r\nC-abc\r\n", 0600, "C-abc", NULL },
 		{ "C-abc\n", 0644, NULL, "open to other users" },
 		{ "", 0600, NULL, "no token" },
@@ -348,8 +358,8 @@ tree(const char *text)
 static void
 test_json_tree(void **state)
 {
-	struct json_node *root =
-	    tree("{'a':{'b':[1,'x\\u0000y',true,null,{}]},'c':12345678901234567890,'a':2,'':'e'}");
+	struct json_node *root = tree(
+	    "{'a':{'b':[1,'x\\u0000y',true,null,{}]},'c':12345678901234567890,'a':2,'':'e'}");
 	const struct json_node *n;
 
 	(void)state;
@@ -408,7 +418,8 @@ test_json_tree_is_bounded(void **state)
 static void
 test_webhook(void **state)
 {
-	struct json_node *root = tree("{'id':4300000001,'company_id':7,'url':'https://a/',"
+	struct json_node *root = tree(
+	    "{'id':4300000001,'company_id':7,'url':'https://a/',"
 	    "'active':true,'resource':'order','event':'created','http_method':'post',"
 	    "'auth_token':'s3cr3t',"
 	    "'droplet_installation_uuid':null,'unknown':[1]}");
@@ -446,7 +457,8 @@ test_webhook(void **state)
 static void
 test_webhook_events(void **state)
 {
-	struct json_node *root = tree("{'resources':{'order':['created','updated'],"
+	struct json_node *root = tree(
+	    "{'resources':{'order':['created','updated'],"
 	    "'cart':[{'event':'abandoned'},{'name':'updated'},7],"
 	    "'rep':{'created':{},'updated':null},'none':null},'deprecated_resources':['rep']}");
 	static const char *const want[] = { "order.created", "order.updated", "cart.abandoned",

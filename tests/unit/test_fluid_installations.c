@@ -18,9 +18,11 @@ offer(struct world *w, const char *dri, const char *lives)
 	char text[512];
 
 	snprintf(token, sizeof(token), "dex_test%u", ++count);
-	snprintf(text, sizeof(text), "{'exchange_token':'%s','dri':'%s','lives':%s,"
+	snprintf(text, sizeof(text),
+	    "{'exchange_token':'%s','dri':'%s','lives':%s,"
 	    "'droplet_uuid':'drp_1','company_id':123,'shop':'acme.fluid.app','dit':'" DIT "',"
-	    "'wvt':'wvt_key'}", token, dri, lives);
+	    "'wvt':'wvt_key'}",
+	    token, dri, lives);
 	world_tell(w, "offers", text);
 	return (token);
 }
@@ -30,7 +32,9 @@ exchange(struct world *w, struct transport *t, const char *token, const char *dr
     struct exchange *out)
 {
 	struct exchange_request r = {
-		.endpoint = ENDPOINT, .exchange_token = token, .droplet_installation_uuid = dri,
+		.endpoint = ENDPOINT,
+		.exchange_token = token,
+		.droplet_installation_uuid = dri,
 		.fluid_company_id = "123",
 	};
 
@@ -119,12 +123,15 @@ test_owner(void **state)
 		world_reset(state);
 		if (cases[n].fault)
 			world_fault(w, cases[n].fault);
-		CHECK(installations_owner(w->t, &token, &i, &w->error) == cases[n].result, "%zu: %s", n,
-		    w->error.text);
-		CHECK(cases[n].id ? i.fluid_company_id && strcmp(i.fluid_company_id, cases[n].id) == 0 :
-		    i.fluid_company_id == NULL, "%zu", n);
+		CHECK(installations_owner(w->t, &token, &i, &w->error) == cases[n].result,
+		    "%zu: %s", n, w->error.text);
+		CHECK(cases[n].id ?
+			i.fluid_company_id && strcmp(i.fluid_company_id, cases[n].id) == 0 :
+			i.fluid_company_id == NULL,
+		    "%zu", n);
 		CHECK(cases[n].shop ? i.fluid_shop && strcmp(i.fluid_shop, cases[n].shop) == 0 :
-		    i.fluid_shop == NULL, "%zu", n);
+				      i.fluid_shop == NULL,
+		    "%zu", n);
 		assert_true(i.fluid_company_id_number == (n == 0));
 		fluid_installation_free(&i);
 		assert_string_equal(world_calls(w), "GET /api/company/v1/companies/me\n");
@@ -206,7 +213,8 @@ test_exchange_outcomes(void **state)
 		{ "{'kind':'redirect','location':'https://evil.example/'}", EXCHANGE_AGAIN },
 		/* Only these two are final, and only in Fluid's own words. */
 		{ "{'shape':'404_null'}", EXCHANGE_REFUSED },
-		{ "{'status':410,'body':{'error_message':'spent','errors':null}}", EXCHANGE_REFUSED },
+		{ "{'status':410,'body':{'error_message':'spent','errors':null}}",
+		    EXCHANGE_REFUSED },
 		{ "{'status':404}", EXCHANGE_AGAIN },
 		{ "{'status':404,'body':'<html>no such page</html>'}", EXCHANGE_AGAIN },
 		{ "{'status':404,'body':{'path':'/'}}", EXCHANGE_AGAIN },
@@ -222,13 +230,15 @@ test_exchange_outcomes(void **state)
 		{ "{'kind':'huge'}", EXCHANGE_UNKNOWN },
 		{ "{'kind':'invalid'}", EXCHANGE_UNKNOWN },
 		{ "{'status':200,'body':{'droplet_installation':"
-		    "{'droplet_installation_uuid':'dri_1'},'credentials':{}}}", EXCHANGE_UNKNOWN },
+		  "{'droplet_installation_uuid':'dri_1'},'credentials':{}}}",
+		    EXCHANGE_UNKNOWN },
 		{ "{'status':200,'body':{'droplet_installation':"
-		    "{'droplet_installation_uuid':'dri_1'},'credentials':"
-		    "{'authentication_token':'a\\r\\nb'}}}", EXCHANGE_UNKNOWN },
+		  "{'droplet_installation_uuid':'dri_1'},'credentials':"
+		  "{'authentication_token':'a\\r\\nb'}}}",
+		    EXCHANGE_UNKNOWN },
 		{ "{'status':200,'body':{'droplet_installation':"
-		    "{'droplet_installation_uuid':'dri_1'},'credentials':"
-		    "{'authentication_token':'dit_x','webhook_verification_token':null}}}",
+		  "{'droplet_installation_uuid':'dri_1'},'credentials':"
+		  "{'authentication_token':'dit_x','webhook_verification_token':null}}}",
 		    EXCHANGE_DONE },
 		{ "{'status':200,'body':{'authentication_token':'dit_x','installation_id':'dri_1'}}",
 		    EXCHANGE_DONE },

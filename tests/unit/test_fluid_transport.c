@@ -48,14 +48,16 @@ test_api_call(void **state)
 	for (size_t i = 0; i < LENGTH(bodied); i++) {
 		world_reset(state);
 		CHECK(transport_api_call(w->t, bodied[i], "/api/x", &w->token, "{\"a\":1}", 7, &a,
-		    &w->error) == 0, "%s", w->error.text);
+			  &w->error) == 0,
+		    "%s", w->error.text);
 		snprintf(want, sizeof(want), "%s /api/x\n", bodied[i]);
 		assert_string_equal(world_calls(w), want);
 		assert_string_equal(world_body(w), "{\"a\":1}");
 		assert_string_equal(world_header(w, "Content-Type"), "application/json");
 		world_reset(state);
 		CHECK(transport_api_call(w->t, bodied[i], "/api/x", &w->token, NULL, 0, &a,
-		    &w->error) == 0, "%s", w->error.text);
+			  &w->error) == 0,
+		    "%s", w->error.text);
 		world_calls(w);
 		assert_null(world_header(w, "Content-Type"));
 		assert_string_equal(world_header(w, "Content-Length"), "0");
@@ -73,13 +75,16 @@ test_api_call_refuses_nonsense(void **state)
 	struct transport_answer a = { 0 };
 
 	assert_int_equal(transport_api_call(w->t, "GET", "//evil.example/", &w->token, NULL, 0, &a,
-	    &w->error), -1);
+			     &w->error),
+	    -1);
 	assert_int_equal(w->error.failure, FLUID_LOCAL);
 	assert_int_equal(transport_api_call(w->t, "TRACE", "/api/x", &w->token, NULL, 0, &a,
-	    &w->error), -1);
+			     &w->error),
+	    -1);
 	assert_int_equal(w->error.failure, FLUID_LOCAL);
 	assert_int_equal(transport_api_call(w->t, "get", "/api/x", &w->token, NULL, 0, &a,
-	    &w->error), -1);
+			     &w->error),
+	    -1);
 	assert_string_equal(world_calls(w), "");
 }
 
@@ -249,10 +254,12 @@ test_tls(void **state)
 	CHECK(get(w, trusting) == 0, "%s", w->error.text);
 	assert_int_equal(requests_of(trusting), 1);
 	assert_int_equal(transport_api_call(other, "POST", "/api/x", &w->token, "{}", 2, &a,
-	    &w->error), -1);
+			     &w->error),
+	    -1);
 	assert_int_equal(w->error.failure, FLUID_NOT_SENT);
 	CHECK(strstr(w->error.text, ": the certificate is not trusted: ") != NULL &&
-	    strstr(w->error.text, "`ca_file`") != NULL, "%s", w->error.text);
+		strstr(w->error.text, "`ca_file`") != NULL,
+	    "%s", w->error.text);
 	assert_int_equal(requests_of(trusting), 1);
 	transport_free(trusting);
 	transport_free(other);
@@ -320,7 +327,8 @@ test_proxies(void **state)
 	world_reset(state);
 	setenv("https_proxy", w->standin->url, 1);
 	assert_int_equal(transport_api_call(far, "DELETE", "/api/x", &w->token, NULL, 0, &a,
-	    &w->error), -1);
+			     &w->error),
+	    -1);
 	unsetenv("https_proxy");
 	assert_string_equal(w->error.text,
 	    "fluid: https://api.example.invalid: the proxy answered 502");

@@ -21,7 +21,8 @@ test_create_is_the_guides(void **state)
 
 	CHECK(webhooks_create(w->t, &w->token, &seed, &made, &w->error) == 0, "%s", w->error.text);
 	assert_string_equal(world_calls(w), first_create);
-	assert_string_equal(world_body(w), "{\"webhook\":{\"resource\":\"droplet\","
+	assert_string_equal(world_body(w),
+	    "{\"webhook\":{\"resource\":\"droplet\","
 	    "\"event\":\"installed\",\"url\":\"https://reportify.example.com/webhook\","
 	    "\"active\":true,\"http_method\":\"post\"}}");
 	assert_string_equal(world_header(w, "Authorization"), "Bearer " COMPANY_TOKEN);
@@ -47,7 +48,8 @@ test_create_with_everything(void **state)
 
 	CHECK(webhooks_create(w->t, &w->token, &v, &made, &w->error) == 0, "%s", w->error.text);
 	world_calls(w);
-	assert_string_equal(world_body(w), "{\"webhook\":{\"resource\":\"order\","
+	assert_string_equal(world_body(w),
+	    "{\"webhook\":{\"resource\":\"order\","
 	    "\"event\":\"created\",\"url\":\"https://example.com/\\\"\\\\\xc3\xa9\","
 	    "\"active\":false,\"http_method\":\"put\",\"auth_token\":\"a secret of ours\"}}");
 	assert_string_equal(made.auth_token, "a secret of ours");
@@ -96,8 +98,9 @@ test_next_address(void **state)
 	assert_int_equal(webhooks_create(w->t, &w->token, &seed, &made, &w->error), -1);
 	assert_string_equal(world_calls(w), "POST /api/webhooks\nPOST /api/company/webhooks\n");
 	CHECK(strncmp(w->error.text, "fluid: 404: no webhooks API at http://", 38) == 0 &&
-	    strstr(w->error.text, "/api/webhooks and http://") &&
-	    strstr(w->error.text, "/api/company/webhooks"), "%s", w->error.text);
+		strstr(w->error.text, "/api/webhooks and http://") &&
+		strstr(w->error.text, "/api/company/webhooks"),
+	    "%s", w->error.text);
 }
 
 /* Whatever else goes wrong, there is one call: it may have created something. */
@@ -107,15 +110,17 @@ test_no_second_create(void **state)
 	static const struct {
 		const char *fault;
 		enum fluid_failure failure;
-		const char *text;	/* what the line has in it */
+		const char *text; /* what the line has in it */
 	} cases[] = {
 		{ "{'shape':'422_object'}", FLUID_REFUSED, "fluid: 422: url: must be https" },
 		{ "{'shape':'401_message'}", FLUID_REFUSED, "token is from the test" },
 		{ "{'shape':'403_scope'}", FLUID_REFUSED, "webhooks.write" },
 		{ "{'status':409}", FLUID_REFUSED, "fluid: 409: conflict" },
 		{ "{'shape':'429_empty'}", FLUID_BUSY, "fluid: 429: too many requests" },
-		{ "{'shape':'500_html'}", FLUID_BUSY, "fluid: 500: internal error; the webhook may exist now" },
-		{ "{'shape':'503_empty'}", FLUID_BUSY, "fluid: 503: unavailable; the webhook may exist" },
+		{ "{'shape':'500_html'}", FLUID_BUSY,
+		    "fluid: 500: internal error; the webhook may exist now" },
+		{ "{'shape':'503_empty'}", FLUID_BUSY,
+		    "fluid: 503: unavailable; the webhook may exist" },
 		{ "{'status':408}", FLUID_BUSY, "the webhook may exist now" },
 		{ "{'kind':'slow'}", FLUID_NO_ANSWER, "no answer within 2 s" },
 		{ "{'kind':'reset'}", FLUID_NO_ANSWER, "may exist now" },
@@ -180,7 +185,8 @@ test_list_every_page(void **state)
 		    strtoll(l.items[i - 1].id, NULL, 10) + 1);
 	assert_null(l.items[0].auth_token);
 	webhook_list_free(&l);
-	assert_string_equal(world_calls(w), "GET /api/webhooks?page=1&per_page=100\n"
+	assert_string_equal(world_calls(w),
+	    "GET /api/webhooks?page=1&per_page=100\n"
 	    "GET /api/company/webhooks?page=1&per_page=100\n"
 	    "GET /api/company/webhooks?page=2&per_page=100\n"
 	    "GET /api/company/webhooks?page=3&per_page=100\n");
@@ -243,7 +249,8 @@ test_list_is_bounded(void **state)
 	struct world *w = *state;
 	struct webhook_list l;
 
-	world_fault(w, "{'times':1000000,'status':200,'body':{'webhooks':[],"
+	world_fault(w,
+	    "{'times':1000000,'status':200,'body':{'webhooks':[],"
 	    "'meta':{'pagination':{'total_pages':99999999999999999999}}}}");
 	assert_int_equal(webhooks_list(w->t, &w->token, &l, &w->error), -1);
 	CHECK(strstr(w->error.text, "does not end") != NULL, "%s", w->error.text);
@@ -254,8 +261,11 @@ test_show_update_delete(void **state)
 {
 	struct world *w = *state;
 	const bool no = false;
-	struct webhook_values change = { .url = "https://example.com/new", .active = &no,
-		.auth_token = "new secret", .resource = "never", .event = "sent" };
+	struct webhook_values change = { .url = "https://example.com/new",
+		.active = &no,
+		.auth_token = "new secret",
+		.resource = "never",
+		.event = "sent" };
 	struct webhook made, now;
 	char want[256];
 
@@ -272,7 +282,8 @@ test_show_update_delete(void **state)
 	webhook_free(&now);
 	snprintf(want, sizeof(want), "PUT /api/webhooks/%s\n", made.id);
 	assert_string_equal(world_calls(w), want);
-	assert_string_equal(world_body(w), "{\"webhook\":{\"url\":\"https://example.com/new\","
+	assert_string_equal(world_body(w),
+	    "{\"webhook\":{\"url\":\"https://example.com/new\","
 	    "\"active\":false,\"auth_token\":\"new secret\"}}");
 	CHECK(webhooks_delete(w->t, &w->token, made.id, &w->error) == 0, "%s", w->error.text);
 	world_tell(w, "forget", "{}");

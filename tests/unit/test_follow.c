@@ -16,9 +16,9 @@
 #define DAY "2026-11-23.jsonl"
 #define NEXT "2026-11-24.jsonl"
 
-static ino_t broken;		/* reads of this file fail with EIO behind `broken_at` */
+static ino_t broken; /* reads of this file fail with EIO behind `broken_at` */
 static off_t broken_at;
-static unsigned synced;		/* how often something was synced */
+static unsigned synced; /* how often something was synced */
 static bool sync_fails;
 
 ssize_t __real_pread(int fd, void *data, size_t len, off_t at) AS_PREAD("__real_");
@@ -93,7 +93,8 @@ static void
 again(struct place *p)
 {
 	unsigned n;
-	struct follow_file *files = follow_position(p->follow, &n), *copy = calloc(n + 1, sizeof(*copy));
+	struct follow_file *files = follow_position(p->follow, &n),
+			   *copy = calloc(n + 1, sizeof(*copy));
 
 	memcpy(copy, files, n * sizeof(*copy));
 	follow_free(p->follow);
@@ -188,7 +189,8 @@ blocks(void **state)
 	}
 	for (int i = 0, k = 0; i < 3; i++) {
 		assert_int_equal(follow_next(p->follow, &p->line, &p->before), 1);
-		assert_int_equal(p->line.len, large.len + strlen("{\"body\":\"\",\"delivery\":\"large\"}"));
+		assert_int_equal(p->line.len,
+		    large.len + strlen("{\"body\":\"\",\"delivery\":\"large\"}"));
 		for (int j = 0; j < 100; j++, k += 200)
 			expect(p, k);
 		/* In the middle of what was read ahead. */
@@ -320,7 +322,7 @@ not_what_it_was(void **state)
 {
 	static const struct {
 		const char *before, *after;
-		int first;			/* 0: nothing is read */
+		int first; /* 0: nothing is read */
 	} cases[] = {
 		{ "d-1 d-2", "d-1 d-2", 0 },
 		{ "d-1 d-2", "d-1 d-2 d-3", 3 },
@@ -341,7 +343,8 @@ not_what_it_was(void **state)
 		for (int turn = 0; turn < 2; turn++) {
 			buf_reset(&text);
 			snprintf(copy, sizeof(copy), "%s", turn ? cases[i].after : cases[i].before);
-			for (word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+			for (word = strtok_r(copy, " ", &rest); word;
+			     word = strtok_r(NULL, " ", &rest))
 				buf_addf(&text, "{\"delivery\":\"%s\"}\n", word);
 			if (turn) {
 				again(p);

@@ -126,13 +126,15 @@ remove_secrets(struct world *w)
 static void
 end_record(struct world *w)
 {
-	file_text(w->folder, "state/installations/dri_a.json", quoted("{'status':'uninstalled'}"), 0600);
+	file_text(w->folder, "state/installations/dri_a.json", quoted("{'status':'uninstalled'}"),
+	    0600);
 }
 
 static void
 move_journal(struct world *w)
 {
-	assert_int_equal(rename(path_in(w->folder, "state/journal"), path_in(w->folder, "away")), 0);
+	assert_int_equal(rename(path_in(w->folder, "state/journal"), path_in(w->folder, "away")),
+	    0);
 }
 
 static void

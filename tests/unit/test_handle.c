@@ -27,12 +27,13 @@ __wrap_clock_gettime(clockid_t clock, struct timespec *out)
 	return (0);
 }
 
-static const char install[] = "{\"resource\":\"droplet\",\"event\":\"installed\",\"company\":{"
-	"\"droplet_installation_uuid\":\"dri_a\",\"droplet_uuid\":\"drp_x\",\"fluid_company_id\":1,"
-	"\"fluid_shop\":\"a.fluid.app\",\"name\":\"A\",\"webhook_verification_token\":\"wvt_a\","
-	"\"authentication_token\":\"cat_a\"}}";
+static const char install[] =
+    "{\"resource\":\"droplet\",\"event\":\"installed\",\"company\":{"
+    "\"droplet_installation_uuid\":\"dri_a\",\"droplet_uuid\":\"drp_x\",\"fluid_company_id\":1,"
+    "\"fluid_shop\":\"a.fluid.app\",\"name\":\"A\",\"webhook_verification_token\":\"wvt_a\","
+    "\"authentication_token\":\"cat_a\"}}";
 static const char order[] = "{\"resource\":\"order\",\"event\":\"created\",\"company\":{"
-	"\"droplet_installation_uuid\":\"dri_a\"}}";
+			    "\"droplet_installation_uuid\":\"dri_a\"}}";
 
 struct world {
 	char *folder;
@@ -48,7 +49,8 @@ setup(void **state)
 	w->folder = folder_make();
 	file_text(w->folder, "secrets", "dws_one\n", 0600);
 	state_close(state_make(path_in(w->folder, "state")));
-	snprintf(text, sizeof(text), "state_dir = state\nmin_free = 1M\nlog_level = error\n"
+	snprintf(text, sizeof(text),
+	    "state_dir = state\nmin_free = 1M\nlog_level = error\n"
 	    "[droplet]\nuuid = drp_x\nsecrets = secrets\n");
 	w->receiver = receiver_new(conf_make(w->folder, text));
 	assert_non_null(w->receiver);
@@ -85,8 +87,10 @@ static int
 post(struct world *w, const char *body, const char *key, bool one_of_many)
 {
 	unsigned char signature[SIGNATURE_LEN];
-	char header[sizeof("HTTP_X_FLUID_SIGNATURE=") + SIGNATURE_HEX_SIZE], hex[SIGNATURE_HEX_SIZE];
-	char *params[] = { (char[]){ "REQUEST_METHOD=POST" }, (char[]){ "HTTP_X_FLUID_TIMESTAMP=2000000000" },
+	char header[sizeof("HTTP_X_FLUID_SIGNATURE=") + SIGNATURE_HEX_SIZE],
+	    hex[SIGNATURE_HEX_SIZE];
+	char *params[] = { (char[]){ "REQUEST_METHOD=POST" },
+		(char[]){ "HTTP_X_FLUID_TIMESTAMP=2000000000" },
 		(char[]){ "HTTP_X_FLUID_SHOP=a.fluid.app" }, header, NULL };
 	struct buf answer = { 0 };
 	struct request q;
@@ -151,7 +155,8 @@ test_own_change(void **state)
 
 	assert_int_equal(post(w, install, "dws_one", true), 200);
 	assert_int_equal(post(w, order, "wvt_a", true), 200);
-	snprintf(uninstall, sizeof(uninstall), "{\"resource\":\"droplet\",\"event\":\"uninstalled\"%s",
+	snprintf(uninstall, sizeof(uninstall),
+	    "{\"resource\":\"droplet\",\"event\":\"uninstalled\"%s",
 	    install + strlen("{\"resource\":\"droplet\",\"event\":\"installed\""));
 	assert_int_equal(post(w, uninstall, "dws_one", true), 200);
 	assert_int_equal(post(w, order, "wvt_a", true), 401);
@@ -177,16 +182,22 @@ test_moved(void **state)
 
 	assert_int_equal(post(w, install, "dws_one", true), 200);
 	assert_int_equal(post(w, order, "wvt_a", true), 200);
-	assert_int_equal(rename(path_in(w->folder, "state/journal"), path_in(w->folder, "journal")), 0);
+	assert_int_equal(rename(path_in(w->folder, "state/journal"), path_in(w->folder, "journal")),
+	    0);
 	assert_int_equal(post(w, order, "wvt_a", true), 503);
-	assert_int_equal(rename(path_in(w->folder, "journal"), path_in(w->folder, "state/journal")), 0);
+	assert_int_equal(rename(path_in(w->folder, "journal"), path_in(w->folder, "state/journal")),
+	    0);
 	assert_int_equal(post(w, order, "wvt_a", true), 200);
 	assert_int_equal(post(w, order, "wvt_a", true), 200);
 	assert_int_equal(rename(path_in(w->folder, "state/shops"), path_in(w->folder, "shops")), 0);
-	assert_int_equal(post(w, "{\"resource\":\"droplet\",\"event\":\"installed\",\"company\":{"
-	    "\"droplet_installation_uuid\":\"dri_b\",\"droplet_uuid\":\"drp_x\",\"fluid_company_id\":2,"
-	    "\"fluid_shop\":\"b.fluid.app\",\"name\":\"B\",\"webhook_verification_token\":\"wvt_b\","
-	    "\"authentication_token\":\"cat_b\"}}", "dws_one", true), 503);
+	assert_int_equal(
+	    post(w,
+		"{\"resource\":\"droplet\",\"event\":\"installed\",\"company\":{"
+		"\"droplet_installation_uuid\":\"dri_b\",\"droplet_uuid\":\"drp_x\",\"fluid_company_id\":2,"
+		"\"fluid_shop\":\"b.fluid.app\",\"name\":\"B\",\"webhook_verification_token\":\"wvt_b\","
+		"\"authentication_token\":\"cat_b\"}}",
+		"dws_one", true),
+	    503);
 	assert_false(file_exists(w->folder, "state/installations/dri_b.json"));
 }
 

@@ -9,8 +9,13 @@
 #include "worker/hook_env.h"
 
 static const struct hook_call call = {
-	.event = "order.created", .delivery = "d", .installation = "dri_1", .shop = "acme",
-	.received_at = "2026-11-24T08:30:50.123456Z", .attempt = 3, .conf = "/etc/fluidhook.conf",
+	.event = "order.created",
+	.delivery = "d",
+	.installation = "dri_1",
+	.shop = "acme",
+	.received_at = "2026-11-24T08:30:50.123456Z",
+	.attempt = 3,
+	.conf = "/etc/fluidhook.conf",
 };
 
 /* The value of a variable, or NULL. */
@@ -42,11 +47,16 @@ static void
 test_all(void **state)
 {
 	static const char *const want[][2] = {
-		{ "FLUIDHOOK_EVENT", "order.created" }, { "FLUIDHOOK_DELIVERY", "d" },
-		{ "FLUIDHOOK_INSTALLATION", "dri_1" }, { "FLUIDHOOK_SHOP", "acme" },
+		{ "FLUIDHOOK_EVENT", "order.created" },
+		{ "FLUIDHOOK_DELIVERY", "d" },
+		{ "FLUIDHOOK_INSTALLATION", "dri_1" },
+		{ "FLUIDHOOK_SHOP", "acme" },
 		{ "FLUIDHOOK_RECEIVED_AT", "2026-11-24T08:30:50.123456Z" },
-		{ "FLUIDHOOK_ATTEMPT", "3" }, { "FLUIDHOOK_REPLAY", "" },
-		{ "FLUIDHOOK_CONF", "/etc/fluidhook.conf" }, { "PATH", "/bin" }, { "LANG", "C.UTF-8" },
+		{ "FLUIDHOOK_ATTEMPT", "3" },
+		{ "FLUIDHOOK_REPLAY", "" },
+		{ "FLUIDHOOK_CONF", "/etc/fluidhook.conf" },
+		{ "PATH", "/bin" },
+		{ "LANG", "C.UTF-8" },
 	};
 	char *env[HOOK_ENV_MAX];
 	size_t n = 0;

@@ -3,8 +3,10 @@
 
 #include "worker/job.h"
 
-#define BODY "{\\\"id\\\":1,\\\"payload\\\":{\\\"resource\\\":\\\"order\\\",\\\"event\\\":\\\"created\\\"}}"
-#define OTHER "{\\\"id\\\":1,\\\"payload\\\":{\\\"event\\\":\\\"created\\\",\\\"resource\\\":\\\"order\\\"}}"
+#define BODY \
+	"{\\\"id\\\":1,\\\"payload\\\":{\\\"resource\\\":\\\"order\\\",\\\"event\\\":\\\"created\\\"}}"
+#define OTHER \
+	"{\\\"id\\\":1,\\\"payload\\\":{\\\"event\\\":\\\"created\\\",\\\"resource\\\":\\\"order\\\"}}"
 #define OF_7 "{\\\"resource\\\":\\\"order\\\",\\\"event\\\":\\\"created\\\",\\\"company_id\\\":7}"
 
 static const struct follow_place place = { .name = "2026-11-23.jsonl" };
@@ -16,7 +18,8 @@ key_of(char key[RAN_KEY_SIZE], const char *members, const char *body)
 	struct buf line = { 0 };
 	struct job job;
 
-	buf_adds(&line, "{\"delivery\":\"01a20b4e-0000-7000-8000-000000000001\","
+	buf_adds(&line,
+	    "{\"delivery\":\"01a20b4e-0000-7000-8000-000000000001\","
 	    "\"received_at\":\"2026-11-23T08:30:50.123456Z\",");
 	if (strstr(members, "\"event\"") == NULL)
 		buf_adds(&line, "\"event\":\"order.created\",");
@@ -42,7 +45,8 @@ parts(void **state)
 		bool same;
 	} cases[] = {
 		{ A, BODY, true },
-		{ A "\"fluid_shop\":\"b\",\"id\":9,\"identifier\":\"evt_9\",\"signature\":\"11\",", BODY, true },
+		{ A "\"fluid_shop\":\"b\",\"id\":9,\"identifier\":\"evt_9\",\"signature\":\"11\",",
+		    BODY, true },
 		{ A, OTHER, false },
 		{ A "\"event\":\"order.updated\",", BODY, false },
 		{ "\"installation\":\"dri_a\",\"droplet\":\"drp_b\",", BODY, false },
@@ -86,10 +90,13 @@ digest_of_the_line(void **state)
 
 	(void)state;
 	key_of(a, "", "{}");
-	key_of(b, "\"sha256\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\",", "{}");
+	key_of(b,
+	    "\"sha256\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\",",
+	    "{}");
 	assert_string_equal(a, b);
 	/* Where the body was removed later, the line still says which it was. */
-	key_of(b, "\"sha256\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\",", "");
+	key_of(b,
+	    "\"sha256\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\",", "");
 	assert_string_equal(a, b);
 }
 
@@ -97,7 +104,8 @@ digest_of_the_line(void **state)
 static void
 event_that_runs(void **state)
 {
-	static const char line[] = "{\"delivery\":\"01a20b4e-0000-7000-8000-000000000001\",\"received_at\":\"\","
+	static const char line[] =
+	    "{\"delivery\":\"01a20b4e-0000-7000-8000-000000000001\",\"received_at\":\"\","
 	    "\"event\":\"droplet.installed\",\"installation\":\"dri_a\",\"body\":\"{}\"}";
 	char installed[RAN_KEY_SIZE], old[RAN_KEY_SIZE], older[RAN_KEY_SIZE];
 	struct job job;
@@ -134,7 +142,8 @@ old_keys(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		buf_reset(&line);
-		buf_adds(&line, "{\"delivery\":\"d\",\"received_at\":\"\",\"event\":\"order.created\",");
+		buf_adds(&line,
+		    "{\"delivery\":\"d\",\"received_at\":\"\",\"event\":\"order.created\",");
 		buf_adds(&line, cases[i].members);
 		buf_adds(&line, "\"body\":\"");
 		buf_adds(&line, cases[i].body);

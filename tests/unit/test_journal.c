@@ -36,23 +36,23 @@ ssize_t __real_pread(int fd, void *data, size_t len, off_t at) AS_PREAD("__real_
 ssize_t __wrap_pread(int fd, void *data, size_t len, off_t at) AS_PREAD("__wrap_");
 
 /* What the commits did, and shall do. */
-static atomic_long commits;	   /* begun */
+static atomic_long commits;        /* begun */
 static atomic_long committed_size; /* the file's size when the last finished one began */
 static atomic_long folder_syncs;
-static atomic_long failures_left; /* so many commits fail from now on */
-static int fsync_error;		   /* of folders; 0: none */
-static const char *unseen;	   /* the name of a file that cannot be looked at */
-static bool cut_off;		   /* files have become shorter than they were */
-static const char *move_from, *move_to;	/* what is renamed while a commit is under way */
+static atomic_long failures_left;       /* so many commits fail from now on */
+static int fsync_error;                 /* of folders; 0: none */
+static const char *unseen;              /* the name of a file that cannot be looked at */
+static bool cut_off;                    /* files have become shorter than they were */
+static const char *move_from, *move_to; /* what is renamed while a commit is under way */
 
 struct place;
-static void (*in_commit)(struct place *p);	/* called once, while a commit is under way */
+static void (*in_commit)(struct place *p); /* called once, while a commit is under way */
 static struct place *in_commit_place;
 
 int
 __wrap_fdatasync(int fd)
 {
-	void (*call)(struct place *p) = in_commit;
+	void (*call)(struct place * p) = in_commit;
 	struct stat st = { 0 };
 
 	atomic_fetch_add(&commits, 1);
@@ -552,7 +552,7 @@ test_group_fails(void **state)
 struct batched {
 	struct journal_line line;
 	struct place *place;
-	struct batched *next;	/* added by done() */
+	struct batched *next; /* added by done() */
 	atomic_int told;
 };
 
@@ -617,7 +617,8 @@ test_batch_fails(void **state)
 	for (size_t i = 0; i < LENGTH(b); i++)
 		add_text(p, &b[i], "lost");
 	b[3].next = &next;
-	next = (struct batched){ .line = { .text = "kept", .len = 4, .done = on_batched }, .place = p };
+	next = (struct batched){ .line = { .text = "kept", .len = 4, .done = on_batched },
+		.place = p };
 	journal_commit(p->journal);
 	for (size_t i = 0; i < LENGTH(b); i++)
 		expect_told(&b[i], EIO, "a line of the batch");
@@ -662,7 +663,8 @@ test_batch_days(void **state)
 	struct batched before, after;
 
 	add_text(p, &before, "before");
-	after = (struct batched){ .line = { .text = "after", .len = 5, .done = on_batched }, .place = p };
+	after = (struct batched){ .line = { .text = "after", .len = 5, .done = on_batched },
+		.place = p };
 	journal_add(p->journal, &after.line, &(struct timespec){ .tv_sec = today.tv_sec + 86400 });
 	journal_commit(p->journal);
 	assert_int_equal(commits, 2);

@@ -10,7 +10,7 @@
 
 #include "store/journal_reader.h"
 
-enum { BLOCK = 64 * 1024 };	/* as the reader's own */
+enum { BLOCK = 64 * 1024 }; /* as the reader's own */
 
 struct place {
 	char *path;
@@ -185,7 +185,8 @@ block_borders(void **state)
 		for (size_t tail = 0; tail < 3; tail++) {
 			round_trip(p, (const size_t[]){ 5, last }, 2, tail);
 			round_trip(p, (const size_t[]){ last }, 1, tail);
-			round_trip(p, (const size_t[]){ 0, 1, last - BLOCK / 2, BLOCK / 2 - 1 }, 4, tail);
+			round_trip(p, (const size_t[]){ 0, 1, last - BLOCK / 2, BLOCK / 2 - 1 }, 4,
+			    tail);
 			round_trip(p, (const size_t[]){ BLOCK - 1, BLOCK - 1, last }, 3, tail);
 		}
 }
@@ -194,7 +195,8 @@ block_borders(void **state)
 static void
 long_lines(void **state)
 {
-	static const size_t lengths[] = { 3, 6 << 20, 0, BLOCK, 1, 2 * BLOCK, 3 * BLOCK + 1, 1 << 20, 9 };
+	static const size_t lengths[] = { 3, 6 << 20, 0, BLOCK, 1, 2 * BLOCK, 3 * BLOCK + 1,
+		1 << 20, 9 };
 	struct place *p = *state;
 
 	round_trip(p, lengths, LENGTH(lengths), 0);

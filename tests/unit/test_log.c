@@ -262,7 +262,9 @@ test_file(void **state)
 	log_line(LOG_LEVEL_INFO, "two", NULL);
 	assert_int_equal(log_open("test", LOG_TO_FILE, file, LOG_LEVEL_INFO), 0);
 	log_line(LOG_LEVEL_INFO, "three", NULL);
-	assert_int_equal(log_open("test", LOG_TO_FILE, path_in(l->folder, "none/x"), LOG_LEVEL_INFO), -1);
+	assert_int_equal(log_open("test", LOG_TO_FILE, path_in(l->folder, "none/x"),
+			     LOG_LEVEL_INFO),
+	    -1);
 	log_line(LOG_LEVEL_INFO, "four", NULL);
 	file_read(l->folder, "file.log.1", &text);
 	assert_true(like(text.data, "^[^\n]*msg=one\n[^\n]*msg=two\n$"));
@@ -294,7 +296,8 @@ test_priority(void **state)
 	log_line(LOG_LEVEL_ERROR, "five", NULL);
 	unsetenv("JOURNAL_STREAM");
 	text = lines(*state);
-	CHECK(like(text, "^<3>time=[^\n]*\n<4>[^\n]*\n<6>[^\n]*\n<7>[^\n]*\ntime=[^\n]*\n$"), "%s", text);
+	CHECK(like(text, "^<3>time=[^\n]*\n<4>[^\n]*\n<6>[^\n]*\n<7>[^\n]*\ntime=[^\n]*\n$"), "%s",
+	    text);
 }
 
 int

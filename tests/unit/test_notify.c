@@ -82,7 +82,8 @@ test_not_sent(void **state)
 	stderr_restore();
 	file_read(folder, "log", &text);
 	CHECK(strstr(text.data, "error=\"No such file or directory\"\n") &&
-		strstr(text.data, "error=\"File name too long\"\n") && strstr(text.data, "time=") == text.data,
+		strstr(text.data, "error=\"File name too long\"\n") &&
+		strstr(text.data, "time=") == text.data,
 	    "%s", text.data);
 	buf_free(&text);
 	folder_remove(folder);

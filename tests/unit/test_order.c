@@ -21,19 +21,19 @@ enum kind { INSTALL_V1, INSTALL_V2, UNINSTALL, REPEATED, WORKER };
 
 struct event {
 	enum kind kind;
-	char tag[16];			/* its bytes, its delivery and its token */
-	int at;				/* seconds after T0 */
-	int received;			/* microseconds after the second */
-	bool succeeds;			/* of WORKER */
-	const struct event *first;	/* of REPEATED */
+	char tag[16];              /* its bytes, its delivery and its token */
+	int at;                    /* seconds after T0 */
+	int received;              /* microseconds after the second */
+	bool succeeds;             /* of WORKER */
+	const struct event *first; /* of REPEATED */
 };
 
 /* What the rule says, by what is known and not by statuses. */
 struct model {
-	const struct event *newest;	/* install */
-	int uninstalled;		/* -1: never */
-	bool waits;			/* for the exchange of the newest */
-	const struct event *credentials;	/* the install that brought those at hand */
+	const struct event *newest;      /* install */
+	int uninstalled;                 /* -1: never */
+	bool waits;                      /* for the exchange of the newest */
+	const struct event *credentials; /* the install that brought those at hand */
 	const struct event *seen[EVENTS];
 	unsigned n_seen;
 };
@@ -51,8 +51,9 @@ model_install(struct model *m, const struct event *e)
 		if (m->seen[i] == e)
 			return;
 	m->seen[m->n_seen++] = e;
-	if (m->newest && (e->at < m->newest->at ||
-	    (e->at == m->newest->at && e->received < m->newest->received)))
+	if (m->newest &&
+	    (e->at < m->newest->at ||
+		(e->at == m->newest->at && e->received < m->newest->received)))
 		return;
 	m->newest = e;
 	if (is_over(m))
@@ -133,7 +134,8 @@ apply_event(struct world *w, const char *record, const struct event *e)
 		return;
 	}
 	life = body->kind == INSTALL_V2 ? install_v2_of(body->tag, e->at) :
-	    body->kind == INSTALL_V1 ? install_of(body->tag, e->at) : uninstall_of(body->tag, e->at);
+	    body->kind == INSTALL_V1    ? install_of(body->tag, e->at) :
+					  uninstall_of(body->tag, e->at);
 	if (life.exchange_token)
 		life.exchange_token = body->tag;
 	else if (life.authentication_token)
@@ -154,7 +156,8 @@ make_events(uint64_t *seed, struct event events[EVENTS], bool v2)
 		struct event *e = &events[n];
 
 		*e = (struct event){ .kind = (enum kind)pick(seed, v2 ? 5 : 4),
-			.at = (int)pick(seed, SECONDS_APART), .received = (int)n + 1,
+			.at = (int)pick(seed, SECONDS_APART),
+			.received = (int)n + 1,
 			.succeeds = pick(seed, 2) };
 		if (e->kind == INSTALL_V2 && !v2)
 			e->kind = INSTALL_V1;

@@ -13,7 +13,7 @@
 
 #define ONE "01a20b4e-0000-7000-8000-000000000001"
 
-static int64_t ahead;		/* how far the date is ahead, in seconds */
+static int64_t ahead; /* how far the date is ahead, in seconds */
 
 time_t __real_time(time_t *out) AS_TIME("__real_");
 time_t __wrap_time(time_t *out) AS_TIME("__wrap_");
@@ -142,14 +142,17 @@ other_forms(void **state)
 		{ "{\"2026-11-23.jsonl\":12,\"2026-11-24.jsonl\":\"1 0\"}", true, false },
 		{ "{\"2026-11-23.jsonl\":\"1 0\"}", true, true },
 		{ "{}", true, true },
-		{ "", false, false }, { "[]", false, false }, { "{", false, false },
+		{ "", false, false },
+		{ "[]", false, false },
+		{ "{", false, false },
 		{ "{\"2026-11-23.jsonl\":-12}", false, false },
 		{ "{\"2026-11-23.jsonl\":null}", false, false },
 		{ "{\"2026-11-23.jsonl\":\"\"}", false, false },
 		{ "{\"2026-11-23.jsonl\":\"1\"}", false, false },
 		{ "{\"2026-11-23.jsonl\":\"-1 0\"}", false, false },
 		{ "{\"2026-11-23.jsonl\":\"1 0x\"}", false, false },
-		{ "{\"2026-11-23.jsonl\":\"1 0 01a20b4e-0000-7000-8000-000000000001-and-more\"}", false, false },
+		{ "{\"2026-11-23.jsonl\":\"1 0 01a20b4e-0000-7000-8000-000000000001-and-more\"}",
+		    false, false },
 		{ "{\"../any\":\"1 0\"}", false, false },
 	};
 	struct place *p = *state;
@@ -223,11 +226,18 @@ waits(void **state)
 	static const struct {
 		int64_t wait, ahead_then, ahead_now, want;
 	} cases[] = {
-		{ 100, 0, 0, 100 }, { -100, 0, 0, -100 }, { 3500, 0, 0, 3500 }, { 5000, 0, 0, 3600 },
-		{ 100, 864000, 0, 3600 }, { 100, 0, 864000, 100 - 864000 }, { 100, 864000, 864000, 100 },
+		{ 100, 0, 0, 100 },
+		{ -100, 0, 0, -100 },
+		{ 3500, 0, 0, 3500 },
+		{ 5000, 0, 0, 3600 },
+		{ 100, 864000, 0, 3600 },
+		{ 100, 0, 864000, 100 - 864000 },
+		{ 100, 864000, 864000, 100 },
 	};
 	struct place *p = *state;
-	struct queue_item item = { .delivery = ONE, .place.name = "2026-11-23.jsonl", .event = "order.created" };
+	struct queue_item item = { .delivery = ONE,
+		.place.name = "2026-11-23.jsonl",
+		.event = "order.created" };
 	struct queue_item *items;
 	unsigned n, damaged;
 
@@ -237,7 +247,8 @@ waits(void **state)
 		CHECK(about(queue_unix(item.next), time(NULL) + cases[i].wait), "case %zu", i);
 		assert_int_equal(queue_wait(p->queue, &item), 0);
 		ahead = cases[i].ahead_now;
-		CHECK(about(wait_of(p, ONE), cases[i].want), "case %zu: %lld", i, (long long)wait_of(p, ONE));
+		CHECK(about(wait_of(p, ONE), cases[i].want), "case %zu: %lld", i,
+		    (long long)wait_of(p, ONE));
 		assert_non_null(items = queue_items(p->queue, false, &n, &damaged));
 		assert_int_equal(n, 1);
 		CHECK(about(items->next - queue_clock(), cases[i].want), "case %zu", i);
@@ -262,7 +273,8 @@ listed_partly(void **state)
 	unsigned n, damaged;
 
 	for (unsigned i = 0; i < 9; i++) {
-		snprintf(item.delivery, sizeof(item.delivery), "%.*s%u", (int)strlen(ONE) - 1, ONE, i);
+		snprintf(item.delivery, sizeof(item.delivery), "%.*s%u", (int)strlen(ONE) - 1, ONE,
+		    i);
 		assert_int_equal(queue_wait(p->queue, &item), 0);
 		assert_int_equal(queue_bury(p->queue, &item), 0);
 		assert_int_equal(queue_wait(p->queue, &item), 0);

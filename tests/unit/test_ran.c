@@ -19,7 +19,7 @@
 #define KEY_ONE "11111111111111111111111111111111"
 #define KEY_TWO "22222222222222222222222222222222"
 
-static bool full;	/* no write succeeds */
+static bool full; /* no write succeeds */
 
 ssize_t __real_write(int fd, const void *data, size_t len);
 ssize_t __wrap_write(int fd, const void *data, size_t len);
@@ -34,7 +34,7 @@ __wrap_write(int fd, const void *data, size_t len)
 	return (__real_write(fd, data, len));
 }
 
-static unsigned readable;	/* entries of a directory, then an error; 0: all */
+static unsigned readable; /* entries of a directory, then an error; 0: all */
 
 struct dirent *__real_readdir(DIR *dir);
 struct dirent *__wrap_readdir(DIR *dir);
@@ -147,14 +147,21 @@ days_around(void **state)
 		const char *file;
 		bool counts;
 	} cases[] = {
-		{ "2026-12-28.jsonl", false }, { "2026-12-29.jsonl", true }, { "2026-12-30.3.jsonl", true },
-		{ "2026-12-31.jsonl", true }, { "2027-01-01.jsonl", true }, { "2027-01-02.jsonl", true },
-		{ "2027-01-03.jsonl", false }, { "2025-12-31.jsonl", false }, { "2026-99-99.jsonl", false },
+		{ "2026-12-28.jsonl", false },
+		{ "2026-12-29.jsonl", true },
+		{ "2026-12-30.3.jsonl", true },
+		{ "2026-12-31.jsonl", true },
+		{ "2027-01-01.jsonl", true },
+		{ "2027-01-02.jsonl", true },
+		{ "2027-01-03.jsonl", false },
+		{ "2025-12-31.jsonl", false },
+		{ "2026-99-99.jsonl", false },
 	};
 
 	assert_int_equal(ran_add(p->ran, "2026-12-31.2.jsonl", ONE, KEY_ONE, RAN_DONE), 0);
 	for (size_t i = 0; i < LENGTH(cases); i++)
-		CHECK((of(p, cases[i].file, KEY_ONE) == RAN_DONE) == cases[i].counts, "%s", cases[i].file);
+		CHECK((of(p, cases[i].file, KEY_ONE) == RAN_DONE) == cases[i].counts, "%s",
+		    cases[i].file);
 	/* A name that is no date has its own notes. */
 	assert_int_equal(ran_add(p->ran, "2026-99-99.jsonl", TWO, KEY_TWO, RAN_DONE), 0);
 	again(p);
@@ -174,7 +181,9 @@ many_days(void **state)
 				snprintf(file, sizeof(file), "2025-%02d-%02d.jsonl", month, day);
 				snprintf(delivery, sizeof(delivery), "d-%02d-%02d", month, day);
 				if (turn == 0)
-					assert_int_equal(ran_add(p->ran, file, delivery, KEY_ONE, RAN_DONE), 0);
+					assert_int_equal(ran_add(p->ran, file, delivery, KEY_ONE,
+							     RAN_DONE),
+					    0);
 				else
 					assert_int_equal(of(p, file, delivery), RAN_DONE);
 			}
@@ -209,8 +218,10 @@ damage(void **state)
 {
 	struct place *p = *state;
 
-	file_text(p->path, "2026-11-23", "\n \n  \n" ONE " " KEY_ONE " don\n" ONE " " KEY_ONE " donee\n" ONE " done\n"
-	    KEY_TWO "0\n" TWO " " KEY_TWO " discarded\n" ONE " " KEY_ONE " do", 0600);
+	file_text(p->path, "2026-11-23",
+	    "\n \n  \n" ONE " " KEY_ONE " don\n" ONE " " KEY_ONE " donee\n" ONE " done\n" KEY_TWO
+	    "0\n" TWO " " KEY_TWO " discarded\n" ONE " " KEY_ONE " do",
+	    0600);
 	assert_int_equal(of(p, DAY, ONE), RAN_NOT);
 	assert_int_equal(of(p, DAY, KEY_ONE), RAN_NOT);
 	assert_int_equal(of(p, DAY, TWO), RAN_DISCARDED);
@@ -302,7 +313,8 @@ dropped(void **state)
 	struct place *p = *state;
 	char *journal = folder_make();
 	int dir = open(journal, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	static const char *const days[] = { "2020-01-01", "2026-01-01", "2026-11-01", "2026-11-02", "2036-01-01" };
+	static const char *const days[] = { "2020-01-01", "2026-01-01", "2026-11-01", "2026-11-02",
+		"2036-01-01" };
 
 	for (size_t i = 0; i < LENGTH(days); i++)
 		assert_int_equal(ran_add(p->ran, days[i], ONE, "", RAN_DONE), 0);

@@ -171,7 +171,8 @@ test_bounded(void **state)
 {
 	enum { SMALL = 64 * 1024, BODY = 5000 };
 	struct world *w = *state;
-	struct refused_store *one = refused_open(w->state->dir), *other = refused_open(w->state->dir);
+	struct refused_store *one = refused_open(w->state->dir),
+			     *other = refused_open(w->state->dir);
 	char *body = calloc(1, SMALL + 1), (*ids)[REFUSED_ID_SIZE];
 	struct refused r;
 	size_t n;
@@ -234,7 +235,8 @@ test_damaged(void **state)
 	assert_int_equal(refused_read(s, "../VERSION", &back, &texts, &file), -1);
 	file_text(w->folder, "state/refused/README", "mine", 0600);
 	assert_int_equal(symlink("/etc/passwd",
-	    path_in(w->folder, "state/refused/ffffffffffffffffffffffffffffffff")), 0);
+			     path_in(w->folder, "state/refused/ffffffffffffffffffffffffffffffff")),
+	    0);
 	ids = refused_list(s, &n);
 	assert_int_equal(n, 1);
 	assert_int_equal(refused_remove(s, r.id), 0);

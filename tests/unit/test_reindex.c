@@ -86,13 +86,14 @@ check_right(struct world *w)
 	static const char *const there[] = { "shops/acme/dri_active", "companies/7/dri_active",
 		"shops/acme/dri_pending", "companies/7/dri_pending", "queue/pending/dri_pending",
 		"queue/unconfirmed/dri_unconfirmed" };
-	static const char *const not[] = { "shops/acme/dri_gone", "companies/7/dri_gone",
-		"shops/acme/dri_unconfirmed", "queue/pending/dri_active", "queue/pending/dri_unconfirmed" };
+	static const char *const not [] = { "shops/acme/dri_gone", "companies/7/dri_gone",
+		"shops/acme/dri_unconfirmed", "queue/pending/dri_active",
+		"queue/pending/dri_unconfirmed" };
 
 	for (size_t n = 0; n < LENGTH(there); n++)
 		CHECK(exists(w, there[n]), "%s is missing", there[n]);
-	for (size_t n = 0; n < LENGTH(not); n++)
-		CHECK(!exists(w, not[n]), "%s is there", not[n]);
+	for (size_t n = 0; n < LENGTH(not ); n++)
+		CHECK(!exists(w, not [n]), "%s is there", not [n]);
 	assert_true(index_is_complete(w->state));
 }
 
@@ -102,7 +103,8 @@ check_reindex(struct world *w, unsigned long added, unsigned long removed)
 	struct reindex r = { .stop = NULL };
 
 	assert_int_equal(reindex(w->state, &r), 0);
-	CHECK(r.added == added && r.removed == removed, "added %lu, removed %lu", r.added, r.removed);
+	CHECK(r.added == added && r.removed == removed, "added %lu, removed %lu", r.added,
+	    r.removed);
 	assert_true(r.complete);
 	check_right(w);
 }

@@ -51,7 +51,8 @@ enter(struct world *w, int *peer, int64_t now_ms)
 	struct connection *c;
 	int fds[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+	    0);
 	c = room_enter(w->room, fds[0], now_ms);
 	if (c == NULL) {
 		close(fds[0]);

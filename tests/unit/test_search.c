@@ -139,9 +139,10 @@ test_crowd(void **state)
 	assert_int_equal(signatures, ACTIVE + 3);
 	assert_int_equal(hashed, (ACTIVE + 3) * len);
 	CHECK(looked <= 2 * ACTIVE, "%zu records looked at", looked);
-	printf("# %d ended and %d active installations in a shop: a request under no key computes %zu "
-	       "signatures over %zu bytes in all, and looks at %zu records\n", ENDED, ACTIVE,
-	    signatures, hashed, looked);
+	printf(
+	    "# %d ended and %d active installations in a shop: a request under no key computes %zu "
+	    "signatures over %zu bytes in all, and looks at %zu records\n",
+	    ENDED, ACTIVE, signatures, hashed, looked);
 }
 
 /* Goal: where ended ones are still in an index, so many are looked at and no more: 503, never 401. */
@@ -266,9 +267,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_crowd, evidence_setup, evidence_teardown),
-		cmocka_unit_test_setup_teardown(test_stale_index, evidence_setup, evidence_teardown),
-		cmocka_unit_test_setup_teardown(test_large_bodies, evidence_setup, evidence_teardown),
-		cmocka_unit_test_setup_teardown(test_shown_first, evidence_setup, evidence_teardown),
+		cmocka_unit_test_setup_teardown(test_stale_index, evidence_setup,
+		    evidence_teardown),
+		cmocka_unit_test_setup_teardown(test_large_bodies, evidence_setup,
+		    evidence_teardown),
+		cmocka_unit_test_setup_teardown(test_shown_first, evidence_setup,
+		    evidence_teardown),
 		cmocka_unit_test_setup_teardown(test_huge_body, evidence_setup, evidence_teardown),
 		cmocka_unit_test_setup_teardown(test_incomplete_index, evidence_setup,
 		    evidence_teardown),

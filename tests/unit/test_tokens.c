@@ -66,9 +66,11 @@ static const struct {
 	{ "wvt_a", NULL,
 	    { "a new install", INSTALL("dri_new", "drp_r"), NULL, REFUSED("other_installation") } },
 	{ "dws_s", NULL,
-	    { "another droplet's", INSTALL("dri_new", "drp_r"), NULL, FOREIGN_DROPLET("shipping") } },
+	    { "another droplet's", INSTALL("dri_new", "drp_r"), NULL,
+		FOREIGN_DROPLET("shipping") } },
 	{ "wvt_a", NULL,
-	    { "an install of its own", INSTALL("dri_a", "drp_r"), NULL, REFUSED("own_key_install") } },
+	    { "an install of its own", INSTALL("dri_a", "drp_r"), NULL,
+		REFUSED("own_key_install") } },
 	{ "sub_key", NULL,
 	    { "the key of its subscriptions", UNINSTALL("dri_sub"), NULL,
 		GENUINE_INSTALLATION("dri_sub") } },
@@ -129,8 +131,8 @@ static const struct {
 	    { "an install", SAYS("installed", DRI("dri_a") WVT("wvt_a")), NULL,
 		REFUSED("own_key_install") } },
 	{ NULL,
-	    { "the key of its subscriptions", SAYS("uninstalled", DRI("dri_sub") WVT("sub_key")), NULL,
-		NO_EVIDENCE("no_signature") } },
+	    { "the key of its subscriptions", SAYS("uninstalled", DRI("dri_sub") WVT("sub_key")),
+		NULL, NO_EVIDENCE("no_signature") } },
 	{ NULL,
 	    { "uninstall", SAYS("uninstalled", DRI("dri_a") WVT("wvt_a")), NULL,
 		GENUINE_INSTALLATION("dri_a") } },
@@ -301,11 +303,17 @@ test_secrets_mark(void **state)
 	struct keys *k = *state;
 	struct secret_list *l;
 
-	file_text(k->folder, "marked", "\xef\xbb\xbf" "dws_1\r\n\xef\xbb\xbf" "dws_2\r\n", 0600);
+	file_text(k->folder, "marked",
+	    "\xef\xbb\xbf"
+	    "dws_1\r\n\xef\xbb\xbf"
+	    "dws_2\r\n",
+	    0600);
 	assert_non_null(l = secret_list_read(path_in(k->folder, "marked")));
 	assert_int_equal(l->n, 2);
 	assert_string_equal(l->secrets[0], "dws_1");
-	assert_string_equal(l->secrets[1], "\xef\xbb\xbf" "dws_2");
+	assert_string_equal(l->secrets[1],
+	    "\xef\xbb\xbf"
+	    "dws_2");
 	secret_list_free(l);
 	file_text(k->folder, "marked", "\xef\xbb\xbf# newest first\ndws_1\n", 0600);
 	assert_non_null(l = secret_list_read(path_in(k->folder, "marked")));
