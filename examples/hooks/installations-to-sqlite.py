@@ -6,7 +6,7 @@ Needs nothing but Python 3. To use it, as root:
     install -m 0755 installations-to-sqlite.py /etc/fluidhook/hooks/droplet
 
 so that it gets droplet.installed and droplet.uninstalled. As `any` it gets all other events too, which
-it ignores. The worker's user must be able to write into the folder below; the worker's systemd unit
+it ignores. The worker's user must be able to write into the directory below; the worker's systemd unit
 makes it. Then
 
     sqlite3 /var/lib/fluidhook-hooks/installations.db 'SELECT * FROM active'

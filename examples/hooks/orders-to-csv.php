@@ -6,7 +6,7 @@
 //
 //	install -m 0755 orders-to-csv.php /etc/fluidhook/hooks/order.created
 //
-// The worker's user must be able to write into the folder below; the worker's systemd unit makes it.
+// The worker's user must be able to write into the directory below; the worker's systemd unit makes it.
 // Fluid has to deliver orders: "subscribe = order.created" in [worker] of fluidhook.conf.
 //
 // The exit status says what becomes of the delivery. 0: done. Anything else: the worker runs this

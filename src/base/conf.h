@@ -63,7 +63,7 @@ char *conf_find(const char *given);
 
 /**
  * Read a configuration file. Every mistake is added to `errors` as one line "FILE:LINE: what",
- * all of them and not only the first. Relative paths are relative to the file's folder.
+ * all of them and not only the first. Relative paths are relative to the file's directory.
  * Returns the configuration, which the caller ends with conf_free(), or NULL when there was any
  * mistake.
  */

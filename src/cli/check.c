@@ -31,10 +31,10 @@ check_conf(struct checklist *l, const struct conf *conf)
 static void
 check_token(struct checklist *l, const struct fluid_token *t)
 {
-	const char *way_out = NULL, *what = secret_mistake(t->value, strlen(t->value), &way_out);
+	const char *hint = NULL, *what = secret_mistake(t->value, strlen(t->value), &hint);
 
 	if (what)
-		checklist_bad(l, "company token", way_out, "%s: %s", t->source, what);
+		checklist_bad(l, "company token", hint, "%s: %s", t->source, what);
 	else
 		checklist_good(l, "company token", "%s", t->source);
 }
@@ -174,7 +174,7 @@ const struct command check_command = {
 	.args = "[--remote] [--json]",
 	.summary = "Is everything in order: configuration, secrets, state directory, disk, hooks",
 	.help =
-	    "One line for each thing looked at, and the way out below what is wrong. Changes nothing: the\n"
+	    "One line for each thing looked at, and the hint below what is wrong. Changes nothing: the\n"
 	    "files that it writes to see whether that works are removed at once.\n"
 	    "Every mistake in the configuration is told at once, with its line.\n"
 	    "\n"

@@ -38,10 +38,10 @@ void check_receivers(struct checklist *l, const struct conf *conf);
 void check_queue(struct checklist *l, const struct conf *conf, int top, unsigned pending);
 
 /**
- * What looks like a mistake in a secret or token of len bytes: a few words behind "the line ...", and *way_out. NULL if
+ * What looks like a mistake in a secret or token of len bytes: a few words behind "the line ...", and *hint. NULL if
  * nothing does.
  */
-const char *secret_mistake(const char *secret, size_t len, const char **way_out);
+const char *secret_mistake(const char *secret, size_t len, const char **hint);
 
 /** The lines of a file of secrets: each that looks like a mistake is named. Returns whether none does. */
 bool check_secret_lines(struct checklist *l, const char *path);
@@ -61,7 +61,7 @@ enum { CHECK_OWNER_SIZE = 64 };
 /** A user's name, or "user 1234" for one that has none. */
 void check_user_name(char out[CHECK_OWNER_SIZE], uid_t uid);
 
-/** The hooks folder, as its worker sees it. */
+/** The hooks directory, as its worker sees it. */
 void check_hooks(struct checklist *l, const struct conf *conf);
 
 #endif

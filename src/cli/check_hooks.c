@@ -82,7 +82,7 @@ static const char *const aside_extensions[] = {
 
 struct hooks {
 	struct checklist *list;
-	const char *path; /* of the folder */
+	const char *path; /* of the directory */
 	int dir;
 	struct buf good; /* names of those that will run */
 	bool wrong;
@@ -103,10 +103,10 @@ guess(struct guess *g)
 }
 
 static void
-bad(struct hooks *h, const char *name, const char *way_out, const char *what)
+bad(struct hooks *h, const char *name, const char *hint, const char *what)
 {
 	h->wrong = true;
-	checklist_bad(h->list, "hooks", way_out, "%s/%s: %s", h->path, name, what);
+	checklist_bad(h->list, "hooks", hint, "%s/%s: %s", h->path, name, what);
 }
 
 /* Whoever can change a hook runs programs as the worker's user. */
@@ -151,9 +151,9 @@ is_sound(struct hooks *h, const char *name, const struct stat *st)
 	if (program_can_run(h->dir, name, &fault))
 		return (true);
 	if (!fault.maybe)
-		bad(h, name, fault.way_out, fault.what);
+		bad(h, name, fault.hint, fault.what);
 	else
-		checklist_note(h->list, "hooks", fault.way_out, "%s/%s: %s", h->path, name,
+		checklist_note(h->list, "hooks", fault.hint, "%s/%s: %s", h->path, name,
 		    fault.what);
 	return (fault.maybe);
 }
@@ -189,24 +189,24 @@ static void
 look_at_other(struct hooks *h, const char *name, const struct guess *g, const struct stat *st)
 {
 	bool runs = S_ISREG(st->st_mode) && (st->st_mode & 0111), aside;
-	char way_out[WAY_OUT_SIZE];
+	char hint[WAY_OUT_SIZE];
 	struct guess meant;
 
 	if (S_ISDIR(st->st_mode) || name[strlen(name) - 1] == '~')
 		return;
 	if (without_extension(name, &meant, &aside)) {
-		snprintf(way_out, sizeof(way_out),
+		snprintf(hint, sizeof(hint),
 		    "Rename it to %s: a hook is called exactly as the event.", meant.best);
 		if (!aside)
-			bad(h, name, way_out, "it never runs: no event is called so");
+			bad(h, name, hint, "it never runs: no event is called so");
 		return;
 	}
 	/* Files such as a README are no hooks. */
 	if (!runs)
 		return;
 	if (g->distance <= GUESS_NEAR) {
-		snprintf(way_out, sizeof(way_out), "Did you mean %s?", g->best);
-		bad(h, name, way_out, "no event that fluidhook knows is called so");
+		snprintf(hint, sizeof(hint), "Did you mean %s?", g->best);
+		bad(h, name, hint, "no event that fluidhook knows is called so");
 		return;
 	}
 	if (is_sound(h, name, st))
@@ -240,31 +240,31 @@ check_hooks(struct checklist *l, const struct conf *conf)
 	struct hooks h = { .list = l, .path = conf->hooks };
 	struct dirent *entry;
 	struct stat st;
-	DIR *folder = opendir(conf->hooks);
+	DIR *directory = opendir(conf->hooks);
 
-	if (folder == NULL && errno == ENOENT && conf->hooks_by_default) {
+	if (directory == NULL && errno == ENOENT && conf->hooks_by_default) {
 		checklist_good(l, "hooks", "none: there is no %s", conf->hooks);
 		return;
 	}
-	if (folder == NULL || faccessat(dirfd(folder), ".", X_OK, AT_EACCESS)) {
+	if (directory == NULL || faccessat(dirfd(directory), ".", X_OK, AT_EACCESS)) {
 		checklist_bad(l, "hooks",
 		    "Deliveries wait until the worker's user can read and search this "
 		    "directory: make or mount it, or correct [worker] hooks.",
 		    "%s: %s", conf->hooks, strerror(errno));
-		if (folder)
-			closedir(folder);
+		if (directory)
+			closedir(directory);
 		return;
 	}
-	h.dir = dirfd(folder);
+	h.dir = dirfd(directory);
 	if (fstat(h.dir, &st) == 0 && is_open(&st))
 		bad(&h, "", "It has to belong to root or to the worker's user; chmod o-w it.",
 		    "somebody else can change what is in it");
-	while ((errno = 0, entry = readdir(folder)) != NULL)
+	while ((errno = 0, entry = readdir(directory)) != NULL)
 		if (entry->d_name[0] != '.')
 			look_at(&h, entry->d_name);
 	if (errno)
 		bad(&h, "", "Hooks in it do not run while it cannot be read.", strerror(errno));
-	closedir(folder);
+	closedir(directory);
 	if (!h.wrong)
 		checklist_good(l, "hooks", "%s", h.good.len ? h.good.data : "none");
 	buf_free(&h.good);

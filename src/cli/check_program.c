@@ -19,15 +19,15 @@ enum { HEAD_SIZE = 256, FILE_PATH_SIZE = 4096 };
 static const char usual_path[] = "/usr/local/bin:/usr/bin:/bin";
 
 static bool __attribute__((format(printf, 3, 4)))
-faulty(struct program_fault *f, const char *way_out, const char *fmt, ...)
+faulty(struct program_fault *f, const char *hint, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(f->what, sizeof(f->what), fmt, ap);
 	va_end(ap);
-	if (way_out != f->way_out)
-		snprintf(f->way_out, sizeof(f->way_out), "%s", way_out);
+	if (hint != f->hint)
+		snprintf(f->hint, sizeof(f->hint), "%s", hint);
 	return (false);
 }
 
@@ -79,8 +79,8 @@ env_finds(char *argument, struct program_fault *f)
 	} else {
 		word = argument;
 		if (strpbrk(word, " \t") && *word != '-') {
-			snprintf(f->way_out, sizeof(f->way_out), "Write \"env -S %s\".", argument);
-			return (faulty(f, f->way_out,
+			snprintf(f->hint, sizeof(f->hint), "Write \"env -S %s\".", argument);
+			return (faulty(f, f->hint,
 			    "its first line makes env look for one program called \"%s\"",
 			    argument));
 		}
@@ -92,17 +92,17 @@ env_finds(char *argument, struct program_fault *f)
 		return (true);
 	if (strchr(word, '/') == NULL && is_in_path(word, getenv("PATH"))) {
 		f->maybe = true;
-		snprintf(f->way_out, sizeof(f->way_out),
+		snprintf(f->hint, sizeof(f->hint),
 		    "Name its whole path in the first line, or set PATH for the "
 		    "worker.");
-		return (faulty(f, f->way_out,
+		return (faulty(f, f->hint,
 		    "%s is in the PATH of this shell, but not in %s, which a worker has at "
 		    "least",
 		    word, usual_path));
 	}
-	snprintf(f->way_out, sizeof(f->way_out),
+	snprintf(f->hint, sizeof(f->hint),
 	    "Its first line says env %s: install that, or name another.", word);
-	return (faulty(f, f->way_out, "its interpreter %s is not there", word));
+	return (faulty(f, f->hint, "its interpreter %s is not there", word));
 }
 
 /* line: what follows "#!" in the first line; changed. */
@@ -129,9 +129,9 @@ has_interpreter(char *line, struct program_fault *f)
 	/* A hook runs in "/". */
 	snprintf(path, sizeof(path), "%s%s", *interpreter == '/' ? "" : "/", interpreter);
 	if (!is_program(path)) {
-		snprintf(f->way_out, sizeof(f->way_out),
+		snprintf(f->hint, sizeof(f->hint),
 		    "Its first line says %s: install that, or name another.", interpreter);
-		return (faulty(f, f->way_out, "its interpreter is not there"));
+		return (faulty(f, f->hint, "its interpreter is not there"));
 	}
 	base = strrchr(path, '/') + 1;
 	return (strcmp(base, "env") != 0 || env_finds(argument, f));

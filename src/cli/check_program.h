@@ -10,7 +10,7 @@ enum { PROGRAM_TEXT_SIZE = 512 };
 
 struct program_fault {
 	char what[PROGRAM_TEXT_SIZE]; /* "its first line ends with a carriage return" */
-	char way_out[PROGRAM_TEXT_SIZE];
+	char hint[PROGRAM_TEXT_SIZE];
 	bool maybe; /* it depends on the worker's surroundings: no fault for sure */
 };
 

@@ -170,15 +170,15 @@ static void
 check_one(void *user, const char *name, const char *address, bool alive)
 {
 	struct receivers *r = user;
-	char way_out[512];
+	char hint[512];
 	int status;
 
 	r->n++;
 	if (!alive) {
-		snprintf(way_out, sizeof(way_out),
+		snprintf(hint, sizeof(hint),
 		    "Start it again. If it is not wanted any more: rm %s/%s/%s", r->state_dir,
 		    layout_path(LAYOUT_RECEIVERS), name);
-		checklist_bad(r->list, "receiver", way_out,
+		checklist_bad(r->list, "receiver", hint,
 		    "%s: it was started and did not end in order", address);
 		return;
 	}

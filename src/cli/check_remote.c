@@ -44,19 +44,19 @@ static bool
 delivers(struct asking *k, const struct webhook *w)
 {
 	const char *method = w->http_method ? w->http_method : "post";
-	char way_out[WAY_OUT_SIZE];
+	char hint[WAY_OUT_SIZE];
 
 	if (!w->active) {
-		snprintf(way_out, sizeof(way_out),
+		snprintf(hint, sizeof(hint),
 		    "\"fluidhook webhook update %s --active\" turns it on.", w->id);
-		checklist_bad(k->list, "webhooks", way_out, "webhook %s (%s.%s to %s) is inactive",
+		checklist_bad(k->list, "webhooks", hint, "webhook %s (%s.%s to %s) is inactive",
 		    w->id, w->resource, w->event, w->url ? w->url : "nowhere");
 		return (false);
 	}
 	if (strcasecmp(method, "post") != 0 && strcasecmp(method, "put") != 0) {
-		snprintf(way_out, sizeof(way_out),
+		snprintf(hint, sizeof(hint),
 		    "\"fluidhook webhook update %s --method post\" changes it.", w->id);
-		checklist_bad(k->list, "webhooks", way_out,
+		checklist_bad(k->list, "webhooks", hint,
 		    "webhook %s (%s.%s to %s) is delivered with %s, without a body", w->id,
 		    w->resource, w->event, w->url ? w->url : "nowhere", method);
 		return (false);
@@ -112,7 +112,7 @@ check_subscribed(struct asking *k, const struct installation *i, const struct fl
 {
 	struct webhook_list list = { 0 };
 	struct fluid_error e;
-	char way_out[WAY_OUT_SIZE];
+	char hint[WAY_OUT_SIZE];
 	bool good = true, found;
 
 	if (webhooks_list(k->transport, token, &list, &e)) {
@@ -134,9 +134,8 @@ check_subscribed(struct asking *k, const struct installation *i, const struct fl
 		if (found)
 			continue;
 		good = false;
-		snprintf(way_out, sizeof(way_out), "\"fluidhook subscribe %s\" makes it.",
-		    i->record);
-		checklist_bad(k->list, "subscriptions", way_out,
+		snprintf(hint, sizeof(hint), "\"fluidhook subscribe %s\" makes it.", i->record);
+		checklist_bad(k->list, "subscriptions", hint,
 		    "%s: Fluid has no webhook for %s to %s", i->record, k->conf->subscribe[n],
 		    k->conf->public_url);
 	}

@@ -36,37 +36,37 @@ is_assignment(const char *s, size_t len)
 }
 
 const char *
-secret_mistake(const char *s, size_t len, const char **way_out)
+secret_mistake(const char *s, size_t len, const char **hint)
 {
 	static const char quotes[] = "\"'`";
 	const char *blank;
 
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)s[i] >= 0x80) {
-			*way_out =
+			*hint =
 			    "Copy it again as plain text. Some programs put typographic quotes or invisible characters "
 			    "in.";
 			return ("has characters that are not ASCII");
 		}
 	if ((len > 7 && strncmp(s, "export ", 7) == 0) || is_assignment(s, len)) {
-		*way_out = "Remove the name and the equals sign: the line is the secret alone.";
+		*hint = "Remove the name and the equals sign: the line is the secret alone.";
 		return ("looks like NAME=secret, and all of it counts as the secret");
 	}
 	blank = memchr(s, ' ', len) ? memchr(s, ' ', len) : memchr(s, '\t', len);
 	if (blank && blank < s + len && memchr(blank, '#', len - (size_t)(blank - s))) {
-		*way_out = "Put the comment on a line of its own, which begins with #.";
+		*hint = "Put the comment on a line of its own, which begins with #.";
 		return ("has a comment behind the secret, which counts as part of it");
 	}
 	if (strchr(quotes, s[0]) || strchr(quotes, s[len - 1])) {
-		*way_out = "Remove the quotes: the line is the secret alone.";
+		*hint = "Remove the quotes: the line is the secret alone.";
 		return ("has quotes around the secret, which count as part of it");
 	}
 	if (s[0] == '<' && s[len - 1] == '>') {
-		*way_out = "Put the secret there.";
+		*hint = "Put the secret there.";
 		return ("is a placeholder");
 	}
 	if (blank) {
-		*way_out = "Put one secret on each line, without blanks.";
+		*hint = "Put one secret on each line, without blanks.";
 		return ("has blanks in it");
 	}
 	return (NULL);
@@ -76,7 +76,7 @@ secret_mistake(const char *s, size_t len, const char **way_out)
 static bool
 check_line(struct checklist *l, const char *path, unsigned number, const char *line, size_t len)
 {
-	const char *secret = secret_of_line(line, &len), *what, *way_out = NULL;
+	const char *secret = secret_of_line(line, &len), *what, *hint = NULL;
 
 	if (len == 0)
 		return (true);
@@ -86,8 +86,8 @@ check_line(struct checklist *l, const char *path, unsigned number, const char *l
 		    "%s:%u: is no secret: it is too long or has control characters", path, number);
 		return (false);
 	}
-	if ((what = secret_mistake(secret, len, &way_out)) != NULL) {
-		checklist_bad(l, "secrets", way_out, "%s:%u: %s", path, number, what);
+	if ((what = secret_mistake(secret, len, &hint)) != NULL) {
+		checklist_bad(l, "secrets", hint, "%s:%u: %s", path, number, what);
 		return (false);
 	}
 	if (len < SHORT)

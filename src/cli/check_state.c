@@ -27,7 +27,7 @@ struct looking {
 	struct stat top;
 	bool shared; /* it is a volume that a group shares */
 	char owner[CHECK_OWNER_SIZE];
-	unsigned wrong;       /* files and folders that are not as they should be */
+	unsigned wrong;       /* files and directories that are not as they should be */
 	char first[PATH_MAX]; /* the first of them, and what is wrong with it */
 	const char *fault;
 	unsigned counts[INSTALLATION_SUPERSEDED + 1], damaged;
@@ -82,7 +82,7 @@ fault_of(const struct looking *k, const struct stat *st, bool top)
 	if (S_ISLNK(st->st_mode))
 		return ("is a symbolic link, which fluidhook does not follow here");
 	if (!S_ISDIR(st->st_mode) && (top || !S_ISREG(st->st_mode)))
-		return (top ? "is no folder" : "is neither file nor folder");
+		return (top ? "is no directory" : "is neither file nor directory");
 	if (st->st_uid != k->top.st_uid && !k->shared)
 		return ("belongs to another user");
 	if (st->st_mode & (k->shared && st->st_gid == k->top.st_gid ? S_IRWXO : S_IRWXG | S_IRWXO))
@@ -124,54 +124,54 @@ static void
 walk(struct looking *k, int parent, const char *name, const char *path, unsigned depth)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	DIR *directory = fd == -1 ? NULL : fdopendir(fd);
 	char inner[PATH_MAX];
 	const struct dirent *entry;
 
-	if (folder == NULL) {
+	if (directory == NULL) {
 		if (errno != ENOENT)
 			note(k, path, "cannot be read");
 		if (fd != -1)
 			close(fd);
 		return;
 	}
-	while ((errno = 0, entry = readdir(folder)) != NULL)
+	while ((errno = 0, entry = readdir(directory)) != NULL)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 		    snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name) <
 			(int)sizeof(inner))
 			look_at_entry(k, fd, entry->d_name, inner, depth);
 	if (errno)
 		note(k, path, "cannot be read");
-	closedir(folder);
+	closedir(directory);
 }
 
-/* Folders and files: fluidhook's own folders are looked into, whatever else lies there is not ours. */
+/* Directorys and files: fluidhook's own directories are looked into, whatever else lies there is not ours. */
 static void
 check_files(struct looking *k, int top)
 {
 	static const struct {
 		const char *name;
 		bool has_links;
-	} folders[] = { { "installations", false }, { "journal", false }, { "queue", false },
+	} directories[] = { { "installations", false }, { "journal", false }, { "queue", false },
 		{ "runs", false }, { "refused", false }, { "shops", true }, { "companies", true } };
 	const char *fault;
 	struct stat st;
 
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
 		/* One that is missing was named before. */
-		if (fstatat(top, folders[i].name, &st, AT_SYMLINK_NOFOLLOW))
+		if (fstatat(top, directories[i].name, &st, AT_SYMLINK_NOFOLLOW))
 			continue;
 		if ((fault = fault_of(k, &st, true)) != NULL)
-			note(k, folders[i].name, fault);
-		if (!folders[i].has_links)
-			walk(k, top, folders[i].name, folders[i].name, 1);
+			note(k, directories[i].name, fault);
+		if (!directories[i].has_links)
+			walk(k, top, directories[i].name, directories[i].name, 1);
 	}
 	if (k->wrong == 0) {
 		checklist_good(k->list, "state", "%s, of %s", k->conf->state_dir, k->owner);
 		return;
 	}
 	checklist_bad(k->list, "state",
-	    "Folders have mode 0700 and files 0600, all of the same user.", "%s/%s %s%s",
+	    "Directorys have mode 0700 and files 0600, all of the same user.", "%s/%s %s%s",
 	    k->conf->state_dir, k->first, k->fault,
 	    k->wrong > 1 ? ", and it is not the only one" : "");
 }
@@ -205,7 +205,7 @@ check_room(struct looking *k, int top)
 
 /* What a failed installation needs, by its reason. */
 static const struct {
-	const char *reason, *way_out;
+	const char *reason, *hint;
 } ways_out[] = {
 	{ "exchange_expired",
 	    "Have the company uninstall the droplet and install it again. A token lives for minutes only: "
@@ -215,14 +215,14 @@ static const struct {
 	    "configuration.\nThen have the company uninstall the droplet and install it again." },
 };
 
-static const char way_out_of_others[] =
+static const char hint_of_others[] =
     "Have the company uninstall the droplet and install it again. The worker's log "
     "has the details.";
 
 static void
 check_failed(struct looking *k, const struct installation *i)
 {
-	const char *reason = i->reason ? i->reason : "unknown", *way_out = way_out_of_others;
+	const char *reason = i->reason ? i->reason : "unknown", *hint = hint_of_others;
 	char when[TIMEFMT_SECONDS_SIZE];
 
 	if (i->status != INSTALLATION_FAILED || !lifecycle_is_verified(i) ||
@@ -230,9 +230,9 @@ check_failed(struct looking *k, const struct installation *i)
 		return;
 	for (size_t n = 0; n < sizeof(ways_out) / sizeof(ways_out[0]); n++)
 		if (strcmp(ways_out[n].reason, reason) == 0)
-			way_out = ways_out[n].way_out;
+			hint = ways_out[n].hint;
 	timefmt_seconds(when, i->updated_at.tv_sec);
-	checklist_bad(k->list, "installation", way_out, "%s: failed at %s: %s", i->record, when,
+	checklist_bad(k->list, "installation", hint, "%s: failed at %s: %s", i->record, when,
 	    reason);
 }
 
@@ -321,19 +321,19 @@ static int
 begin(struct looking *k, bool *complete)
 {
 	const char *path = k->conf->state_dir;
-	char us[CHECK_OWNER_SIZE], way_out[256], why[STATE_WHY_SIZE];
+	char us[CHECK_OWNER_SIZE], hint[256], why[STATE_WHY_SIZE];
 
 	if (stat(path, &k->top)) {
 		checklist_bad(k->list, "state",
 		    errno == ENOENT ? "\"fluidhook init\" makes it." :
-				      "Every folder above it has to let its owner through.",
+				      "Every directory above it has to let its owner through.",
 		    "%s: %s", path, strerror(errno));
 		return (-1);
 	}
 	check_user_name(k->owner, k->top.st_uid);
 	if (!S_ISDIR(k->top.st_mode)) {
-		checklist_bad(k->list, "state", "Name a folder as state_dir.", "%s: is no folder",
-		    path);
+		checklist_bad(k->list, "state", "Name a directory as state_dir.",
+		    "%s: is no directory", path);
 		return (-1);
 	}
 	k->shared = is_shared(&k->top);
@@ -345,15 +345,15 @@ begin(struct looking *k, bool *complete)
 	if (geteuid() != 0 && geteuid() != k->top.st_uid && !k->shared) {
 		check_user_name(us, geteuid());
 		if (getpwuid(k->top.st_uid))
-			snprintf(way_out, sizeof(way_out), "Try \"sudo -u %s fluidhook check\".",
+			snprintf(hint, sizeof(hint), "Try \"sudo -u %s fluidhook check\".",
 			    k->owner);
 		else
-			snprintf(way_out, sizeof(way_out),
+			snprintf(hint, sizeof(hint),
 			    "Try \"sudo -u '#%lu' fluidhook check\". In a container: run it "
 			    "as user %lu\n(docker exec --user %lu), or give the volume to user %lu.",
 			    (unsigned long)k->top.st_uid, (unsigned long)k->top.st_uid,
 			    (unsigned long)k->top.st_uid, (unsigned long)geteuid());
-		checklist_bad(k->list, "state", way_out, "%s: belongs to %s, and this is %s", path,
+		checklist_bad(k->list, "state", hint, "%s: belongs to %s, and this is %s", path,
 		    k->owner, us);
 		return (-1);
 	}

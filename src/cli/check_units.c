@@ -64,12 +64,12 @@ is_wanted(const struct directories *d, const char *unit)
 	struct stat st;
 	bool found = false;
 	const char *dot;
-	DIR *folder;
+	DIR *directory;
 
 	for (size_t i = 0; i < d->n && !found; i++) {
-		if ((folder = opendir(d->paths[i])) == NULL)
+		if ((directory = opendir(d->paths[i])) == NULL)
 			continue;
-		while (!found && (entry = readdir(folder)) != NULL) {
+		while (!found && (entry = readdir(directory)) != NULL) {
 			dot = strrchr(entry->d_name, '.');
 			if (dot == NULL ||
 			    (strcmp(dot, ".wants") != 0 && strcmp(dot, ".requires") != 0))
@@ -78,7 +78,7 @@ is_wanted(const struct directories *d, const char *unit)
 				    entry->d_name, unit) < sizeof(path) &&
 			    lstat(path, &st) == 0;
 		}
-		closedir(folder);
+		closedir(directory);
 	}
 	return (found);
 }
@@ -158,14 +158,14 @@ take_dropins(struct unit *u, const struct directories *d, const char *conf)
 	char path[PATH_MAX];
 	struct dirent *entry;
 	size_t n = 0, known, len;
-	DIR *folder;
+	DIR *directory;
 
 	for (size_t i = 0; all && i < d->n; i++) {
 		if ((size_t)snprintf(path, sizeof(path), "%s/%s.d", d->paths[i], u->name) >=
 			sizeof(path) ||
-		    (folder = opendir(path)) == NULL)
+		    (directory = opendir(path)) == NULL)
 			continue;
-		while ((entry = readdir(folder)) != NULL && n < N_DROPINS) {
+		while ((entry = readdir(directory)) != NULL && n < N_DROPINS) {
 			len = strlen(entry->d_name);
 			if (len < 6 || strcmp(entry->d_name + len - 5, ".conf") != 0)
 				continue;
@@ -177,7 +177,7 @@ take_dropins(struct unit *u, const struct directories *d, const char *conf)
 			memcpy(all[n].name, entry->d_name, len + 1);
 			all[n++].directory = d->paths[i];
 		}
-		closedir(folder);
+		closedir(directory);
 	}
 	if (n)
 		qsort(all, n, sizeof(*all), by_name);
@@ -231,23 +231,22 @@ check_one(struct checklist *l, const struct conf *conf, const struct unit *u, ui
     const char *owner_name)
 {
 	const char *user = *u->user ? u->user : "root";
-	char way_out[512];
+	char hint[512];
 	uid_t uid;
 
 	if (uid_of(u->user, &uid)) {
-		snprintf(way_out, sizeof(way_out),
+		snprintf(hint, sizeof(hint),
 		    "adduser --system --group %s, or correct User= with \"systemctl edit %s\".",
 		    user, u->name);
-		checklist_bad(l, "units", way_out, "%s runs as %s, and there is no such user",
-		    u->name, user);
+		checklist_bad(l, "units", hint, "%s runs as %s, and there is no such user", u->name,
+		    user);
 		return (false);
 	}
 	if (uid == owner)
 		return (true);
-	snprintf(way_out, sizeof(way_out),
-	    "chown -R %s: %s, or set User=%s with \"systemctl edit %s\".", user, conf->state_dir,
-	    owner_name, u->name);
-	checklist_bad(l, "units", way_out, "%s runs as %s, but %s belongs to %s", u->name, user,
+	snprintf(hint, sizeof(hint), "chown -R %s: %s, or set User=%s with \"systemctl edit %s\".",
+	    user, conf->state_dir, owner_name, u->name);
+	checklist_bad(l, "units", hint, "%s runs as %s, but %s belongs to %s", u->name, user,
 	    conf->state_dir, owner_name);
 	return (false);
 }

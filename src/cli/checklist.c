@@ -30,7 +30,7 @@ member(struct json_writer *w, const char *key, const char *value)
 }
 
 static void
-print_json(const char *name, const char *text, const char *way_out, bool good)
+print_json(const char *name, const char *text, const char *hint, bool good)
 {
 	struct buf out = { 0 };
 	struct json_writer *w = json_writer_new(&out, false);
@@ -41,7 +41,7 @@ print_json(const char *name, const char *text, const char *way_out, bool good)
 		json_key(w, "ok");
 		json_bool(w, good);
 		member(w, "text", text);
-		member(w, "way_out", way_out);
+		member(w, "hint", hint);
 		json_object_end(w);
 	}
 	if (w && json_writer_end(w) == 0)
@@ -53,32 +53,32 @@ print_json(const char *name, const char *text, const char *way_out, bool good)
 
 /* Lines below the first one of a way out are indented like it. */
 static void
-print_way_out(const char *way_out)
+print_hint(const char *hint)
 {
 	size_t len;
 
-	for (; *way_out; way_out += len + (way_out[len] == '\n')) {
-		len = strcspn(way_out, "\n");
+	for (; *hint; hint += len + (hint[len] == '\n')) {
+		len = strcspn(hint, "\n");
 		fputs("    ", stdout);
-		cli_print_text(stdout, way_out, len);
+		cli_print_text(stdout, hint, len);
 		putchar('\n');
 	}
 }
 
 static void __attribute__((format(printf, 5, 0))) add(struct checklist *l, const char *mark,
-    const char *name, const char *way_out, const char *fmt, va_list ap)
+    const char *name, const char *hint, const char *fmt, va_list ap)
 {
 	char text[TEXT_SIZE];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	if (l->json) {
-		print_json(name, text, way_out, mark != cross);
+		print_json(name, text, hint, mark != cross);
 	} else {
 		printf("%s %-*s ", mark, NAME_WIDTH, name);
 		cli_print_text(stdout, text, strlen(text));
 		putchar('\n');
-		if (way_out)
-			print_way_out(way_out);
+		if (hint)
+			print_hint(hint);
 	}
 	/* The next one can take seconds. */
 	fflush(stdout);
@@ -95,23 +95,23 @@ checklist_good(struct checklist *l, const char *name, const char *fmt, ...)
 }
 
 void
-checklist_bad(struct checklist *l, const char *name, const char *way_out, const char *fmt, ...)
+checklist_bad(struct checklist *l, const char *name, const char *hint, const char *fmt, ...)
 {
 	va_list ap;
 
 	l->failed = true;
 	va_start(ap, fmt);
-	add(l, cross, name, way_out, fmt, ap);
+	add(l, cross, name, hint, fmt, ap);
 	va_end(ap);
 }
 
 void
-checklist_note(struct checklist *l, const char *name, const char *way_out, const char *fmt, ...)
+checklist_note(struct checklist *l, const char *name, const char *hint, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	add(l, exclamation, name, way_out, fmt, ap);
+	add(l, exclamation, name, hint, fmt, ap);
 	va_end(ap);
 }
 

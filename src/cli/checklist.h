@@ -14,13 +14,13 @@ struct checklist {
 void checklist_good(struct checklist *l, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** Something is wrong: "✗ name  what was seen", and below it the way out. */
-void checklist_bad(struct checklist *l, const char *name, const char *way_out, const char *fmt, ...)
+/** Something is wrong: "✗ name  what was seen", and below it the hint. */
+void checklist_bad(struct checklist *l, const char *name, const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 /** Something to know that is not wrong: "! name  what was seen", and below it what can be done. */
-void checklist_note(struct checklist *l, const char *name, const char *way_out, const char *fmt,
-    ...) __attribute__((format(printf, 4, 5)));
+void checklist_note(struct checklist *l, const char *name, const char *hint, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /** The exit status: CLI_FAILED where anything was wrong. */
 int checklist_status(const struct checklist *l);

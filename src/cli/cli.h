@@ -84,10 +84,10 @@ int cli_become_owner(const struct conf *conf);
 int cli_become_owner_of(const char *state_dir);
 
 /**
- * Become the owner and open a folder of the state directory, "installations" or "journal". Makes
+ * Become the owner and open a directory of the state directory, "installations" or "journal". Makes
  * nothing. Returns a descriptor, or -1 after saying what is wrong.
  */
-int cli_folder(const struct conf *conf, const char *name);
+int cli_directory(const struct conf *conf, const char *name);
 
 /** Become the owner and open the state directory to change records. NULL after saying what is wrong. */
 struct state *cli_state(const struct conf *conf);

@@ -250,7 +250,7 @@ say_cannot_open(const struct conf *conf, const char *name)
 }
 
 int
-cli_folder(const struct conf *conf, const char *name)
+cli_directory(const struct conf *conf, const char *name)
 {
 	char why[STATE_WHY_SIZE];
 	int top, fd;

@@ -35,7 +35,7 @@ struct walk {
 static int
 walk_open(struct walk *w, const struct conf *conf)
 {
-	*w = (struct walk){ .conf = conf, .dir = cli_folder(conf, "journal") };
+	*w = (struct walk){ .conf = conf, .dir = cli_directory(conf, "journal") };
 	if (w->dir == -1)
 		return (-1);
 	if ((w->reader = journal_reader_new(w->dir)) != NULL) {

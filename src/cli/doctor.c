@@ -23,7 +23,7 @@ enum {
 
 /* What an error of the TLS library is about. It says so in words only. */
 static const struct {
-	const char *part, *way_out;
+	const char *part, *hint;
 } tls_faults[] = {
 	{ "expired", "Renew the certificate." },
 	{ "not yet valid", "Set the clock right, here or where the certificate was made." },
@@ -46,7 +46,7 @@ static const struct {
 
 static const struct {
 	long from, to;
-	const char *way_out;
+	const char *hint;
 } ways_out[] = {
 	{ 200, 299, "Something else answers here: the URL has to lead to fluidhook.fcgi." },
 	{ 300, 399, "Fluid does not follow redirects: use the address that it leads to." },
@@ -69,13 +69,13 @@ static const struct {
 };
 
 const char *
-doctor_way_out(long status)
+doctor_hint(long status)
 {
 	size_t i = 0;
 
 	while (status < ways_out[i].from || status > ways_out[i].to)
 		i++;
-	return (ways_out[i].way_out);
+	return (ways_out[i].hint);
 }
 
 int
@@ -192,29 +192,29 @@ static void
 say_no_answer(struct doctor *d, const char *port, const struct client_answer *a)
 {
 	const char *proxy = strncmp(d->url, "http:", 5) ? client_proxy() : NULL;
-	char way_out[160];
+	char hint[160];
 	size_t i = 0;
 
 	switch (a->failure == CLIENT_CONNECTING && proxy ? CLIENT_PROXY : a->failure) {
 	case CLIENT_PROXY:
-		snprintf(way_out, sizeof(way_out),
+		snprintf(hint, sizeof(hint),
 		    "Look at $%s, which names a proxy, or go without it: "
 		    "no_proxy='*' fluidhook doctor ...",
 		    proxy ? proxy : "https_proxy");
-		checklist_bad(&d->list, "proxy", way_out, "%s", a->error);
+		checklist_bad(&d->list, "proxy", hint, "%s", a->error);
 		break;
 	case CLIENT_TLS:
 		while (strstr(a->error, tls_faults[i].part) == NULL)
 			i++;
-		checklist_bad(&d->list, "tls", tls_faults[i].way_out, "%s", a->error);
+		checklist_bad(&d->list, "tls", tls_faults[i].hint, "%s", a->error);
 		break;
 	case CLIENT_RESOLVE:
 	case CLIENT_CONNECTING:
-		snprintf(way_out, sizeof(way_out),
+		snprintf(hint, sizeof(hint),
 		    "Does the web server run, and does the firewall let "
 		    "port %s in?",
 		    port);
-		checklist_bad(&d->list, "connection", way_out, "%s", a->error);
+		checklist_bad(&d->list, "connection", hint, "%s", a->error);
 		break;
 	default:
 		checklist_bad(&d->list, "routing", "The web server's error log says more.", "%s",
@@ -235,7 +235,7 @@ check_routing(struct doctor *d, const struct client_answer *a)
 	bool ok = a->status == 200 && says(a, "\"status\":\"ok\"");
 
 	if (!ok && !(a->status == 503 && says(a, "\"status\":\"unavailable\""))) {
-		checklist_bad(&d->list, "routing", doctor_way_out(a->status),
+		checklist_bad(&d->list, "routing", doctor_hint(a->status),
 		    "answered %ld%s%s%s, and that is not the receiver", a->status,
 		    a->redirect ? " to " : "", a->redirect ? a->redirect : "",
 		    a->status < 300 ? " to a GET" : "");
@@ -352,7 +352,7 @@ const struct command doctor_command = {
 	    "Looks up the name, checks the certificate, asks for the receiver's health and posts probes\n"
 	    "signed with the droplet's newest secret, which the receiver does not store. The certificate\n"
 	    "must be good for the system's authorities, as it must be for Fluid; `ca_file` does not\n"
-	    "count, $SSL_CERT_FILE names others. One line a step, and the way out below what is wrong.\n"
+	    "count, $SSL_CERT_FILE names others. One line a step, and the hint below what is wrong.\n"
 	    "Run it from outside, too, where the name may lead elsewhere; it needs a configuration with\n"
 	    "the same secret there.\n"
 	    "\n"

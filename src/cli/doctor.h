@@ -23,6 +23,6 @@ int doctor_send(struct doctor *d, const struct client_request *r, struct client_
 void doctor_probe(struct doctor *d);
 
 /** What to do where the web server, and not the receiver, answered with this status. */
-const char *doctor_way_out(long status);
+const char *doctor_hint(long status);
 
 #endif

@@ -94,20 +94,19 @@ is_ours(const struct client_answer *a, const char *error)
 static void
 say_refused(struct doctor *d, const struct client_answer *a)
 {
-	const char *way_out = doctor_way_out(a->status);
+	const char *hint = doctor_hint(a->status);
 
 	if (a->status == 401 && is_ours(a, "\"unauthorized\""))
-		way_out =
+		hint =
 		    "It does not know this secret, or the signature's headers do not arrive: does it "
 		    "read this\nconfiguration? Its log says the reason.";
 	else if (a->status == 503 && is_ours(a, "\"unavailable\""))
-		way_out =
+		hint =
 		    "Its clock may be wrong, its secrets unreadable, or its disk full: its log says "
 		    "the reason.";
 	else if (is_ours(a, "\"error\":"))
-		way_out =
-		    "Something on the way changes requests: the receiver's log says the reason.";
-	checklist_bad(&d->list, "probe", way_out, "a signed probe was answered %ld", a->status);
+		hint = "Something on the way changes requests: the receiver's log says the reason.";
+	checklist_bad(&d->list, "probe", hint, "a signed probe was answered %ld", a->status);
 }
 
 static void
@@ -117,7 +116,7 @@ check_headers(struct doctor *d, const struct buf *arrived)
 		"X-Fluid-Signature", "X-Fluid-Token" };
 	bool nginx = strcasestr(d->server, "nginx") != NULL;
 	bool apache = strcasestr(d->server, "apache") != NULL;
-	struct buf way_out = { 0 };
+	struct buf hint = { 0 };
 	char name[32];
 
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
@@ -136,12 +135,12 @@ check_headers(struct doctor *d, const struct buf *arrived)
 	}
 	/* Unless it is known which one it is, both. */
 	if (nginx || !apache)
-		buf_adds(&way_out, nginx_way);
+		buf_adds(&hint, nginx_way);
 	if (apache || !nginx)
-		buf_adds(&way_out, apache_way);
-	checklist_bad(&d->list, "headers", way_out.data ? way_out.data : nginx_way,
+		buf_adds(&hint, apache_way);
+	checklist_bad(&d->list, "headers", hint.data ? hint.data : nginx_way,
 	    "AUTH_TOKEN does not arrive: the web server drops names with an underscore");
-	buf_free(&way_out);
+	buf_free(&hint);
 }
 
 /*
@@ -176,16 +175,16 @@ find_limit(struct doctor *d, size_t good, size_t bad)
 static void
 say_too_large(struct doctor *d, size_t size, const struct client_answer *a)
 {
-	const char *way_out = is_ours(a, "\"too_large\"") ?
+	const char *hint = is_ours(a, "\"too_large\"") ?
 	    "Raise max_body in fluidhook.conf." :
 	    is_ours(a, "\"error\":") ?
 	    "The web server, or a proxy in front of it, cuts bodies off: raise its limit.\n"
 	    "nginx: client_max_body_size 2m;  Apache: LimitRequestBody 2097152" :
 	    a->status == 413 ? "Raise the web server's limit: client_max_body_size 2m; (nginx), "
 			       "LimitRequestBody 2097152 (Apache)." :
-			       doctor_way_out(a->status);
+			       doctor_hint(a->status);
 
-	checklist_bad(&d->list, "body size", way_out,
+	checklist_bad(&d->list, "body size", hint,
 	    "a body of %zu kB was answered %ld; the largest that arrives has %zu kB", size / 1024,
 	    a->status, find_limit(d, LIMIT_STEP, size) / 1024);
 }

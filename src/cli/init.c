@@ -21,8 +21,8 @@
 static const char *const web_users[] = { "www-data", "nginx", "apache", "http" };
 
 /* Where the unit of the receiver can be installed, the one that counts first. */
-static const char *const unit_folders[] = { "/etc/systemd/system", "/usr/local/lib/systemd/system",
-	"/usr/lib/systemd/system", "/lib/systemd/system" };
+static const char *const unit_directories[] = { "/etc/systemd/system",
+	"/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system" };
 
 static const char template[] =
     "; fluidhook: man 5 fluidhook.conf. Lines that begin with ; show the defaults.\n"
@@ -56,7 +56,7 @@ static const char template[] =
     ";subscribe        =           ; e.g. order.created subscription.started\n";
 
 struct setup {
-	char conf[PATH_MAX], folder[PATH_MAX], state[PATH_MAX];
+	char conf[PATH_MAX], directory[PATH_MAX], state[PATH_MAX];
 	struct conf *existing; /* the configuration, if there is one already */
 	uid_t uid;
 	gid_t gid;
@@ -70,8 +70,9 @@ user_of_unit(char *user, size_t size)
 	bool found = false;
 	FILE *fp;
 
-	for (size_t i = 0; !found && i < sizeof(unit_folders) / sizeof(unit_folders[0]); i++) {
-		snprintf(path, sizeof(path), "%s/fluidhook.service", unit_folders[i]);
+	for (size_t i = 0; !found && i < sizeof(unit_directories) / sizeof(unit_directories[0]);
+	     i++) {
+		snprintf(path, sizeof(path), "%s/fluidhook.service", unit_directories[i]);
 		if ((fp = fopen(path, "re")) == NULL)
 			continue;
 		while (fgets(line, sizeof(line), fp))
@@ -111,12 +112,12 @@ default_user(char *user, size_t size)
 
 /* Whether a directory is in a git work tree. One that does not exist yet is, if its parent is. */
 static bool
-is_in_git(const char *folder)
+is_in_git(const char *directory)
 {
 	char path[PATH_MAX + 40], real[PATH_MAX], git[PATH_MAX + 48], *slash;
 	bool found = false;
 
-	snprintf(path, sizeof(path), "%s", folder);
+	snprintf(path, sizeof(path), "%s", directory);
 	while (
 	    realpath(path, real) == NULL && (slash = strrchr(path, '/')) != NULL && slash != path)
 		*slash = '\0';
@@ -202,10 +203,10 @@ find_places(struct setup *s, const struct cli *c, const char *state_dir, const c
 	else
 		snprintf(s->conf, sizeof(s->conf), "%s/fluidhook/fluidhook.conf",
 		    root ? SYSCONFDIR : home);
-	snprintf(s->folder, sizeof(s->folder), "%.*s", (int)(strrchr(s->conf, '/') - s->conf),
+	snprintf(s->directory, sizeof(s->directory), "%.*s", (int)(strrchr(s->conf, '/') - s->conf),
 	    s->conf);
-	if (*s->folder == '\0')
-		memcpy(s->folder, "/", sizeof("/"));
+	if (*s->directory == '\0')
+		memcpy(s->directory, "/", sizeof("/"));
 	if (state_dir)
 		snprintf(s->state, sizeof(s->state), "%s", state_dir);
 	else if (root)
@@ -240,7 +241,7 @@ read_existing(struct setup *s, const char *state_dir)
 	return (CLI_DONE);
 }
 
-/* Make a folder, unless it is there. Its owner is the receiver's user where `owned`. */
+/* Make a directory, unless it is there. Its owner is the receiver's user where `owned`. */
 static int
 make_dir(const struct setup *s, const char *path, mode_t mode, bool owned)
 {
@@ -315,7 +316,7 @@ make_conf(const struct setup *s)
 		printf("kept  %s\n", s->conf);
 		return (CLI_DONE);
 	}
-	if (snprintf(hooks, sizeof(hooks), "%s/hooks", s->folder) >= (int)sizeof(hooks) ||
+	if (snprintf(hooks, sizeof(hooks), "%s/hooks", s->directory) >= (int)sizeof(hooks) ||
 	    asprintf(&text, template, s->state, "droplet.secrets", "company.token", "hooks") == -1)
 		return (cli_fail("out of memory"));
 	status = make_file(s->conf, text, 0644, (gid_t)-1);
@@ -354,7 +355,7 @@ make_all_secrets(const struct setup *s)
 	char secrets[PATH_MAX + 32];
 
 	if (s->existing == NULL) {
-		snprintf(secrets, sizeof(secrets), "%s/droplet.secrets", s->folder);
+		snprintf(secrets, sizeof(secrets), "%s/droplet.secrets", s->directory);
 		return (make_secrets(s, secrets));
 	}
 	for (size_t i = 0; i < s->existing->n_droplets; i++)
@@ -373,7 +374,7 @@ check_git(const struct setup *s)
 
 	for (size_t i = 0; i < n; i++) {
 		if (s->existing == NULL)
-			snprintf(path, sizeof(path), "%s/droplet.secrets", s->folder);
+			snprintf(path, sizeof(path), "%s/droplet.secrets", s->directory);
 		else if (s->existing->droplets[i].secrets)
 			snprintf(path, sizeof(path), "%s", s->existing->droplets[i].secrets);
 		else
@@ -393,7 +394,7 @@ check_git(const struct setup *s)
 static int
 init(struct setup *s)
 {
-	if (make_dir(s, s->folder, 0755, false) || make_dir(s, s->state, 0700, true) ||
+	if (make_dir(s, s->directory, 0755, false) || make_dir(s, s->state, 0700, true) ||
 	    make_all_secrets(s) || make_conf(s) || make_state(s))
 		return (CLI_FAILED);
 	printf(
@@ -406,7 +407,7 @@ init(struct setup *s)
 	    "  5. fluidhook -c %s doctor https://YOUR.SITE/webhook\n"
 	    "  6. fluidhook -c %s work, as a service: it exchanges tokens and runs your hooks in %s/hooks\n"
 	    "  7. Install the droplet in a test company, then: fluidhook -c %s deliveries\n",
-	    s->folder, s->conf, s->conf, s->conf, s->conf, s->conf, s->folder, s->conf);
+	    s->directory, s->conf, s->conf, s->conf, s->conf, s->conf, s->directory, s->conf);
 	return (CLI_DONE);
 }
 

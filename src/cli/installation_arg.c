@@ -92,7 +92,7 @@ static struct installation *
 of_shop(const struct conf *conf, int installations, const char *word, const char *shop)
 {
 	struct looking l = { .conf = conf, .shop = shop, .installations = installations };
-	int shops = cli_folder(conf, "shops");
+	int shops = cli_directory(conf, "shops");
 
 	if (shops == -1)
 		return (NULL);
@@ -123,7 +123,7 @@ of_shop(const struct conf *conf, int installations, const char *word, const char
 struct installation *
 installation_arg(const struct conf *conf, const char *word)
 {
-	int dir = cli_folder(conf, "installations");
+	int dir = cli_directory(conf, "installations");
 	struct installation *i = NULL;
 	char shop[NAME_SIZE];
 

@@ -177,7 +177,7 @@ static int
 list(const struct conf *conf, const char *status, bool json)
 {
 	struct listing l = { .conf = conf, .status = status };
-	int dir = cli_folder(conf, "installations"), result;
+	int dir = cli_directory(conf, "installations"), result;
 
 	if (dir == -1)
 		return (CLI_FAILED);

@@ -91,16 +91,16 @@ keep_file(void *user, const struct unread *file)
 static bool
 has_targets(const struct conf *conf)
 {
-	DIR *folder = opendir(conf->hooks);
+	DIR *directory = opendir(conf->hooks);
 	struct dirent *entry;
 	bool found = false;
 
-	if (folder == NULL)
+	if (directory == NULL)
 		return (errno != ENOENT || !conf->hooks_by_default);
-	while (!found && (errno = 0, entry = readdir(folder)) != NULL)
+	while (!found && (errno = 0, entry = readdir(directory)) != NULL)
 		found = entry->d_name[0] != '.';
 	found = found || errno;
-	closedir(folder);
+	closedir(directory);
 	return (found || conf->n_subscribe);
 }
 

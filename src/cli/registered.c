@@ -89,17 +89,17 @@ static int
 write_note(const char *secrets, const struct buf *text)
 {
 	const char *slash = strrchr(secrets, '/');
-	char folder[PATH_MAX], name[NAME_MAX + 1];
+	char directory[PATH_MAX], name[NAME_MAX + 1];
 	int dir, result, saved;
 
-	if (snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - secrets) + 1 : 1,
-		slash ? secrets : ".") >= (int)sizeof(folder) ||
+	if (snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - secrets) + 1 : 1,
+		slash ? secrets : ".") >= (int)sizeof(directory) ||
 	    snprintf(name, sizeof(name), "%s%s", slash ? slash + 1 : secrets, suffix) >=
 		(int)sizeof(name)) {
 		errno = ENAMETOOLONG;
 		return (-1);
 	}
-	if ((dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+	if ((dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return (-1);
 	result = durable_replace(dir, name, text->data, text->len, 0644);
 	saved = errno;

@@ -77,7 +77,7 @@ secret_file_read(const char *path)
 /* A secrets file that is being changed. */
 struct editing {
 	char path[PATH_MAX]; /* where a link leads to, so that the link stays one */
-	char *name;          /* its last part; the folder is open as dir */
+	char *name;          /* its last part; the directory is open as dir */
 	int dir;
 	bool exists;
 	struct stat st;
@@ -91,7 +91,7 @@ say(const struct editing *e)
 	return (-1);
 }
 
-/* Open the file's folder, lock it against another such change, and read the file. */
+/* Open the file's directory, lock it against another such change, and read the file. */
 static int
 begin(struct editing *e, const char *path)
 {

@@ -81,6 +81,6 @@ const struct command work_command = {
 	    "              * * * * * fluidhook work --once\n"
 	    "              Where another worker runs, it ends at once, with status 0.\n"
 	    "\n"
-	    "Hooks are programs in the folder that [worker] hooks names; man 7 fluidhook-hooks.\n",
+	    "Hooks are programs in the directory that [worker] hooks names; man 7 fluidhook-hooks.\n",
 	.run = run,
 };

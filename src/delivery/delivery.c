@@ -67,7 +67,7 @@ struct delivery {
 	unsigned depth;
 	int field;
 
-	enum side speaker;
+	enum side event_object;
 	char event[EVENT_SIZE];
 };
 
@@ -257,11 +257,11 @@ name_names_event(struct delivery *d, enum side side, enum delivery_field field)
 static void
 find_event(struct delivery *d)
 {
-	if (pair_names_event(d, d->speaker) || pair_names_event(d, ROOT) ||
+	if (pair_names_event(d, d->event_object) || pair_names_event(d, ROOT) ||
 	    name_names_event(d, ROOT, FIELD_NAME) ||
-	    name_names_event(d, d->speaker, FIELD_EVENT_NAME) ||
+	    name_names_event(d, d->event_object, FIELD_EVENT_NAME) ||
 	    name_names_event(d, ROOT, FIELD_EVENT_NAME) ||
-	    name_names_event(d, d->speaker, FIELD_EVENT_IDENTIFIER) ||
+	    name_names_event(d, d->event_object, FIELD_EVENT_IDENTIFIER) ||
 	    name_names_event(d, ROOT, FIELD_EVENT_IDENTIFIER))
 		return;
 	d->event[0] = '\0';
@@ -269,16 +269,16 @@ find_event(struct delivery *d)
 
 /* Which object speaks for the delivery (fluid-wire, "Deliveries"). */
 static void
-find_speaker(struct delivery *d)
+find_event_object(struct delivery *d)
 {
 	bool company = is_object(d, ROOT, FIELD_COMPANY),
 	     payload = is_object(d, ROOT, FIELD_PAYLOAD);
 
-	d->speaker = ROOT;
+	d->event_object = ROOT;
 	if (!company && payload &&
 	    (is_said(d, PAYLOAD, FIELD_COMPANY) || is_said(d, PAYLOAD, FIELD_RESOURCE) ||
 		is_said(d, PAYLOAD, FIELD_EVENT_NAME)))
-		d->speaker = PAYLOAD;
+		d->event_object = PAYLOAD;
 }
 
 /* Whose event it is, and for an install or uninstall what becomes part of a record. */
@@ -289,9 +289,9 @@ check_company(struct delivery *d)
 		COMPANY_DROPLET_UUID, COMPANY_FLUID_COMPANY_ID };
 
 	for (size_t i = 0; i < sizeof(owner) / sizeof(owner[0]); i++)
-		decide_by(d, d->speaker, owner[i]);
+		decide_by(d, d->event_object, owner[i]);
 	for (int f = COMPANY_DRI; delivery_is_lifecycle(d) && f < N_DELIVERY_FIELDS; f++)
-		decide_by(d, d->speaker, (enum delivery_field)f);
+		decide_by(d, d->event_object, (enum delivery_field)f);
 }
 
 int
@@ -300,7 +300,7 @@ delivery_finish(struct delivery *d)
 	bool whole = json_parser_finish(d->parser) == 0;
 	bool no_memory = (!whole && errno == ENOMEM) || d->texts.failed;
 
-	find_speaker(d);
+	find_event_object(d);
 	find_event(d);
 	check_company(d);
 	d->malformed = !whole || d->ambiguous || no_memory;
@@ -331,13 +331,13 @@ delivery_value(const struct delivery *d, enum delivery_field field)
 {
 	bool of_body = field == FIELD_ID || field == FIELD_IDENTIFIER;
 
-	return (value_of(d, of_body ? ROOT : d->speaker, field));
+	return (value_of(d, of_body ? ROOT : d->event_object, field));
 }
 
 bool
 delivery_is_enveloped(const struct delivery *d)
 {
-	return (d->speaker == PAYLOAD);
+	return (d->event_object == PAYLOAD);
 }
 
 struct delivery_value

@@ -204,13 +204,13 @@ look_at(void *user, const char *name)
 }
 
 static void
-look_in(struct search *s, int folder, const char *key)
+look_in(struct search *s, int directory, const char *key)
 {
 	s->n_before = s->n_found;
 	if (!s->indexed)
 		s->incomplete = !index_is_complete(s->a->state);
 	s->indexed = true;
-	if (index_each(folder, key, 0, look_at, s)) {
+	if (index_each(directory, key, 0, look_at, s)) {
 		log_errno(LOG_LEVEL_ERROR, "index cannot be read", "key", key, NULL);
 		s->unreadable = true;
 	}

@@ -139,7 +139,7 @@ secrets_problem(const char *path, int error)
 {
 	struct stat st;
 
-	/* secret_list_read() says EACCES for both; the way out is another. */
+	/* secret_list_read() says EACCES for both; the hint is another. */
 	if (error == EACCES && stat(path, &st) == 0 && (st.st_mode & S_IRWXO))
 		return ("open to other users: chmod o= it");
 	if (error == EINVAL)

@@ -34,14 +34,14 @@ static char *
 absolute_path(const char *path)
 {
 	struct buf full = { 0 };
-	char *folder = *path == '/' ? NULL : getcwd(NULL, 0);
+	char *directory = *path == '/' ? NULL : getcwd(NULL, 0);
 
-	if (*path != '/' && folder == NULL)
+	if (*path != '/' && directory == NULL)
 		return (NULL);
-	if (folder)
-		buf_addf(&full, "%s%s", folder, strcmp(folder, "/") == 0 ? "" : "/");
+	if (directory)
+		buf_addf(&full, "%s%s", directory, strcmp(directory, "/") == 0 ? "" : "/");
 	buf_adds(&full, path);
-	free(folder);
+	free(directory);
 	if (full.failed) {
 		buf_free(&full);
 		errno = ENOMEM;

@@ -48,7 +48,7 @@ sync_directory(int dir)
 }
 
 int
-make_folder(int parent, const char *name, bool *made)
+make_directory(int parent, const char *name, bool *made)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	int fd = openat(parent, name, flags);
@@ -63,10 +63,10 @@ make_folder(int parent, const char *name, bool *made)
 }
 
 int
-durable_folder(int parent, const char *name)
+durable_directory(int parent, const char *name)
 {
 	bool made;
-	int fd = make_folder(parent, name, &made);
+	int fd = make_directory(parent, name, &made);
 
 	if (fd != -1 && made && (sync_directory(fd) || sync_directory(parent))) {
 		close(fd);

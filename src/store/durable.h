@@ -14,10 +14,10 @@
 int write_all(int fd, const void *data, size_t len);
 
 /**
- * Open a folder, and make it (mode 0700) where it is missing, with its entry on stable storage.
+ * Open a directory, and make it (mode 0700) where it is missing, with its entry on stable storage.
  * Returns a descriptor, or -1 with errno set.
  */
-int durable_folder(int parent, const char *name);
+int durable_directory(int parent, const char *name);
 
 /**
  * Have the entries of a directory on stable storage. Returns 0, or -1 with errno set. A file system that
@@ -25,8 +25,8 @@ int durable_folder(int parent, const char *name);
  */
 int sync_directory(int dir);
 
-/** durable_folder() without syncing anything: for callers that go on to sync both folders. */
-int make_folder(int parent, const char *name, bool *made);
+/** durable_directory() without syncing anything: for callers that go on to sync both directories. */
+int make_directory(int parent, const char *name, bool *made);
 
 /**
  * Replace a file's contents, or make it: readers see the old or the new file, and after a return of

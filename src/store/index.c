@@ -30,16 +30,16 @@ link_in(int dir, const char *record)
 }
 
 static int
-add(int folder, const char *key, const char *record, bool durable)
+add(int directory, const char *key, const char *record, bool durable)
 {
 	bool made;
-	int dir = make_folder(folder, key, &made), result, saved;
+	int dir = make_directory(directory, key, &made), result, saved;
 
 	if (dir == -1)
 		return (-1);
 	result = link_in(dir, record);
 	/* Also where the link was there before: whoever made it may have died before this. */
-	if (result == 0 && durable && (sync_directory(dir) || sync_directory(folder)))
+	if (result == 0 && durable && (sync_directory(dir) || sync_directory(directory)))
 		result = -1;
 	saved = errno;
 	close(dir);
@@ -48,21 +48,21 @@ add(int folder, const char *key, const char *record, bool durable)
 }
 
 int
-index_add(int folder, const char *key, const char *record)
+index_add(int directory, const char *key, const char *record)
 {
-	return (add(folder, key, record, true));
+	return (add(directory, key, record, true));
 }
 
 int
-index_link(int folder, const char *key, const char *record)
+index_link(int directory, const char *key, const char *record)
 {
-	return (add(folder, key, record, false));
+	return (add(directory, key, record, false));
 }
 
 int
-index_remove(int folder, const char *key, const char *record)
+index_remove(int directory, const char *key, const char *record)
 {
-	int dir = openat(folder, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int dir = openat(directory, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int result = 0, saved;
 
 	if (dir == -1)
@@ -94,8 +94,8 @@ walk(const char *entries, size_t len, unsigned *left, int (*each)(void *, const 
 
 /* *result: what each() returned last. Returns 0, or -1 with errno set. */
 static int
-each_entry(int folder, const char *key, unsigned most, int (*each)(void *user, const char *record),
-    void *user, int *result)
+each_entry(int directory, const char *key, unsigned most,
+    int (*each)(void *user, const char *record), void *user, int *result)
 {
 	_Alignas(struct dirent64) char entries[4096];
 	unsigned left = most; /* 0 wraps around: as good as no limit */
@@ -105,7 +105,7 @@ each_entry(int folder, const char *key, unsigned most, int (*each)(void *user, c
 	*result = 0;
 	if (!name_is_safe(key, strlen(key)))
 		return (0);
-	dir = openat(folder, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	dir = openat(directory, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir == -1)
 		return (errno == ENOENT ? 0 : -1);
 	while ((n = getdents64(dir, entries, sizeof(entries))) > 0)
@@ -118,30 +118,30 @@ each_entry(int folder, const char *key, unsigned most, int (*each)(void *user, c
 }
 
 int
-index_each(int folder, const char *key, unsigned most, int (*each)(void *user, const char *record),
-    void *user)
+index_each(int directory, const char *key, unsigned most,
+    int (*each)(void *user, const char *record), void *user)
 {
 	int result;
 
-	return (each_entry(folder, key, most, each, user, &result));
+	return (each_entry(directory, key, most, each, user, &result));
 }
 
 int
-index_each_until(int folder, const char *key, int (*each)(void *user, const char *record),
+index_each_until(int directory, const char *key, int (*each)(void *user, const char *record),
     void *user)
 {
 	int result;
 
-	return (each_entry(folder, key, 0, each, user, &result) ? -1 : result);
+	return (each_entry(directory, key, 0, each, user, &result) ? -1 : result);
 }
 
 /* Whether one index has its mark. Returns 1, 0, or -1 with errno set. */
 static int
-has_mark(int folder)
+has_mark(int directory)
 {
 	struct stat st;
 
-	if (fstatat(folder, mark_name, &st, AT_SYMLINK_NOFOLLOW))
+	if (fstatat(directory, mark_name, &st, AT_SYMLINK_NOFOLLOW))
 		return (errno == ENOENT ? 0 : -1);
 	return (S_ISLNK(st.st_mode));
 }
@@ -160,25 +160,26 @@ index_is_complete(const struct state *s)
 }
 
 static int
-mark(int folder)
+mark(int directory)
 {
-	int has = has_mark(folder);
+	int has = has_mark(directory);
 
-	if (has == -1 || (has == 0 && symlinkat(mark_target, folder, mark_name) && errno != EEXIST))
+	if (has == -1 ||
+	    (has == 0 && symlinkat(mark_target, directory, mark_name) && errno != EEXIST))
 		return (-1);
-	return (sync_directory(folder));
+	return (sync_directory(directory));
 }
 
 static int
-unmark(int folder)
+unmark(int directory)
 {
-	int has = has_mark(folder);
+	int has = has_mark(directory);
 
 	if (has != 1)
 		return (has);
-	if (unlinkat(folder, mark_name, 0) && errno != ENOENT)
+	if (unlinkat(directory, mark_name, 0) && errno != ENOENT)
 		return (-1);
-	return (sync_directory(folder));
+	return (sync_directory(directory));
 }
 
 int

@@ -90,7 +90,7 @@ void installation_drop_credentials(struct installation *i);
 void installation_drop_exchange(struct installation *i);
 
 /**
- * Read the record called `record` from the installations folder.
+ * Read the record called `record` from the installations directory.
  * Returns it (the caller ends it with installation_free()), or NULL with errno set: ENOENT where
  * there is none, EBADMSG where the file is damaged.
  */

@@ -11,7 +11,7 @@ static const char suffix[] = ".json";
 
 enum { SUFFIX_LEN = sizeof(suffix) - 1 };
 
-/* Whether it is meant to be a record: others put files into folders, too. */
+/* Whether it is meant to be a record: others put files into directories, too. */
 static bool
 is_record(const char *file, size_t len)
 {
@@ -37,17 +37,17 @@ installations_each(int dir, int (*each)(void *user, const char *file, struct ins
 {
 	/* A descriptor of its own: the caller's keeps its place. */
 	int own = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
-	DIR *folder = own == -1 ? NULL : fdopendir(own);
+	DIR *directory = own == -1 ? NULL : fdopendir(own);
 	struct installation *i;
 	struct dirent *entry;
 	size_t len;
 
-	if (folder == NULL) {
+	if (directory == NULL) {
 		if (own != -1)
 			close(own);
 		return (-1);
 	}
-	while (result == 0 && (errno = 0, entry = readdir(folder)) != NULL) {
+	while (result == 0 && (errno = 0, entry = readdir(directory)) != NULL) {
 		if (!is_record(entry->d_name, len = strlen(entry->d_name)))
 			continue;
 		i = load(dir, entry->d_name, len);
@@ -57,6 +57,6 @@ installations_each(int dir, int (*each)(void *user, const char *file, struct ins
 	}
 	if (result == 0 && errno)
 		result = -1;
-	closedir(folder);
+	closedir(directory);
 	return (result);
 }

@@ -55,14 +55,14 @@ compare(const void *a, const void *b)
 char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE]
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	DIR *directory = fd == -1 ? NULL : fdopendir(fd);
 	char(*names)[JOURNAL_NAME_SIZE] = NULL, (*more)[JOURNAL_NAME_SIZE];
 	const struct dirent *entry;
 	size_t cap = 64;
 	int saved;
 
 	*n = 0;
-	if (folder == NULL) {
+	if (directory == NULL) {
 		saved = errno;
 		if (fd != -1)
 			close(fd);
@@ -71,7 +71,7 @@ char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE]
 	}
 	if ((names = calloc(cap, sizeof(*names))) == NULL)
 		goto out;
-	while ((errno = 0, entry = readdir(folder)) != NULL) {
+	while ((errno = 0, entry = readdir(directory)) != NULL) {
 		if (journal_file_number(entry->d_name) < 0)
 			continue;
 		if (*n == cap) {
@@ -98,7 +98,7 @@ char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE]
 	qsort(names, *n, sizeof(*names), compare);
 out:
 	saved = errno;
-	closedir(folder);
+	closedir(directory);
 	errno = saved;
 	return (names);
 }

@@ -20,7 +20,7 @@ int journal_file_compare(const char *a, const char *b);
 void journal_file_name(char out[JOURNAL_NAME_SIZE], const char *day, unsigned number);
 
 /**
- * All files in the journal folder (a descriptor), the oldest first: an array of *n names for free().
+ * All files in the journal directory (a descriptor), the oldest first: an array of *n names for free().
  * NULL with errno set, and *n 0.
  */
 char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE];

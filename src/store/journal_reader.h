@@ -10,7 +10,7 @@
 
 struct journal_reader;
 
-/** dir: the journal folder, which stays open as long. NULL with errno set. */
+/** dir: the journal directory, which stays open as long. NULL with errno set. */
 struct journal_reader *journal_reader_new(int dir);
 
 void journal_reader_free(struct journal_reader *r);

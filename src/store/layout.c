@@ -77,7 +77,7 @@ make(int top, enum layout_dir dir)
 	if (parent == -1)
 		return (-1);
 	/* Synced also where it was there before: whoever made it may have died before this. */
-	if ((fd = make_folder(parent, dirs[dir].name, &made)) != -1 && sync_directory(fd) == 0 &&
+	if ((fd = make_directory(parent, dirs[dir].name, &made)) != -1 && sync_directory(fd) == 0 &&
 	    sync_directory(parent) == 0)
 		result = made;
 	if (fd != -1)

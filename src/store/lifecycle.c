@@ -116,7 +116,7 @@ lifecycle_save(struct state *s, const struct installation *i)
 	if (lifecycle_index(s, i))
 		return (-1);
 	result = installation_save(s->installations, i);
-	/* Also after a failure: the new record may be there, and only its folder's commit have failed. */
+	/* Also after a failure: the new record may be there, and only its directory's commit have failed. */
 	glance_forget();
 	if (result || leave_former(s, i))
 		return (-1);

@@ -91,7 +91,7 @@ enum unsigned_verdict {
 int lifecycle_unsigned(struct state *s, const struct lifecycle *e, enum unsigned_verdict *verdict,
     char delivery[UUID_SIZE]);
 
-/** Where the indexes have a record: the names of its folders in shops/ and companies/, "" for none. */
+/** Where the indexes have a record: the names of its directories in shops/ and companies/, "" for none. */
 struct lifecycle_places {
 	char shop[NAME_SIZE];
 	char company[NAME_SIZE];
@@ -99,7 +99,7 @@ struct lifecycle_places {
 
 /**
  * Where a record belongs, and the only place that decides it: every verified record that is not over,
- * in the folders of its shop and its company (contract section 4).
+ * in the directories of its shop and its company (contract section 4).
  */
 void lifecycle_places(const struct installation *i, struct lifecycle_places *p);
 

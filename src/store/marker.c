@@ -9,20 +9,20 @@
 #include "store/durable.h"
 
 int
-marker_set(int folder, const char *record)
+marker_set(int directory, const char *record)
 {
-	int fd = openat(folder, record, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(directory, record, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd == -1)
 		return (-1);
 	close(fd);
 	/* Also where it was there before: whoever made it may have died before this. */
-	return (sync_directory(folder));
+	return (sync_directory(directory));
 }
 
 void
-marker_clear(int folder, const char *record)
+marker_clear(int directory, const char *record)
 {
-	if (unlinkat(folder, record, 0) && errno != ENOENT)
+	if (unlinkat(directory, record, 0) && errno != ENOENT)
 		log_errno(LOG_LEVEL_WARN, "marker not removed", "record", record, NULL);
 }

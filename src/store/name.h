@@ -13,7 +13,7 @@ enum { NAME_MAX_LEN = 200, NAME_SIZE = NAME_MAX_LEN + 1 };
 bool name_is_safe(const char *s, size_t len);
 
 /**
- * A shop as its folder is called: lower case, without one trailing ".fluid.app".
+ * A shop as its directory is called: lower case, without one trailing ".fluid.app".
  * Returns 0, or -1 when what remains is not safe as a name.
  */
 int name_of_shop(char out[NAME_SIZE], const char *shop, size_t len);

@@ -18,7 +18,7 @@ struct record {
 	const struct installation *installation;
 };
 
-/** dir: the installations folder's descriptor, which stays open as long. NULL: ENOMEM. */
+/** dir: the installations directory's descriptor, which stays open as long. NULL: ENOMEM. */
 struct records *records_new(int dir);
 
 void records_free(struct records *r);

@@ -21,8 +21,8 @@ struct comparing {
 	struct state *state;
 	struct reindex *r;
 	const char *key; /* while a key of an index is looked through */
-	int folder;
-	const char *folder_name;
+	int directory;
+	const char *directory_name;
 };
 
 static bool
@@ -32,7 +32,7 @@ stopped(const struct comparing *c)
 }
 
 static void
-note_change(struct comparing *c, bool added, const char *folder, const char *key,
+note_change(struct comparing *c, bool added, const char *directory, const char *key,
     const char *record)
 {
 	char path[2 * NAME_SIZE + 64];
@@ -43,31 +43,31 @@ note_change(struct comparing *c, bool added, const char *folder, const char *key
 		c->r->removed++;
 	if (c->r->changed == NULL)
 		return;
-	snprintf(path, sizeof(path), "%s/%s%s%s", folder, key, *key ? "/" : "", record);
+	snprintf(path, sizeof(path), "%s/%s%s%s", directory, key, *key ? "/" : "", record);
 	c->r->changed(c->r->user, added, path);
 }
 
 /* Whether an index has the link of a record. Returns 1, 0, or -1 with errno set. */
 static int
-has_entry(int folder, const char *key, const char *record)
+has_entry(int directory, const char *key, const char *record)
 {
 	char path[2 * NAME_SIZE + 8], target[NAME_SIZE + 32], there[NAME_SIZE + 32];
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "%s/%s", key, record);
 	snprintf(target, sizeof(target), "../../installations/%s.json", record);
-	if ((n = readlinkat(folder, path, there, sizeof(there))) == -1)
+	if ((n = readlinkat(directory, path, there, sizeof(there))) == -1)
 		return (errno == ENOENT || errno == EINVAL ? 0 : -1);
 	return ((size_t)n == strlen(target) && memcmp(there, target, (size_t)n) == 0);
 }
 
 /* Whether there is a marker. Returns 1, 0, or -1 with errno set. */
 static int
-has_marker(int folder, const char *record)
+has_marker(int directory, const char *record)
 {
 	struct stat st;
 
-	if (fstatat(folder, record, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(directory, record, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return (1);
 	return (errno == ENOENT ? 0 : -1);
 }
@@ -87,27 +87,27 @@ derive(struct derived *d, const struct installation *i)
 }
 
 static int
-add_entry(struct comparing *c, int folder, const char *name, const char *key, const char *record)
+add_entry(struct comparing *c, int directory, const char *name, const char *key, const char *record)
 {
-	int has = *key ? has_entry(folder, key, record) : 1;
+	int has = *key ? has_entry(directory, key, record) : 1;
 
 	if (has)
 		return (has == 1 ? 0 : FAILED);
 	/* Until it is there, a look-up that finds nothing does not mean that there is nothing. */
-	if (index_unmark(c->state) || index_link(folder, key, record))
+	if (index_unmark(c->state) || index_link(directory, key, record))
 		return (FAILED);
 	note_change(c, true, name, key, record);
 	return (0);
 }
 
 static int
-add_marker(struct comparing *c, int folder, const char *name, const char *record, bool wanted)
+add_marker(struct comparing *c, int directory, const char *name, const char *record, bool wanted)
 {
-	int has = wanted ? has_marker(folder, record) : 1;
+	int has = wanted ? has_marker(directory, record) : 1;
 
 	if (has)
 		return (has == 1 ? 0 : FAILED);
-	if (marker_set(folder, record))
+	if (marker_set(directory, record))
 		return (FAILED);
 	note_change(c, true, name, "", record);
 	return (0);
@@ -198,8 +198,8 @@ judge(const struct comparing *c, const char *record)
 		return (errno == ENOENT ? ORPHAN : UNKNOWN);
 	lifecycle_places(i, &p);
 	installation_free(i);
-	return (
-	    strcmp(c->folder == c->state->shops ? p.shop : p.company, c->key) == 0 ? RIGHT : STALE);
+	return (strcmp(c->directory == c->state->shops ? p.shop : p.company, c->key) == 0 ? RIGHT :
+											    STALE);
 }
 
 /* Whether an entry is to be removed. One without a record may be all that is left of an installation. */
@@ -214,9 +214,9 @@ remove_entry(struct comparing *c, const char *record)
 {
 	if (!is_removable(c, judge(c, record)))
 		return (0);
-	if (index_remove(c->folder, c->key, record))
+	if (index_remove(c->directory, c->key, record))
 		return (FAILED);
-	note_change(c, false, c->folder_name, c->key, record);
+	note_change(c, false, c->directory_name, c->key, record);
 	return (0);
 }
 
@@ -240,9 +240,9 @@ look_at_entry(void *user, const char *record)
 
 /* Remove stale entries of all keys of an index. Returns 0, STOPPED, or FAILED with errno set. */
 static int
-clear_index(struct comparing *c, int folder, const char *name)
+clear_index(struct comparing *c, int directory, const char *name)
 {
-	int own = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0, saved;
+	int own = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0, saved;
 	DIR *list = own == -1 ? NULL : fdopendir(own);
 	const struct dirent *entry;
 
@@ -251,13 +251,13 @@ clear_index(struct comparing *c, int folder, const char *name)
 			close(own);
 		return (FAILED);
 	}
-	c->folder = folder;
-	c->folder_name = name;
+	c->directory = directory;
+	c->directory_name = name;
 	while (result == 0 && (errno = 0, entry = readdir(list)) != NULL) {
 		c->key = entry->d_name;
 		if (!name_is_safe(c->key, strlen(c->key)))
 			continue;
-		result = index_each_until(folder, c->key, look_at_entry, c);
+		result = index_each_until(directory, c->key, look_at_entry, c);
 		/* Something else than a directory of ours. */
 		if (result == FAILED && (errno == ENOTDIR || errno == ELOOP))
 			result = 0;

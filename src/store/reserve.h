@@ -18,14 +18,14 @@ struct reserve {
 };
 
 /**
- * Set `size` bytes aside in a file of this name (a leftover of that name is removed) in the folder, whose
+ * Set `size` bytes aside in a file of this name (a leftover of that name is removed) in the directory, whose
  * descriptor stays open as long. Returns 0, or -1 with errno set and nothing set aside.
  */
 int reserve_make(struct reserve *r, int dir, const char *name, size_t size);
 
 /**
- * Replace `name` in the folder `to` by these bytes, durably, in the space set aside; the reserve is used up
- * then. Both folders are on one file system. Returns 0, or -1 with errno set, the old file as it was and
+ * Replace `name` in the directory `to` by these bytes, durably, in the space set aside; the reserve is used up
+ * then. Both directories are on one file system. Returns 0, or -1 with errno set, the old file as it was and
  * the reserve still there.
  */
 int reserve_use(struct reserve *r, int to, const char *name, const void *data, size_t len);

@@ -43,7 +43,7 @@ struct state {
  * Open a state directory. It has to be complete (store/layout.h); nothing is made. The exception is a
  * directory from before 0.2, which has data and no VERSION: what is missing in it is made, VERSION last.
  *
- * path: copied. why: receives a message that names what is wrong, and the way out: "state_dir /srv/fh: no
+ * path: copied. why: receives a message that names what is wrong, and the hint: "state_dir /srv/fh: no
  * VERSION file; run ...". Returns NULL with errno set and *why filled.
  */
 struct state *state_open(const char *path, char why[STATE_WHY_SIZE]);

@@ -48,13 +48,13 @@ static const struct kind {
 struct credentials {
 	const struct conf *conf;
 	struct state *state;
-	int markers[N_FOLDERS]; /* the directories; the first two are the state's */
-	int reserves;           /* directory for what is set aside before an exchange */
-	int answers;            /* and for what Fluid answers to it */
+	int markers[N_DIRECTORIES]; /* the directories; the first two are the state's */
+	int reserves;              /* directory for what is set aside before an exchange */
+	int answers;               /* and for what Fluid answers to it */
 	struct transport *transport;
 	pthread_mutex_t mutex; /* protects what is below */
 	struct markers seen;
-	struct lane lanes[N_FOLDERS];
+	struct lane lanes[N_DIRECTORIES];
 	unsigned busy;      /* how many are the lanes' */
 	unsigned n_settled; /* since credentials_run() began */
 	unsigned n_adopted; /* what a worker before has left behind, when this one began */
@@ -73,10 +73,10 @@ static void on_ended(void *user);
 static void
 init_lanes(struct credentials *c)
 {
-	for (enum markers_folder folder = PENDING; folder < N_FOLDERS; folder++) {
-		struct lane *l = &c->lanes[folder];
+	for (enum markers_directory directory = PENDING; directory < N_DIRECTORIES; directory++) {
+		struct lane *l = &c->lanes[directory];
 
-		l->max = kinds[folder].calls;
+		l->max = kinds[directory].calls;
 		l->mutex = &c->mutex;
 		l->transport = c->transport;
 		l->stop = &c->stop;
@@ -132,9 +132,9 @@ credentials_new(const struct conf *conf, struct state *state)
 		goto err;
 	}
 	init_lanes(c);
-	if ((c->markers[SUBSCRIBE] = durable_folder(state->queue, "subscribe")) == -1 ||
-	    (c->reserves = durable_folder(state->queue, "reserves")) == -1 ||
-	    (c->answers = durable_folder(state->queue, "answers")) == -1 ||
+	if ((c->markers[SUBSCRIBE] = durable_directory(state->queue, "subscribe")) == -1 ||
+	    (c->reserves = durable_directory(state->queue, "reserves")) == -1 ||
+	    (c->answers = durable_directory(state->queue, "answers")) == -1 ||
 	    (c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
 	    (c->settled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1) {
 		log_errno(LOG_LEVEL_ERROR, "Fluid's API cannot be called", NULL);
@@ -143,7 +143,7 @@ credentials_new(const struct conf *conf, struct state *state)
 	/* What a worker that was killed has left. */
 	index_each(state->queue, "reserves", 0, drop_reserve, c);
 	if (index_each(state->queue, "answers", 0, adopt, c))
-		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", "answers", NULL);
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "directory", "answers", NULL);
 	return (c);
 
 err:
@@ -160,9 +160,10 @@ stop_all(struct credentials *c)
 	if (c->has_thread)
 		pthread_join(c->thread, NULL);
 	c->has_thread = false;
-	for (enum markers_folder folder = PENDING; c->transport && folder < N_FOLDERS; folder++)
-		if (c->lanes[folder].mutex)
-			lane_join(&c->lanes[folder]);
+	for (enum markers_directory directory = PENDING; c->transport && directory < N_DIRECTORIES;
+	     directory++)
+		if (c->lanes[directory].mutex)
+			lane_join(&c->lanes[directory]);
 }
 
 void
@@ -216,12 +217,12 @@ subscribe(struct credentials *c, struct transport *t, const char *record)
  * is held.
  */
 static bool
-is_elsewhere(struct credentials *c, enum markers_folder folder, const char *record)
+is_elsewhere(struct credentials *c, enum markers_directory directory, const char *record)
 {
 	const struct marked *w;
 
-	for (enum markers_folder other = PENDING; other <= UNCONFIRMED; other++)
-		if (other != folder && (w = *markers_find(&c->seen, other, record)) != NULL &&
+	for (enum markers_directory other = PENDING; other <= UNCONFIRMED; other++)
+		if (other != directory && (w = *markers_find(&c->seen, other, record)) != NULL &&
 		    w->busy)
 			return (true);
 	return (false);
@@ -264,15 +265,15 @@ work(void *user, struct transport *t, struct lane_item *item)
 	enum settled settled;
 	int64_t deadline = 0;
 
-	settled = w->folder == SUBSCRIBE ?
+	settled = w->directory == SUBSCRIBE ?
 	    see_to_active(c, &s, w->record) :
-	    settle_record(&s, c->markers[w->folder], w->record, &deadline);
+	    settle_record(&s, c->markers[w->directory], w->record, &deadline);
 	pthread_mutex_lock(&c->mutex);
 	c->busy--;
 	w->busy = false;
 	if (settled == SETTLE_LATER)
 		w->next = backoff_now() +
-		    backoff_wait(w->tries++, kinds[w->folder].retry_max, deadline != 0,
+		    backoff_wait(w->tries++, kinds[w->directory].retry_max, deadline != 0,
 			deadline - time(NULL));
 	else
 		w->tries = 0;
@@ -309,7 +310,7 @@ is_stopping(const struct credentials *c)
 /* One reading of a directory. */
 struct reading {
 	struct credentials *c;
-	enum markers_folder folder;
+	enum markers_directory directory;
 };
 
 /* A marker is there. The mutex is held. */
@@ -318,21 +319,21 @@ see_marker(void *user, const char *record)
 {
 	struct reading *r = user;
 	struct credentials *c = r->c;
-	struct marked **at = markers_find(&c->seen, r->folder, record), *w = *at;
+	struct marked **at = markers_find(&c->seen, r->directory, record), *w = *at;
 
 	if (w == NULL) {
 		if ((w = *at = calloc(1, sizeof(*w))) == NULL)
 			return (0);
-		w->folder = r->folder;
+		w->directory = r->directory;
 		snprintf(w->record, sizeof(w->record), "%s", record);
 	}
 	w->pass = c->seen.pass;
-	if (w->busy || w->next > backoff_now() || is_elsewhere(c, r->folder, record))
+	if (w->busy || w->next > backoff_now() || is_elsewhere(c, r->directory, record))
 		return (0);
 	w->busy = true;
 	c->busy++;
 	c->n_given++;
-	lane_add(&c->lanes[r->folder], &w->item);
+	lane_add(&c->lanes[r->directory], &w->item);
 	return (0);
 }
 
@@ -347,21 +348,21 @@ pass(struct credentials *c)
 	c->seen.pass++;
 	c->n_given = 0;
 	c->passed = backoff_now();
-	for (enum markers_folder folder = PENDING; folder < N_FOLDERS; folder++) {
-		struct reading r = { .c = c, .folder = folder };
+	for (enum markers_directory directory = PENDING; directory < N_DIRECTORIES; directory++) {
+		struct reading r = { .c = c, .directory = directory };
 
-		if (index_each(c->state->queue, kinds[folder].name, 0, see_marker, &r) == 0)
+		if (index_each(c->state->queue, kinds[directory].name, 0, see_marker, &r) == 0)
 			continue;
-		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", kinds[folder].name,
-		    NULL);
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "directory",
+		    kinds[directory].name, NULL);
 		complete = false;
 	}
 	next = markers_sweep(&c->seen, complete);
 	if (c->busy)
 		c->rested = false;
 	pthread_mutex_unlock(&c->mutex);
-	for (enum markers_folder folder = PENDING; folder < N_FOLDERS; folder++)
-		if (lane_start(&c->lanes[folder]))
+	for (enum markers_directory directory = PENDING; directory < N_DIRECTORIES; directory++)
+		if (lane_start(&c->lanes[directory]))
 			log_errno(LOG_LEVEL_ERROR, "thread cannot be started", NULL);
 	return (next);
 }
@@ -372,8 +373,9 @@ is_busy(struct credentials *c)
 	bool busy = false;
 
 	pthread_mutex_lock(&c->mutex);
-	for (enum markers_folder folder = PENDING; folder < N_FOLDERS; folder++)
-		busy = busy || c->lanes[folder].running || (c->lanes[folder].queued && !c->stop);
+	for (enum markers_directory directory = PENDING; directory < N_DIRECTORIES; directory++)
+		busy = busy || c->lanes[directory].running ||
+		    (c->lanes[directory].queued && !c->stop);
 	pthread_mutex_unlock(&c->mutex);
 	return (busy);
 }
@@ -420,12 +422,12 @@ credentials_run(struct credentials *c)
 
 /* Wakes the thread when there is a marker. -1 where there is no inotify. */
 static int
-watch_folders(const struct credentials *c)
+watch_directories(const struct credentials *c)
 {
 	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	char path[PATH_SIZE];
 
-	for (size_t i = 0; fd != -1 && i < N_FOLDERS; i++) {
+	for (size_t i = 0; fd != -1 && i < N_DIRECTORIES; i++) {
 		snprintf(path, sizeof(path), "%s/queue/%s", c->state->path, kinds[i].name);
 		inotify_add_watch(fd, path, IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE);
 	}
@@ -436,7 +438,7 @@ static void *
 thread(void *arg)
 {
 	struct credentials *c = arg;
-	int watch = watch_folders(c);
+	int watch = watch_directories(c);
 	int64_t next, wait;
 
 	while (!atomic_load(&c->stop)) {

@@ -5,15 +5,15 @@
 
 /* The hash is FNV-1a. */
 struct marked **
-markers_find(struct markers *m, enum markers_folder folder, const char *record)
+markers_find(struct markers *m, enum markers_directory directory, const char *record)
 {
-	uint32_t h = 2166136261u ^ folder;
+	uint32_t h = 2166136261u ^ directory;
 	struct marked **w;
 
 	for (const char *p = record; *p; p++)
 		h = (h ^ (unsigned char)*p) * 16777619u;
 	for (w = &m->buckets[h % MARKERS_BUCKETS]; *w; w = &(*w)->following)
-		if ((*w)->folder == folder && strcmp((*w)->record, record) == 0)
+		if ((*w)->directory == directory && strcmp((*w)->record, record) == 0)
 			break;
 	return (w);
 }

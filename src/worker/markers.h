@@ -10,13 +10,13 @@
 /* The markers of records that wait for Fluid, as they were seen, in memory. The caller's mutex protects them. */
 
 /* The directories of queue/ with a marker for each record that waits. */
-enum markers_folder { PENDING, UNCONFIRMED, SUBSCRIBE, N_FOLDERS };
+enum markers_directory { PENDING, UNCONFIRMED, SUBSCRIBE, N_DIRECTORIES };
 
 /* A marker that was seen, as long as it is there. Times are those of backoff_now(). */
 struct marked {
 	struct lane_item item;    /* first: what the lane knows */
 	struct marked *following; /* in its bucket */
-	enum markers_folder folder;
+	enum markers_directory directory;
 	char record[NAME_SIZE];
 	bool busy;    /* it is the lane's */
 	int64_t next; /* not before */
@@ -33,7 +33,8 @@ struct markers {
 };
 
 /** Where a marker's entry is; what is there is NULL when it has none. */
-struct marked **markers_find(struct markers *m, enum markers_folder folder, const char *record);
+struct marked **markers_find(struct markers *m, enum markers_directory directory,
+    const char *record);
 
 /**
  * Forget what this pass did not see; unless the directories could not all be read (complete). Returns when the

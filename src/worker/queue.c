@@ -305,7 +305,7 @@ queue_unbury(struct queue *q, const struct queue_item *item)
 	return (item_remove(q->dead, item));
 }
 
-/* Move it from the dead to those that wait. The folder of the dead is locked. */
+/* Move it from the dead to those that wait. The directory of the dead is locked. */
 static int
 revive(struct queue *q, const char *name)
 {
@@ -354,14 +354,14 @@ struct damage {
 
 /* NULL with *n == 1 and errno set if they cannot all be listed. */
 static struct queue_item *
-read_items(int dir, DIR *folder, unsigned *n, struct damage *damage)
+read_items(int dir, DIR *directory, unsigned *n, struct damage *damage)
 {
 	struct queue_item *items = NULL, *more;
 	struct dirent *entry;
 	unsigned cap = 0;
 
 	*n = 0;
-	while ((errno = 0, entry = readdir(folder)) != NULL) {
+	while ((errno = 0, entry = readdir(directory)) != NULL) {
 		if (!name_is_safe(entry->d_name, strlen(entry->d_name)))
 			continue;
 		if (*n == cap) {
@@ -393,21 +393,21 @@ all_items(struct queue *q, bool dead, unsigned *n, struct damage *damage)
 {
 	int dir = dead ? q->dead : q->waiting;
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	DIR *directory = fd == -1 ? NULL : fdopendir(fd);
 	struct queue_item *items;
 	int saved;
 
 	*n = 1;
-	if (folder == NULL) {
+	if (directory == NULL) {
 		if (fd != -1)
 			close(fd);
 		return (NULL);
 	}
-	items = read_items(dir, folder, n, damage);
+	items = read_items(dir, directory, n, damage);
 	for (unsigned i = 0; !dead && i < *n && items; i++)
 		take_time(&items[i]);
 	saved = errno;
-	closedir(folder);
+	closedir(directory);
 	errno = saved;
 	return (items);
 }
@@ -455,18 +455,18 @@ int
 queue_each_waiting(struct queue *q, void (*each)(void *user, const char *delivery), void *user)
 {
 	int fd = openat(q->waiting, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	DIR *directory = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	char delivery[UUID_SIZE];
 	size_t len;
 	int saved;
 
-	if (folder == NULL) {
+	if (directory == NULL) {
 		if (fd != -1)
 			close(fd);
 		return (-1);
 	}
-	while ((errno = 0, entry = readdir(folder)) != NULL) {
+	while ((errno = 0, entry = readdir(directory)) != NULL) {
 		len = strlen(entry->d_name);
 		if (!name_is_safe(entry->d_name, len) || len < 6 || len - 5 >= UUID_SIZE)
 			continue;
@@ -475,7 +475,7 @@ queue_each_waiting(struct queue *q, void (*each)(void *user, const char *deliver
 		each(user, delivery);
 	}
 	saved = errno;
-	closedir(folder);
+	closedir(directory);
 	errno = saved;
 	return (saved ? -1 : 0);
 }

@@ -44,7 +44,7 @@ int64_t queue_clock(void);
 int64_t queue_unix(int64_t next);
 
 /**
- * Open the queue. dir: the queue folder, which stays open as long. NULL with errno set; EWOULDBLOCK
+ * Open the queue. dir: the queue directory, which stays open as long. NULL with errno set; EWOULDBLOCK
  * where another worker has it and `exclusive` was asked for.
  */
 struct queue *queue_open(int dir, bool exclusive);

@@ -430,18 +430,18 @@ newest_first(const void *a, const void *b)
 static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd == -1 ? NULL : fdopendir(fd);
+	DIR *directory = fd == -1 ? NULL : fdopendir(fd);
 	char(*days)[TIMEFMT_DAY_SIZE] = NULL, (*more)[TIMEFMT_DAY_SIZE];
 	struct dirent *entry;
 	int saved;
 
 	*n = 0;
-	if (folder == NULL) {
+	if (directory == NULL) {
 		if (fd != -1)
 			close(fd);
 		return (NULL);
 	}
-	while ((errno = 0, entry = readdir(folder)) != NULL) {
+	while ((errno = 0, entry = readdir(directory)) != NULL) {
 		if (strlen(entry->d_name) != TIMEFMT_DAY_SIZE - 1 || entry->d_name[0] == '.')
 			continue;
 		if ((more = reallocarray(days, *n + 1, sizeof(*days))) == NULL)
@@ -450,7 +450,7 @@ static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
 		memcpy(days[(*n)++], entry->d_name, TIMEFMT_DAY_SIZE);
 	}
 	saved = entry ? ENOMEM : errno;
-	closedir(folder);
+	closedir(directory);
 	errno = saved;
 	/* A list that is cut short says nothing about which days are the newest. */
 	if (saved) {
@@ -484,7 +484,7 @@ ran_drop_old(struct ran *r, int journal)
 	days = noted_days(r->dir, &n_days);
 	/* Tried again each time, and said once. */
 	if (days == NULL && errno && !r->hindered)
-		log_errno(LOG_LEVEL_ERROR, "notes of old days are not removed", "folder",
+		log_errno(LOG_LEVEL_ERROR, "notes of old days are not removed", "directory",
 		    "queue/ran", NULL);
 	r->new_day = r->hindered = days == NULL && errno;
 	if (days == NULL)

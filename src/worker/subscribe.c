@@ -343,7 +343,7 @@ int
 subscribe_record(const struct conf *conf, struct transport *t, struct state *s, const char *record,
     bool wait, struct subscribe_failure *f)
 {
-	int turn = durable_folder(s->queue, "subscribe"), result;
+	int turn = durable_directory(s->queue, "subscribe"), result;
 
 	*f = (struct subscribe_failure){ .errors = NULL };
 	if (turn == -1)

@@ -18,7 +18,7 @@ struct waiting {
 	size_t n, cap;
 	struct dead *dead;
 	size_t n_dead, cap_dead;
-	bool hindered; /* the folder could not be read when it was last looked at */
+	bool hindered; /* the directory could not be read when it was last looked at */
 };
 
 /* Where the first item is that is not before this delivery. */
@@ -235,6 +235,7 @@ waiting_refresh(struct waiting *w)
 
 	/* Once, and not each time for as long as it lasts. */
 	if (hindered && !w->hindered)
-		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "folder", "queue/waiting", NULL);
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "directory", "queue/waiting",
+		    NULL);
 	w->hindered = hindered;
 }

@@ -36,7 +36,7 @@ void waiting_wake_credentials(struct waiting *w, int64_t now);
  */
 bool waiting_next(const struct waiting *w, char cursor[UUID_SIZE], struct queue_item *item);
 
-/** Look for items that somebody else has put into the folder (`fluidhook retry`). */
+/** Look for items that somebody else has put into the directory (`fluidhook retry`). */
 void waiting_refresh(struct waiting *w);
 
 #endif

@@ -3,7 +3,7 @@
  * pieces that are fed; whatever the cut, the outcome has to be the one of the whole.
  *
  * With libFuzzer: -fsanitize=fuzzer and -DFUZZ_LIBFUZZER. Without: a program that runs the files
- * given as arguments, a folder meaning all files in it. No extra link flags.
+ * given as arguments, a directory meaning all files in it. No extra link flags.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -143,7 +143,7 @@ run_file(const char *path)
 	return (0);
 }
 
-/* Run a file, or all files of a folder. Returns how many there were, or -1. */
+/* Run a file, or all files of a directory. Returns how many there were, or -1. */
 static int
 run(const char *path)
 {
@@ -179,7 +179,7 @@ main(int argc, char **argv)
 		total += n;
 	}
 	if (total == 0) {
-		fprintf(stderr, "usage: %s FILE_OR_FOLDER...\n", argv[0]);
+		fprintf(stderr, "usage: %s FILE_OR_DIRECTORY...\n", argv[0]);
 		return (2);
 	}
 	/* One result for the test driver: a broken rule has ended the program before this line. */

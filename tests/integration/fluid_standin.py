@@ -31,21 +31,21 @@ def main():
     args = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
-    folder = tempfile.mkdtemp(prefix="fluid-standin-") if args.tls else None
+    directory = tempfile.mkdtemp(prefix="fluid-standin-") if args.tls else None
     try:
         ca_file = certificate = None
-        if folder:
-            ca_file = certificates.authority(folder)
-            certificate = certificates.certificate(folder, args.name) if args.name else \
-                certificates.certificate(folder)
+        if directory:
+            ca_file = certificates.authority(directory)
+            certificate = certificates.certificate(directory, args.name) if args.name else \
+                certificates.certificate(directory)
         company = Company(args.company_token, allow_http=args.allow_http)
         with StandIn(company, args.port, certificate) as standin:
             print(json.dumps({"url": standin.url, "ca_file": ca_file and str(ca_file)}),
                   flush=True)
             sys.stdin.buffer.read()
     finally:
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+        if directory:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""check: every mistake is named, with the way out, and nothing is changed."""
+"""check: every mistake is named, with the hint, and nothing is changed."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PARTS = ["configuration", "company token", "receiver", "state", "disk", "write",
 
 
 class World:
-    """A site that a CGI has been used on, with a hooks folder."""
+    """A site that a CGI has been used on, with a hooks directory."""
 
     def __init__(self, settings="", **fields):
         self.site = Site(**fields)
@@ -60,7 +60,7 @@ class World:
         """What is said, as a list of (check, text, way out) of what is wrong; and all of it."""
         done = self.command.run("check", "--json", *words, **more)
         said = [json.loads(line) for line in done.stdout.splitlines()]
-        bad = [(s["check"], s["text"], s["way_out"]) for s in said if not s["ok"]]
+        bad = [(s["check"], s["text"], s["hint"]) for s in said if not s["ok"]]
         assert done.returncode == (1 if bad else 0), done
         assert done.stderr == "", done.stderr
         return bad, said
@@ -121,8 +121,8 @@ def state_directory(world):
     world.install()
     state = world.site.state
     state.chmod(0o755)
-    ((check, text, way_out),) = world.check()[0]
-    assert (check, way_out) == ("state", "chmod 0700 it.") and "0755" in text
+    ((check, text, hint),) = world.check()[0]
+    assert (check, hint) == ("state", "chmod 0700 it.") and "0755" in text
     state.chmod(0o700)
     record = next((state / "installations").glob("*.json"))
     record.chmod(0o644)
@@ -142,28 +142,28 @@ def state_directory(world):
     (state / "installations/dri_link.json").unlink()
     assert world.check()[0] == []
     state.rename(state.with_name("gone"))
-    ((check, text, way_out),) = world.check()[0]
-    assert check == "state" and "fluidhook init" in way_out and str(state) in text
+    ((check, text, hint),) = world.check()[0]
+    assert check == "state" and "fluidhook init" in hint and str(state) in text
 
 
 def read_only(world):
-    """A folder that cannot be written, and one without room."""
+    """A directory that cannot be written, and one without room."""
     world.install()
     (world.site.state / "journal").chmod(0o500)
-    ((check, text, way_out),) = world.check()[0]
-    assert check == "write" and "journal: open: Permission denied (file system" in text and "503" in way_out, text
+    ((check, text, hint),) = world.check()[0]
+    assert check == "write" and "journal: open: Permission denied (file system" in text and "503" in hint, text
     (world.site.state / "journal").chmod(0o700)
     world.site.write_conf(world.site.conf_text().replace("min_free = 1M", "min_free = 900000G"))
-    ((check, _, way_out),) = world.check()[0]
-    assert check == "disk" and "503" in way_out
+    ((check, _, hint),) = world.check()[0]
+    assert check == "disk" and "503" in hint
 
 
 def damaged_records(world):
     """Each damaged record is named."""
     world.install()
-    folder = world.site.state / "installations"
+    directory = world.site.state / "installations"
     for name in ("dri_a", "dri_b"):
-        world.site.write(folder / f"{name}.json", '{"status":')
+        world.site.write(directory / f"{name}.json", '{"status":')
     bad = world.check()[0]
     assert [check for check, *_ in bad] == ["record", "record"], bad
     assert {text.split(": ")[0].rsplit("/", 1)[1] for _, text, _ in bad} == {"dri_a.json", "dri_b.json"}
@@ -176,8 +176,8 @@ def secrets(world):
     ((check, text, _),) = world.check()[0]
     assert check == "secrets" and "open to other users" in text
     world.site.write(file, "# nothing\n")
-    ((check, text, way_out),) = world.check()[0]
-    assert "no secret" in text and "fluidhook register" in way_out
+    ((check, text, hint),) = world.check()[0]
+    assert "no secret" in text and "fluidhook register" in hint
     file.unlink()
     ((check, text, _),) = world.check()[0]
     assert str(file) in text and "No such file" in text
@@ -191,8 +191,8 @@ def secrets(world):
     assert "a link to a file that does not exist" in err and str(file) in err, err
     file.unlink()
     world.site.write_conf("state_dir = state\n")
-    ((check, text, way_out),) = world.check()[0]
-    assert check == "secrets" and "[droplet]" in way_out
+    ((check, text, hint),) = world.check()[0]
+    assert check == "secrets" and "[droplet]" in hint
 
 
 MISTAKES = (
@@ -212,16 +212,16 @@ def secrets_that_are_none(world):
     secret = fluid.credential("dws_")
     for line, said in MISTAKES:
         world.site.write(file, "# ours\n\n" + line.format(secret) + "\n")
-        ((check, text, way_out),) = world.check()[0]
-        assert check == "secrets" and text.startswith(f"{file}:3: ") and said in text and way_out, (line, text)
-        assert secret not in text + way_out
+        ((check, text, hint),) = world.check()[0]
+        assert check == "secrets" and text.startswith(f"{file}:3: ") and said in text and hint, (line, text)
+        assert secret not in text + hint
     for good in (secret, secret + "==", "c2VjcmV0/+" + secret, "a=b" + secret):
         world.site.write(file, good + "\n")
         assert world.check()[0] == [], good
     world.site.write(file, "short-one\n")
     bad, said = world.check()
-    (note,) = [line for line in said if line["way_out"]]
-    assert bad == [] and note["text"] == f"{file}:1: has only 9 characters" and "secret add" in note["way_out"]
+    (note,) = [line for line in said if line["hint"]]
+    assert bad == [] and note["text"] == f"{file}:1: has only 9 characters" and "secret add" in note["hint"]
     world.site.write(file, secret + "\n")
     world.site.write_conf(world.site.conf_text() + "[fluid]\ncompany_token = company.token\n")
     world.site.write(world.site.dir / "company.token", f'"{secret}"\n')
@@ -247,20 +247,20 @@ def units(world):
         world.site.write(system / name, text.format(world.site.conf, other), 0o644)
         assert said()[0] == [], "it is not enabled"
         (wants / name).symlink_to(system / name)
-        ((check, what, way_out),) = said()[0]
+        ((check, what, hint),) = said()[0]
         assert check == "units" and what.startswith(f"{name} runs as {other}, but {world.site.state} belongs to "), what
-        assert f"chown -R {other}: {world.site.state}" in way_out and f"systemctl edit {name}" in way_out, way_out
+        assert f"chown -R {other}: {world.site.state}" in hint and f"systemctl edit {name}" in hint, hint
         # A drop-in changes the user; of one name, the first directory's counts.
-        for folder, who in ((system, other), (own, user)):
-            (folder / f"{name}.d").mkdir()
-            world.site.write(folder / f"{name}.d" / "user.conf", f"[Service]\nUser = {who}\n", 0o644)
+        for directory, who in ((system, other), (own, user)):
+            (directory / f"{name}.d").mkdir()
+            world.site.write(directory / f"{name}.d" / "user.conf", f"[Service]\nUser = {who}\n", 0o644)
         assert said() == ([], [f"run as the owner of the state directory, {user}"])
     # Enabled by its socket alone.
     (wants / "fluidhook.service").unlink()
     (wants / "fluidhook.socket").symlink_to("nothing")
     world.site.write(own / "fluidhook.service.d/zz.conf", "[Service]\nUser=no-such-user\n", 0o644)
-    ((check, what, way_out),) = said()[0]
-    assert "no such user" in what and "adduser" in way_out, what
+    ((check, what, hint),) = said()[0]
+    assert "no such user" in what and "adduser" in hint, what
     # Units of another configuration are not ours.
     world.site.write(own / "fluidhook.service.d/zz.conf", f"[Service]\nExecStart=\nExecStart=x {world.site.conf}.d\n",
                      0o644)
@@ -272,18 +272,18 @@ def shared_volume(world):
     world.install()
     state = world.site.state
     group = process.USER.pw_gid if process.USER else os.getegid()
-    for folder, _, files in os.walk(state):
-        os.chown(folder, -1, group)
-        os.chmod(folder, 0o2770)
+    for directory, _, files in os.walk(state):
+        os.chown(directory, -1, group)
+        os.chmod(directory, 0o2770)
         for name in files:
-            os.chmod(os.path.join(folder, name), 0o660)
+            os.chmod(os.path.join(directory, name), 0o660)
     if os.geteuid() == 0:
         os.chown(state, 0, group)
         state.chmod(0o2775)
     bad, said = world.check()
-    (note,) = [line for line in said if line["way_out"]]
+    (note,) = [line for line in said if line["hint"]]
     assert bad == [] and note["check"] == "state", (bad, note)
-    assert f"{state}: group {group} can read and change it (mode 2" in note["text"] and "fsGroup" in note["way_out"]
+    assert f"{state}: group {group} can read and change it (mode 2" in note["text"] and "fsGroup" in note["hint"]
     record = next((state / "installations").glob("*.json"))
     record.chmod(0o664)
     ((check, text, _),) = world.check()[0]
@@ -295,9 +295,9 @@ def nameless_owner(world):
     if os.geteuid() != 0:
         raise tap.Skip("needs root")
     os.chown(world.site.state, 54321, 54321)
-    ((check, text, way_out),) = world.check()[0]
+    ((check, text, hint),) = world.check()[0]
     assert check == "state" and "belongs to user 54321" in text, text
-    assert "sudo -u '#54321' fluidhook check" in way_out and "docker exec --user 54321" in way_out, way_out
+    assert "sudo -u '#54321' fluidhook check" in hint and "docker exec --user 54321" in hint, hint
     _, err = world.command.fails(1, "list")
     assert "sudo -u '#54321'" in err and "--user 54321" in err, err
 
@@ -311,9 +311,9 @@ def failed_installations(world):
     for reason, way in (("exchange_expired", "keep a worker running"), ("exchange_contradicts", "compare the droplet"),
                         ("exchange_refused", "worker's log")):
         world.site.write(record, json.dumps({**value, "reason": reason}))
-        ((check, text, way_out),) = world.check()[0]
+        ((check, text, hint),) = world.check()[0]
         assert check == "installation" and text.startswith(f"{company.dri}: failed at 20") and reason in text, text
-        assert way in way_out and "install it again" in way_out, way_out
+        assert way in hint and "install it again" in hint, hint
     world.site.write(record, json.dumps({**value, "reason": "exchange_refused", "updated_at": "2020-01-01T00:00:00Z"}))
     assert world.check()[0] == []
 
@@ -323,8 +323,8 @@ def subscriptions(world):
     text = world.site.conf_text() + "[worker]\nsubscribe = order.created\n"
     for url, says in ((None, "without public_url"), ("http://hooks.example.com/", "must be https")):
         world.site.write_conf(text + (f"public_url = {url}\n" if url else ""))
-        ((check, what, way_out),) = world.check()[0]
-        assert check == "subscribe" and says in what and "public_url" in way_out, what
+        ((check, what, hint),) = world.check()[0]
+        assert check == "subscribe" and says in what and "public_url" in hint, what
     world.site.write_conf(text + "public_url = https://hooks.example.com/\n")
     bad, said = world.check()
     assert bad == [] and "1 event to https://hooks.example.com/" in str(said), said
@@ -365,15 +365,15 @@ def hooks(world):
     for name, meant in (("order.create", "order.created"), ("orders", "order"), ("Any", "any"),
                         ("droplet.instaled", "droplet.installed")):
         path = world.hook(name)
-        ((check, text, way_out),) = world.check()[0]
-        assert check == "hooks" and text.startswith(f"{path}: ") and way_out == f"Did you mean {meant}?"
+        ((check, text, hint),) = world.check()[0]
+        assert check == "hooks" and text.startswith(f"{path}: ") and hint == f"Did you mean {meant}?"
         path.unlink()
     path = world.hook("order.created", mode=0o644)
-    ((_, text, way_out),) = world.check()[0]
-    assert "cannot execute" in text and way_out == "chmod +x it."
+    ((_, text, hint),) = world.check()[0]
+    assert "cannot execute" in text and hint == "chmod +x it."
     path = world.hook("order.created", "#!/usr/bin/no-such-php\n")
-    ((_, text, way_out),) = world.check()[0]
-    assert "interpreter" in text and "/usr/bin/no-such-php" in way_out
+    ((_, text, hint),) = world.check()[0]
+    assert "interpreter" in text and "/usr/bin/no-such-php" in hint
     path = world.hook("order.created", mode=0o757)
     ((_, text, _),) = world.check()[0]
     assert "somebody else can change it" in text
@@ -388,7 +388,7 @@ def hooks(world):
 
 
 NEVER_RUN = (
-    # name, text, mode, what is said, part of the way out
+    # name, text, mode, what is said, part of the hint
     ("order.created.sh", "#!/bin/sh\n", 0o755, "never runs", "Rename it to order.created:"),
     ("order.create.py", "#!/bin/sh\n", 0o644, "never runs", "Rename it to order.created:"),
     ("order.sh", "#!/bin/sh\n", 0o755, "never runs", "Rename it to order:"),
@@ -419,16 +419,16 @@ def hooks_that_never_run(world):
         path = world.hook(name, text, mode)
         bad = world.check()[0]
         assert len(bad) == 1, (name, text, bad)
-        ((check, what, way_out),) = bad
-        assert check == "hooks" and what.startswith(f"{path}: ") and said in what and way in way_out, (text, bad)
+        ((check, what, hint),) = bad
+        assert check == "hooks" and what.startswith(f"{path}: ") and said in what and way in hint, (text, bad)
         path.unlink()
     for name, text in RUN:
         path = world.hook(name, text)
         assert world.check()[0] == [], (name, text)
         path.unlink()
     (world.hooks / "order.created").mkdir()
-    ((check, what, way_out),) = world.check()[0]
-    assert check == "hooks" and "is a directory" in what and "Rename" in way_out
+    ((check, what, hint),) = world.check()[0]
+    assert check == "hooks" and "is a directory" in what and "Rename" in hint
     (world.hooks / "order.created").rmdir()
     os.mkfifo(world.hooks / "order")
     process.give(world.hooks / "order")
@@ -439,8 +439,8 @@ def hooks_that_never_run(world):
         path = world.hook("any")
         os.chown(path, 0, 0)
         path.chmod(0o744)
-        ((_, what, way_out),) = world.check()[0]
-        assert "worker's user cannot execute it (mode 0744)" in what and "chmod a+x" in way_out, what
+        ((_, what, hint),) = world.check()[0]
+        assert "worker's user cannot execute it (mode 0744)" in what and "chmod a+x" in hint, what
         path.chmod(0o711)
         bad, said = world.check()
         assert bad == [] and "a script does not run then" in str(said), said
@@ -453,12 +453,12 @@ def hooks_that_never_run(world):
         path.chmod(0o755)
     world.hook("any", "#!/usr/bin/env only-here\n")
     bad, said = world.check(PATH=f"{tools}:/usr/bin:/bin")
-    (note,) = [line for line in said if line["way_out"]]
-    assert bad == [] and "PATH of this shell" in note["text"] and "whole path" in note["way_out"], note
+    (note,) = [line for line in said if line["hint"]]
+    assert bad == [] and "PATH of this shell" in note["text"] and "whole path" in note["hint"], note
     # A directory that is configured has to be there.
     world.hooks.rename(world.site.dir / "away")
-    ((check, what, way_out),) = world.check()[0]
-    assert check == "hooks" and what == f"{world.hooks}: No such file or directory" and "make or mount" in way_out
+    ((check, what, hint),) = world.check()[0]
+    assert check == "hooks" and what == f"{world.hooks}: No such file or directory" and "make or mount" in hint
 
 
 def noexec(world):
@@ -473,7 +473,7 @@ def noexec(world):
         raise tap.Skip("cannot mount here")
     bad = [line for line in map(json.loads, done.stdout.splitlines()) if not line["ok"]]
     assert done.returncode == 1 and [line["check"] for line in bad] == ["hooks"], done
-    assert "noexec" in bad[0]["text"] and "Mount it without noexec" in bad[0]["way_out"], bad
+    assert "noexec" in bad[0]["text"] and "Mount it without noexec" in bad[0]["hint"], bad
 
 
 def no_worker(world):
@@ -482,22 +482,22 @@ def no_worker(world):
     body = company.install_v2()
     headers = fluid.signed(world.site.droplets[0].secret, body)
     assert world.front.send(Request(headers=headers, body=body)).status == 202
-    ((check, text, way_out),) = world.check()[0]
-    assert check == "worker" and "never ran" in text and "fluidhook work" in way_out
+    ((check, text, hint),) = world.check()[0]
+    assert check == "worker" and "never ran" in text and "fluidhook work" in hint
     # It has been read, and waits for Fluid.
     world.command.run("work", "--once")
     pending = [json.loads(line) for line in world.command.ok("list", "--json").splitlines()][0]["status"] == "pending"
     if pending:
-        ((check, text, way_out),) = world.check()[0]
-        assert check == "worker" and "1 installation waits" in text and "fluidhook work" in way_out
+        ((check, text, hint),) = world.check()[0]
+        assert check == "worker" and "1 installation waits" in text and "fluidhook work" in hint
 
 
 def worker_state(world):
     """What the journal holds for a worker, and whether one takes it: never, not now, not any more"""
     company = world.install(work=False)
-    ((check, text, way_out),) = world.check()[0]
+    ((check, text, hint),) = world.check()[0]
     assert check == "worker" and "never ran, and 1 delivery is unread since 20" in text, text
-    assert "fluidhook-worker" in way_out and "work --once" in way_out, way_out
+    assert "fluidhook-worker" in hint and "work --once" in hint, hint
     world.work()
     assert world.check()[0] == []
     # A worker from cron reads it soon.
@@ -511,9 +511,9 @@ def worker_state(world):
     entry = json.loads(lines[-1])
     old = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 360))
     world.site.write(path, "".join(lines[:-1]) + lines[-1].replace(entry["received_at"], old))
-    ((check, text, way_out),) = world.check()[0]
+    ((check, text, hint),) = world.check()[0]
     assert check == "worker" and text == f"does not run, and 1 delivery is unread since {old}", text
-    assert "fluidhook-worker" in way_out
+    assert "fluidhook-worker" in hint
     (unread,) = [json.loads(line) for line in world.command.ok("queue", "--json").splitlines()]
     assert unread == {"unread": 1, "oldest_unread_at": old, "worker_runs": False}, unread
     # A worker that is stopped: it holds its lock, and reads nothing.
@@ -523,9 +523,9 @@ def worker_state(world):
                            stderr=subprocess.DEVNULL)
     try:
         process.wait_until(lambda: status_of(worker.pid) == "T", "the worker is not stopped")
-        ((check, text, way_out),) = world.check()[0]
+        ((check, text, hint),) = world.check()[0]
         assert check == "worker" and text.startswith("runs, but 1 delivery is unread"), text
-        assert "Restart it" in way_out
+        assert "Restart it" in hint
     finally:
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
@@ -552,21 +552,21 @@ def queue_state(world):
     good = item.read_text()
     value = json.loads(good)
     world.site.write(item, json.dumps({**value, "next": value["next"] - 3600}))
-    ((check, text, way_out),) = world.check()[0]
+    ((check, text, hint),) = world.check()[0]
     assert check == "worker" and "1 delivery is due for more than 5 minutes" in text, text
-    assert "fluidhook-worker" in way_out
+    assert "fluidhook-worker" in hint
     world.hook("order", "#!/bin/sh\nexit 100\n")
     world.work()
-    ((check, text, way_out),) = world.check()[0]
-    assert check == "queue" and text == "1 delivery was given up" and "fluidhook retry" in way_out, text
+    ((check, text, hint),) = world.check()[0]
+    assert check == "queue" and text == "1 delivery was given up" and "fluidhook retry" in hint, text
     said = world.command.run("queue").stderr
     assert '1 delivery was given up: "fluidhook queue --dead" shows it.' in said and "Nothing waits" not in said, said
     dead = world.site.state / "queue/dead" / f"{delivery}.json"
     for path in (dead, item):
         world.site.write(path, good[:-9])
         bad = [line for line in world.check()[0] if "given up" not in line[1]]
-        ((check, text, way_out),) = bad
-        assert check == "queue" and text == f"{path}: damaged" and "backup" in way_out, text
+        ((check, text, hint),) = bad
+        assert check == "queue" and text == f"{path}: damaged" and "backup" in hint, text
         _, err = world.command.fails(1, "queue", *(["--dead"] if path == dead else []))
         assert path.name in err, err
         path.unlink()
@@ -584,7 +584,7 @@ def kept_requests(world):
     _, said = world.check()
     (line,) = [line for line in said if line["check"] == "refused"]
     assert line["ok"] and line["text"].startswith("3 kept requests wait for the key"), line
-    assert "fluidhook list" in line["way_out"], line
+    assert "fluidhook list" in line["hint"], line
     assert any(text.startswith("! refused ") for text in world.command.run("check").stdout.splitlines())
 
 
@@ -608,7 +608,7 @@ def receivers(world):
     text = secrets.read_text()
     secrets.write_text("# none\n")
     for line in said().values():
-        assert not line["ok"] and "answers 503" in line["text"] and line["way_out"], line
+        assert not line["ok"] and "answers 503" in line["text"] and line["hint"], line
     secrets.write_text(text)
 
     # One that is stopped, as by a debugger, does not answer.
@@ -628,7 +628,7 @@ def receivers(world):
     process.wait_until(lambda: not os.path.exists(f"/proc/{child}"), "it is not dead")
     line = said()[seen[0]]
     assert not line["ok"] and "did not end in order" in line["text"], line
-    assert f"rm {world.site.state}/queue/receivers/" in line["way_out"], line
+    assert f"rm {world.site.state}/queue/receivers/" in line["hint"], line
     front = Listen("one.sock")
     front.start(world.site)
     process.wait_until(lambda: said()[seen[0]]["ok"], "the new one is not seen")
@@ -651,8 +651,8 @@ def as_root(world):
     assert "Permission denied" in bad[0]["text"]
     os.chown(world.site.state, 0, 0)
     world.site.state.chmod(0o700)
-    ((check, text, way_out),) = world.check()[0]
-    assert check == "state" and "belongs to root" in text and "sudo -u root" in way_out
+    ((check, text, hint),) = world.check()[0]
+    assert check == "state" and "belongs to root" in text and "sudo -u root" in hint
 
 
 def several_droplets(world):

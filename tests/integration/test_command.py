@@ -30,15 +30,15 @@ COMMANDS = ("init check register webhook secret list show token api deliveries d
 class Place:
     """A configuration made by init, and the state that belongs to it."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        self.conf = self.folder / "conf/fluidhook.conf"
-        self.state = self.folder / "state"
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.conf = self.directory / "conf/fluidhook.conf"
+        self.state = self.directory / "state"
         user = ["--user", "root"] if os.geteuid() == 0 else []
         self.ok("init", "--state-dir", self.state, *user)
 
     def run(self, *words, **more):
-        env = process.environment(HOME=str(self.folder), **more)
+        env = process.environment(HOME=str(self.directory), **more)
         return subprocess.run([COMMAND, "-c", self.conf, *words], env=env, text=True, timeout=600,
                               capture_output=True, check=False, cwd="/", stdin=subprocess.DEVNULL)
 
@@ -49,7 +49,7 @@ class Place:
 
     def deliver(self, file):
         """Sign and deliver a body through the CGI, with the secret that init made."""
-        sign = subprocess.run([SOURCE / "script/sign", self.folder / "conf/droplet.secrets", file],
+        sign = subprocess.run([SOURCE / "script/sign", self.directory / "conf/droplet.secrets", file],
                               capture_output=True, text=True, check=True, timeout=600)
         headers = dict(line.split(": ", 1) for line in sign.stdout.splitlines() if ": " in line)
         env = process.environment(
@@ -65,8 +65,8 @@ class Place:
 
 def with_place(function):
     def run():
-        with tempfile.TemporaryDirectory(prefix="fh-command-") as folder:
-            function(Place(folder))
+        with tempfile.TemporaryDirectory(prefix="fh-command-") as directory:
+            function(Place(directory))
     return run
 
 
@@ -81,9 +81,9 @@ def init_keeps(place):
 
 def init_elsewhere(place):
     """init where no home is needed, or says what is missing; it writes no configuration that means another."""
-    program = shutil.copy(COMMAND, place.folder / "fluidhook")     # the build folder may be closed to others
-    place.folder.chmod(0o755)
-    open_to_all = place.folder / "open"
+    program = shutil.copy(COMMAND, place.directory / "fluidhook")     # the build directory may be closed to others
+    place.directory.chmod(0o755)
+    open_to_all = place.directory / "open"
     open_to_all.mkdir()
     open_to_all.chmod(0o777)
 
@@ -114,30 +114,30 @@ def init_elsewhere(place):
 def init_refuses(place):
     """init makes no secrets in a git work tree, and takes no link to nothing for a file that is there."""
     user = ["--user", "root"] if os.geteuid() == 0 else []
-    tree = place.folder / "tree"
+    tree = place.directory / "tree"
     (tree / ".git").mkdir(parents=True)
     (tree / "in").mkdir()
-    (place.folder / "link").symlink_to(tree / "in")
+    (place.directory / "link").symlink_to(tree / "in")
 
     def init(conf, *words):
-        return subprocess.run([COMMAND, "-c", conf, "init", "--state-dir", place.folder / "other", *user, *words],
+        return subprocess.run([COMMAND, "-c", conf, "init", "--state-dir", place.directory / "other", *user, *words],
                               env=process.environment(), text=True, timeout=600, cwd="/", capture_output=True,
                               check=False)
 
-    for conf in (tree / "f.conf", tree / "in/f.conf", tree / "in/new/f.conf", place.folder / "link/f.conf"):
+    for conf in (tree / "f.conf", tree / "in/f.conf", tree / "in/new/f.conf", place.directory / "link/f.conf"):
         done = init(conf)
         assert done.returncode == 1 and "git work tree" in done.stderr and "--force" in done.stderr, done
-        assert not (place.folder / "other").exists() and not conf.exists()
+        assert not (place.directory / "other").exists() and not conf.exists()
     done = init(tree / "in/f.conf", "--force")
     assert done.returncode == 0 and (tree / "in/droplet.secrets").exists(), done
     assert init(tree / "in/f.conf").returncode == 0, "what is there is kept"
     for number, name in enumerate(("f.conf", "droplet.secrets", "")):
-        folder = place.folder / f"dangling{number}"
-        (folder if name else place.folder).mkdir(exist_ok=True)
-        (folder / name if name else folder).symlink_to("nothing")
-        done = init(folder / "f.conf")
+        directory = place.directory / f"dangling{number}"
+        (directory if name else place.directory).mkdir(exist_ok=True)
+        (directory / name if name else directory).symlink_to("nothing")
+        done = init(directory / "f.conf")
         assert done.returncode == 1, done
-        assert f"{folder / name if name else folder}: a link to a file that does not exist" in done.stderr, done
+        assert f"{directory / name if name else directory}: a link to a file that does not exist" in done.stderr, done
     printed = place.ok("init", "--state-dir", place.state)
     for step in ("Behind your nginx", "company.token", "check", "register https://", "doctor https://", "work",
                  "deliveries"):
@@ -148,20 +148,20 @@ def default_user(place):
     """Started as root without --user, the state belongs to the web server's user, or nothing is made."""
     if os.geteuid() != 0:
         raise tap.Skip("not run as root")
-    if any(Path(folder, "fluidhook.service").exists() for folder in ("/etc/systemd/system", "/lib/systemd/system")):
+    if any(Path(directory, "fluidhook.service").exists() for directory in ("/etc/systemd/system", "/lib/systemd/system")):
         raise tap.Skip("units are installed here")
     names = {entry.pw_name for entry in pwd.getpwall()}
     expected = next((name for name in ("www-data", "nginx", "apache", "http") if name in names), None)
-    place.folder.chmod(0o755)
-    (place.folder / "root").mkdir()
-    done = subprocess.run([COMMAND, "-c", place.folder / "root/f.conf", "init", "--state-dir",
-                           place.folder / "root/state"], env=process.environment(), text=True, timeout=600, cwd="/",
+    place.directory.chmod(0o755)
+    (place.directory / "root").mkdir()
+    done = subprocess.run([COMMAND, "-c", place.directory / "root/f.conf", "init", "--state-dir",
+                           place.directory / "root/state"], env=process.environment(), text=True, timeout=600, cwd="/",
                           capture_output=True, check=False)
     if expected is None:
         assert done.returncode == 1 and "--user" in done.stderr, done
     else:
         assert done.returncode == 0, done
-        assert (place.folder / "root/state").stat().st_uid == pwd.getpwnam(expected).pw_uid
+        assert (place.directory / "root/state").stat().st_uid == pwd.getpwnam(expected).pw_uid
 
 
 def secrets(place):
@@ -255,7 +255,7 @@ def queries(place):
 
 def terminals(place):
     """What a body says does nothing to a terminal."""
-    file = place.folder / "odd.json"
+    file = place.directory / "odd.json"
     file.write_text('{"resource":"order","event":"created","order":{"note":"\\u009b31m\x9b5m\\u001b[2J"}}')
     shown = place.ok("delivery", place.deliver(file)["delivery"])
     assert "\x9b" not in shown and "\x1b" not in shown, shown
@@ -272,19 +272,19 @@ def damaged(place):
 
 def hooks(place):
     """The worker runs the most specific hook, once, and what fails waits."""
-    folder = place.conf.parent / "hooks"
-    (folder / "any").write_text("#!/bin/sh\ncat >/dev/null; exit 3\n")
-    (folder / "droplet.installed").write_text(
-        f'#!/bin/sh\ncat >>{place.folder}/installed; echo "$FLUIDHOOK_EVENT" >>{place.folder}/events\n')
-    for hook in folder.iterdir():
+    directory = place.conf.parent / "hooks"
+    (directory / "any").write_text("#!/bin/sh\ncat >/dev/null; exit 3\n")
+    (directory / "droplet.installed").write_text(
+        f'#!/bin/sh\ncat >>{place.directory}/installed; echo "$FLUIDHOOK_EVENT" >>{place.directory}/events\n')
+    for hook in directory.iterdir():
         hook.chmod(0o755)
     place.deliver(SAMPLE)
     order = place.deliver(ORDER)
     place.deliver(SAMPLE)
     place.ok("work", "--once")
     place.ok("work", "--once")
-    assert (place.folder / "installed").read_bytes() == SAMPLE.read_bytes()
-    assert (place.folder / "events").read_text() == "droplet.installed\n"
+    assert (place.directory / "installed").read_bytes() == SAMPLE.read_bytes()
+    assert (place.directory / "events").read_text() == "droplet.installed\n"
     waits = [json.loads(line) for line in place.ok("queue", "--json").splitlines()]
     assert [(one["delivery"], one["attempts"], one["why"]) for one in waits] == [
         (order["delivery"], 1, "exit 3")], waits

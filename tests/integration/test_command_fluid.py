@@ -422,10 +422,10 @@ def redirects():
 def tls():
     """A private authority is trusted where ca_file names it, and only there."""
     site = new_site()
-    folder = pathlib.Path(process.temporary_directory())
-    ca = certificates.authority(folder)
-    good = certificates.certificate(folder)
-    elsewhere = certificates.certificate(folder, ["DNS:elsewhere.example"], "elsewhere")
+    directory = pathlib.Path(process.temporary_directory())
+    ca = certificates.authority(directory)
+    good = certificates.certificate(directory)
+    elsewhere = certificates.certificate(directory, ["DNS:elsewhere.example"], "elsewhere")
     site.write(site.dir / "ca.pem", ca.read_text(), 0o644)
     with new_standin(site, certificate=good) as standin:
         site.call(standin, ca_file="ca.pem")

@@ -63,14 +63,14 @@ class Journal:
         return entry
 
     def write(self):
-        folder = self.site.state / "journal"
-        if not folder.exists():
-            folder.mkdir(mode=0o700)
-            process.give(folder)
+        directory = self.site.state / "journal"
+        if not directory.exists():
+            directory.mkdir(mode=0o700)
+            process.give(directory)
         for day, entries in self.days.items():
             text = "".join(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n"
                            for entry in entries)
-            self.site.write(folder / f"{day}.jsonl", text)
+            self.site.write(directory / f"{day}.jsonl", text)
 
 
 def delivered(out):
@@ -464,9 +464,9 @@ def many_installations():
     company = Company(site.droplets[0])
     send(site, company.install(), site.droplets[0].secret)
     text = site.record_path(company.dri).read_text()
-    folder = site.state / "installations"
+    directory = site.state / "installations"
     for number in range(10000):
-        path = folder / f"dri_{number:032d}.json"
+        path = directory / f"dri_{number:032d}.json"
         path.write_text(text.replace(company.dri, path.stem))
         path.chmod(0o600)
         process.give(path)

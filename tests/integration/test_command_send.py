@@ -432,10 +432,10 @@ def addresses():
 def tls():
     """The site's certificate is verified before anything is sent."""
     site = new_site()
-    folder = pathlib.Path(process.temporary_directory())
-    ca = certificates.authority(folder)
+    directory = pathlib.Path(process.temporary_directory())
+    ca = certificates.authority(directory)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates.certificate(folder))
+    context.load_cert_chain(certificates.certificate(directory))
     with Recorder(context=context) as server:
         done = site.run("send", server.url)
         assert done.status == 1 and len(done.lines()) == 1 and "certificate" in done.lines()[0], done

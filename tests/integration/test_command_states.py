@@ -84,10 +84,10 @@ def wrong_usage():
     equal(tree(site.dir), before)
 
 
-def tree(folder):
+def tree(directory):
     """Every file below with its mode and contents."""
     found = {}
-    for path in sorted(pathlib.Path(folder).rglob("*")):
+    for path in sorted(pathlib.Path(directory).rglob("*")):
         mode = path.lstat().st_mode
         found[str(path)] = (mode, path.read_bytes() if stat.S_ISREG(mode) else None)
     return found
@@ -137,7 +137,7 @@ def deliver(site, body, secret):
 
 
 def put(path, data, mode=0o600):
-    """A file, a folder (None) or a link (a path) of the receiver's user."""
+    """A file, a directory (None) or a link (a path) of the receiver's user."""
     if data is None:
         path.mkdir()
     elif isinstance(data, pathlib.Path):
@@ -158,7 +158,7 @@ DAMAGED_RECORDS = {
     "dri_deep": (b'{"status":"active","a":' + b"[" * 5000, "damaged: it is no installation record"),
     "a b\x1b[2J": (b"{}", "damaged: it is no installation record"),
     "x" * 201: (b"{}", "damaged: it is no installation record"),
-    "dri_folder": (None, "is no regular file"),
+    "dri_directory": (None, "is no regular file"),
     "dri_link": (pathlib.Path("/etc/passwd"), "Too many levels of symbolic links"),
     "dri_large": (b" " * (9 << 20), "File too large"),
     "dri_closed": (b"{}", "Permission denied"),
@@ -171,11 +171,11 @@ def damaged_site():
     companies = [Company(site.droplets[0]) for _ in range(3)]
     for company in companies:
         deliver(site, company.install(), site.droplets[0].secret)
-    folder = site.state / "installations"
+    directory = site.state / "installations"
     for name, (data, _) in DAMAGED_RECORDS.items():
-        put(folder / f"{name}.json", data, 0 if name == "dri_closed" else 0o600)
-    os.mkfifo(folder / "dri_pipe.json")
-    process.give(folder / "dri_pipe.json")
+        put(directory / f"{name}.json", data, 0 if name == "dri_closed" else 0o600)
+    os.mkfifo(directory / "dri_pipe.json")
+    process.give(directory / "dri_pipe.json")
     for shop in ("acme", companies[0].shop):
         (site.state / "shops" / shop).mkdir(exist_ok=True)
         process.give(site.state / "shops" / shop)
@@ -199,8 +199,8 @@ def damaged_records():
     for words in (("show",), ("token",), ("api", "GET", "/api/x", "--installation")):
         site.run(*words, "dri_cut").fails(
             f"fluidhook: {site.state}/installations/dri_cut.json: damaged: it is no installation record")
-        site.run(*words, "dri_folder").fails(
-            f"fluidhook: {site.state}/installations/dri_folder.json: is no regular file")
+        site.run(*words, "dri_directory").fails(
+            f"fluidhook: {site.state}/installations/dri_directory.json: is no regular file")
         # Of the shop nothing else is known.
         site.run(*words, "acme").fails(
             f"fluidhook: {site.state}/installations/dri_cut.json: damaged: it is no installation record")
@@ -219,21 +219,21 @@ def damaged_journal():
     (today,) = site.journal_files()
     good = today.read_bytes()
     first, second = good.splitlines(keepends=True)
-    folder = site.state / "journal"
+    directory = site.state / "journal"
     why = "damaged: lines that are not deliveries are skipped"
     today.write_bytes(first + b"garbage\n{}\n\0\0\0\n" + second + second[:50])
-    put(folder / "2020-01-05.jsonl", first + second[:50] + b"\n" + second)
-    put(folder / "2020-01-04.jsonl", None)
-    put(folder / "2020-01-03.jsonl", pathlib.Path("/etc/passwd"))
-    put(folder / "2020-01-02.jsonl", first, 0)
-    os.mkfifo(folder / "2020-01-01.jsonl")
-    process.give(folder / "2020-01-01.jsonl")
-    put(folder / "2019-12-31.jsonl", first)
-    put(folder / "2019-12-30.jsonl", b"")
-    put(folder / "2019-12-29.jsonl", first[:-1])
-    put(folder / "2019-12-28.1.jsonl", b"\n\n" + first.replace(b'"timestamp":1', b'"timestamp":"1"+'))
-    put(folder / "README", b"not of the journal\n")
-    want = [f"fluidhook: {folder}/{name}.jsonl: {text}" for name, text in (
+    put(directory / "2020-01-05.jsonl", first + second[:50] + b"\n" + second)
+    put(directory / "2020-01-04.jsonl", None)
+    put(directory / "2020-01-03.jsonl", pathlib.Path("/etc/passwd"))
+    put(directory / "2020-01-02.jsonl", first, 0)
+    os.mkfifo(directory / "2020-01-01.jsonl")
+    process.give(directory / "2020-01-01.jsonl")
+    put(directory / "2019-12-31.jsonl", first)
+    put(directory / "2019-12-30.jsonl", b"")
+    put(directory / "2019-12-29.jsonl", first[:-1])
+    put(directory / "2019-12-28.1.jsonl", b"\n\n" + first.replace(b'"timestamp":1', b'"timestamp":"1"+'))
+    put(directory / "README", b"not of the journal\n")
+    want = [f"fluidhook: {directory}/{name}.jsonl: {text}" for name, text in (
         (today.stem, why), ("2020-01-05", why), ("2020-01-04", "is no regular file"),
         ("2020-01-03", "Too many levels of symbolic links"), ("2020-01-02", "Permission denied"),
         ("2020-01-01", "is no regular file"), ("2019-12-28.1", why))]
@@ -276,15 +276,15 @@ def disk_error():
           (1, f"fluidhook: {site.state}/journal/{today.name}: Input/output error\n", 1))
 
 
-def damaged_folders():
-    """What should be a folder is none: each command says which, and ends by itself."""
+def damaged_directories():
+    """What should be a directory is none: each command says which, and ends by itself."""
     site = new_site()
     deliver(site, Company(site.droplets[0]).install(), site.droplets[0].secret)
     for name in ("installations", "journal", "queue", "shops"):
-        folder, aside = site.state / name, site.state / "aside"
-        folder.rename(aside)
+        directory, aside = site.state / name, site.state / "aside"
+        directory.rename(aside)
         for data in (b"a file\n", pathlib.Path("aside")):
-            put(folder, data)
+            put(directory, data)
             for words in STATE:
                 done = site.run(*words)
                 assert done.status in (0, 1), (name, done)
@@ -294,8 +294,8 @@ def damaged_folders():
                     text = f"{site.state}/{name}: "
                     equal((name, words, any(text in line for line in done.lines())),
                           (name, words, mine == name))
-            folder.unlink()
-        aside.rename(folder)
+            directory.unlink()
+        aside.rename(directory)
 
 
 def damaged_everywhere():
@@ -464,5 +464,5 @@ def no_leaks():
 if not COMMAND.is_file():
     tap.bail(f"there is no {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__.split("\n")[0].rstrip("."), function) for function in (
-    help_of_all, wrong_usage, missing, unreadable, damaged_records, damaged_journal, disk_error, damaged_folders,
+    help_of_all, wrong_usage, missing, unreadable, damaged_records, damaged_journal, disk_error, damaged_directories,
     damaged_everywhere, full_disk, as_root, secrets_keep_owner, secret_words, secret_mark, no_leaks)])

@@ -133,23 +133,23 @@ def first(calls, pattern, what, after=-1):
 
 
 def check_order(calls, dri, answer):
-    """Journal line and its commit; record, its commit and its folder's; then the answer."""
+    """Journal line and its commit; record, its commit and its directory's; then the answer."""
     written = first(calls, r"write(v)?\(\d+<[^>]*/journal/[^>]*\.jsonl>", "journal line")
     committed = first(calls, r"f(data)?sync\(\d+<[^>]*\.jsonl>\)\s*= 0", "commit", written)
     new = first(calls, r"f(data)?sync\(\d+<[^>]*/installations/[^>]+>\)\s*= 0", "record's commit",
                 committed)
     renamed = first(calls, rf"rename\w*\(.*{dri}\.json.*= 0", "record", new)
-    folder = first(calls, r"fsync\(\d+<[^>]*/installations>\)\s*= 0", "folder's commit", renamed)
+    directory = first(calls, r"fsync\(\d+<[^>]*/installations>\)\s*= 0", "directory's commit", renamed)
     answered = first(calls, answer, "answer")
-    assert answered > folder, f"answered (call {answered}) before the record (call {folder}):\n" + \
+    assert answered > directory, f"answered (call {answered}) before the record (call {directory}):\n" + \
         "\n".join(calls[committed:])
     links = [n for n, call in enumerate(calls) if "symlinkat(" in call and dri in call]
     assert len(links) == 2 and max(links) < renamed, "links stand after the record that needs them"
-    first(calls, r"fsync\(\d+<[^>]*/journal>\)\s*= 0", "commit of the journal's folder")
+    first(calls, r"fsync\(\d+<[^>]*/journal>\)\s*= 0", "commit of the journal's directory")
 
 
 def cgi_order():
-    """CGI: journal line, commit, record, its commit, its folder's; then the answer."""
+    """CGI: journal line, commit, record, its commit, its directory's; then the answer."""
     need_tracing()
     site, front = Site(), TracedCgi()
     front.start(site)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""doctor: one line for each step of the way, and for everything that can be wrong on it the way out."""
+"""doctor: one line for each step of the way, and for everything that can be wrong on it the hint."""
 
 import contextlib
 import functools
@@ -83,7 +83,7 @@ class Doctor:
         assert done.stderr == "" and steps, (done.stdout, done.stderr)
         assert done.returncode == (0 if all(s["ok"] for s in steps.values()) else 1), done
         for step in steps.values():
-            assert step["ok"] == (step["way_out"] is None), step
+            assert step["ok"] == (step["hint"] is None), step
         return steps
 
 
@@ -108,16 +108,16 @@ def dropped_header():
     with behind(front) as (_, command, doctor):
         steps = doctor()
         assert wrong(steps) == ["headers"], steps
-        assert "underscores_in_headers on;" in steps["headers"]["way_out"]
-        assert "SetEnvIf" not in steps["headers"]["way_out"]
+        assert "underscores_in_headers on;" in steps["headers"]["hint"]
+        assert "SetEnvIf" not in steps["headers"]["hint"]
         out, _ = command.fails(1, "doctor", f"http://127.0.0.1:{front.port}/webhook")
         assert "\u2717 headers       AUTH_TOKEN does not arrive" in out, out
     with behind(ApacheWithoutFix()) as (_, _, doctor):
         steps = doctor()
         assert wrong(steps) == ["headers"], steps
-        way_out = steps["headers"]["way_out"]
-        assert "SetEnvIfNoCase ^AUTH.TOKEN$ ^(.+)$ fix_auth_token=$1" in way_out
-        assert "underscores_in_headers" not in way_out
+        hint = steps["headers"]["hint"]
+        assert "SetEnvIfNoCase ^AUTH.TOKEN$ ^(.+)$ fix_auth_token=$1" in hint
+        assert "underscores_in_headers" not in hint
 
 
 def small_bodies():
@@ -127,7 +127,7 @@ def small_bodies():
     with behind(front) as (site, _, doctor):
         steps = doctor()
         assert wrong(steps) == ["body size"] and "413" in steps["body size"]["text"], steps
-        assert "client_max_body_size" in steps["body size"]["way_out"]
+        assert "client_max_body_size" in steps["body size"]["hint"]
         assert "the largest that arrives has 99 kB" in steps["body size"]["text"], steps
 
 
@@ -140,7 +140,7 @@ def cut_off():
         steps = doctor(server.url)
         assert wrong(steps) == ["body size"], steps
         assert "the largest that arrives has 299 kB" in steps["body size"]["text"], steps
-        assert "cuts bodies off" in steps["body size"]["way_out"], steps
+        assert "cuts bodies off" in steps["body size"]["hint"], steps
 
 
 def small_max_body():
@@ -152,7 +152,7 @@ def small_max_body():
         site.conf = site.dir / "other.conf"
         steps = doctor()
         assert "the largest that arrives has 99 kB" in steps["body size"]["text"], steps
-        assert wrong(steps) == ["body size"] and "max_body in" in steps["body size"]["way_out"], steps
+        assert wrong(steps) == ["body size"] and "max_body in" in steps["body size"]["hint"], steps
 
 
 def no_route():
@@ -166,13 +166,13 @@ def no_route():
         location = /webhook {""")]
     with behind(front) as (_, _, doctor):
         base = f"http://127.0.0.1:{front.port}"
-        for path, says, way_out in (
+        for path, says, hint in (
                 ("/nothing", "404", "knows no such path"), ("/moved", "308", "redirects"),
                 ("/closed", "403", "lets nobody in"), ("/other", "200", "Something else"),
                 ("/down", "502", "does not reach the receiver")):
             steps = doctor(base + path)
             assert wrong(steps) == ["routing"], (path, steps)
-            assert says in steps["routing"]["text"] and way_out in steps["routing"]["way_out"], steps
+            assert says in steps["routing"]["text"] and hint in steps["routing"]["hint"], steps
         assert "/webhook" in doctor(base + "/moved")["routing"]["text"]
 
 
@@ -188,7 +188,7 @@ def nobody_listens():
     """No web server at all, and a name that does not exist."""
     with behind(Nginx()) as (_, _, doctor):
         steps = doctor(f"http://127.0.0.1:{web.free_port()}/webhook")
-        assert wrong(steps) == ["connection"] and "firewall" in steps["connection"]["way_out"], steps
+        assert wrong(steps) == ["connection"] and "firewall" in steps["connection"]["hint"], steps
         steps = doctor("https://fluidhook.invalid/webhook")
         assert wrong(steps) == ["name"] and list(steps) == ["name"], steps
 
@@ -205,7 +205,7 @@ def unknown_secret():
         site.conf = site.dir / "other.conf"
         steps = doctor()
         assert wrong(steps) == ["probe"] and "401" in steps["probe"]["text"], steps
-        assert "does not know this secret" in steps["probe"]["way_out"], steps
+        assert "does not know this secret" in steps["probe"]["hint"], steps
 
 
 def not_healthy():
@@ -213,7 +213,7 @@ def not_healthy():
     with behind(Nginx(), Site(min_free="900000G")) as (_, _, doctor):
         steps = doctor()
         assert wrong(steps) == ["health"], steps
-        assert "fluidhook check" in steps["health"]["way_out"]
+        assert "fluidhook check" in steps["health"]["hint"]
 
 
 def certificates():
@@ -225,9 +225,9 @@ def certificates():
         steps = doctor(url)
         assert wrong(steps) == ["tls"] and list(steps) == ["name", "tls"], steps
         # Without the system's authorities it cannot tell.
-        assert ("authority that everybody trusts" in steps["tls"]["way_out"] or
+        assert ("authority that everybody trusts" in steps["tls"]["hint"] or
                 "error setting certificate" in steps["tls"]["text"] and
-                "ca-certificates" in steps["tls"]["way_out"]), steps
+                "ca-certificates" in steps["tls"]["hint"]), steps
         # What is trusted for Fluid's API does not count: Fluid does not trust it for this site.
         site.write_conf(site.conf_text() + f"[fluid]\nca_file = {front.prefix}/certificate.pem\n")
         assert wrong(doctor(url)) == ["tls"]
@@ -237,9 +237,9 @@ def certificates():
         # Made for two days: whole ones are counted, and a second of them may be over.
         assert any(f", {n} more days" in steps["tls"]["text"] for n in (1, 2)), steps
         steps = doctor(url, SSL_CERT_FILE=str(site.dir / "droplet.secrets"))
-        assert wrong(steps) == ["tls"] and "$SSL_CERT_FILE" in steps["tls"]["way_out"], steps
+        assert wrong(steps) == ["tls"] and "$SSL_CERT_FILE" in steps["tls"]["hint"], steps
         steps = doctor(f"https://127.0.0.1:{front.port}/webhook", **trusted)
-        assert wrong(steps) == ["tls"] and "name in the URL" in steps["tls"]["way_out"], steps
+        assert wrong(steps) == ["tls"] and "name in the URL" in steps["tls"]["hint"], steps
 
 
 def nearly_over():
@@ -247,7 +247,7 @@ def nearly_over():
     for days, says in ((2, "48 more hours"), (-1, "expired")):
         with Answering(days=days) as server, over_plain(server) as doctor:
             steps = doctor(server.url)
-            assert wrong(steps) == ["tls"] and "Renew" in steps["tls"]["way_out"], steps
+            assert wrong(steps) == ["tls"] and "Renew" in steps["tls"]["hint"], steps
             assert says in steps["tls"]["text"], steps
 
 
@@ -255,9 +255,9 @@ CA = """
 [ca]
 default_ca = x
 [x]
-database = {folder}/index
-serial = {folder}/serial
-new_certs_dir = {folder}
+database = {directory}/index
+serial = {directory}/serial
+new_certs_dir = {directory}
 default_md = sha256
 policy = p
 x509_extensions = e
@@ -269,17 +269,17 @@ basicConstraints = CA:true
 """
 
 
-def make_certificate(folder, days):
+def make_certificate(directory, days):
     """A certificate of 90 days that ends in so many days (openssl req knows no times). Returns its path."""
     def openssl(*words):
         subprocess.run(["openssl", *words], check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL, cwd=folder)
+                       stderr=subprocess.DEVNULL, cwd=directory)
 
     def when(seconds):
         return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(fluid.now() + seconds))
 
-    path = Path(folder)
-    (path / "ca.conf").write_text(CA.format(folder=folder))
+    path = Path(directory)
+    (path / "ca.conf").write_text(CA.format(directory=directory))
     (path / "index").touch()
     (path / "serial").write_text("01\n")
     openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout",
@@ -317,15 +317,15 @@ class Answering:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.reply(self, (answer or outer.probe)(self.headers, body))
 
-        self.folder = process.temporary_directory()
+        self.directory = process.temporary_directory()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
         self.ca = None
         if days is not None:
-            self.ca = make_certificate(self.folder, days)
+            self.ca = make_certificate(self.directory, days)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.ca, f"{self.folder}/key.pem")
+            context.load_cert_chain(self.ca, f"{self.directory}/key.pem")
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
             self.server.handle_error = lambda *_: None
             self.url = self.url.replace("http://127.0.0.1", "https://localhost")
@@ -370,7 +370,7 @@ def wrong_clock():
                 over_plain(server) as doctor:
             steps = doctor(server.url)
             assert wrong(steps) == ["clock"] and says in steps["clock"]["text"], steps
-            assert "NTP" in steps["clock"]["way_out"]
+            assert "NTP" in steps["clock"]["hint"]
 
 
 def taken_out():
@@ -404,7 +404,7 @@ def behind_a_proxy():
                             (f"http://127.0.0.1:{web.free_port()}", "connect")):
             steps = doctor("https://192.0.2.1/webhook", https_proxy=proxy)
             assert wrong(steps) == ["proxy"] and says in steps["proxy"]["text"], (proxy, steps)
-            assert "$https_proxy" in steps["proxy"]["way_out"], steps
+            assert "$https_proxy" in steps["proxy"]["hint"], steps
         steps = doctor(f"https://127.0.0.2:{web.free_port()}/", https_proxy=proxy, no_proxy="*")
         assert wrong(steps) == ["connection"], steps
 

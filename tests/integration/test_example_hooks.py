@@ -2,7 +2,7 @@
 """The example hooks do their small jobs when the worker runs them.
 
 Real deliveries through a CGI, the real worker, and the files of examples/hooks/ as a user copies them,
-but for the folder they write to.
+but for the directory they write to.
 """
 import contextlib
 import csv
@@ -28,7 +28,7 @@ from standin import StandIn  # noqa: E402
 COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
 EXAMPLES = SOURCE / "examples/hooks"
 ANNOUNCE, CSV, SQLITE = "announce-install.sh", "orders-to-csv.php", "installations-to-sqlite.py"
-FOLDER = "/var/lib/fluidhook-hooks"      # where the examples write
+DIRECTORY = "/var/lib/fluidhook-hooks"      # where the examples write
 PATH = os.environ.get("PATH", "") + ":/usr/local/bin:/usr/bin:/bin"
 
 # What a company may call itself, as it stands in the body, and as it can be told of.
@@ -88,12 +88,12 @@ class Place(Site):
         super().__init__()
         self.out = self.dir / "out"
         self.hooks = self.dir / "hooks"
-        for folder in (self.out, self.hooks):
-            folder.mkdir(mode=0o700)
-            process.give(folder)
+        for directory in (self.out, self.hooks):
+            directory.mkdir(mode=0o700)
+            process.give(directory)
         text = (EXAMPLES / example).read_text(encoding="utf-8")
-        assert text.count(FOLDER) >= 1 or example == ANNOUNCE
-        self.write(self.hooks / names[0], text.replace(FOLDER, str(self.out)), 0o755)
+        assert text.count(DIRECTORY) >= 1 or example == ANNOUNCE
+        self.write(self.hooks / names[0], text.replace(DIRECTORY, str(self.out)), 0o755)
         for name in names[1:]:
             (self.hooks / name).symlink_to(names[0])
         # A copy, for the user everything runs as.

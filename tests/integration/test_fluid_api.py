@@ -320,9 +320,9 @@ def test_slow():
 
 
 def test_tls():
-    folder = pathlib.Path(process.temporary_directory())
-    ca = certificates.authority(folder)
-    certificate = certificates.certificate(folder)
+    directory = pathlib.Path(process.temporary_directory())
+    ca = certificates.authority(directory)
+    certificate = certificates.certificate(directory)
     with StandIn(certificate=certificate) as standin:
         equal(standin.url, f"https://127.0.0.1:{standin.port}")
         client = Client(standin, context=ssl.create_default_context(cafile=ca))

@@ -56,7 +56,7 @@ def most_specific(place):
 
 
 def none_matches(place):
-    """Without a hook for it a delivery is passed over; a folder of such a name is no hook."""
+    """Without a hook for it a delivery is passed over; a directory of such a name is no hook."""
     place.hook("order.updated", "echo $FLUIDHOOK_EVENT >>$OUT/ran")
     (place.hooks / "order.created").mkdir()
     place.deliver(event_body(1))

@@ -346,7 +346,7 @@ def check_remote(world):
     def said():
         done = command.run("check", "--remote", "--json")
         lines = [json.loads(line) for line in done.stdout.splitlines()]
-        bad = [(line["check"], line["text"], line["way_out"]) for line in lines if not line["ok"]]
+        bad = [(line["check"], line["text"], line["hint"]) for line in lines if not line["ok"]]
         assert done.returncode == (1 if bad else 0), done
         return bad, lines
 
@@ -360,12 +360,12 @@ def check_remote(world):
     assert bad == [] and "droplet.installed and droplet.uninstalled are delivered" in str(lines), lines
     writes = len(world.bodies())
     world.fluid.webhooks[0]["active"] = False
-    ((check, text, way_out),) = said()[0]
+    ((check, text, hint),) = said()[0]
     assert check == "webhooks" and "is inactive" in text, text
-    assert f"webhook update {world.fluid.webhooks[0]['id']} --active" in way_out, way_out
+    assert f"webhook update {world.fluid.webhooks[0]['id']} --active" in hint, hint
     world.fluid.webhooks[0].update(active=True, http_method="get")
-    ((check, text, way_out),) = said()[0]
-    assert "is delivered with get" in text and "--method post" in way_out, text
+    ((check, text, hint),) = said()[0]
+    assert "is delivered with get" in text and "--method post" in hint, text
     world.fluid.webhooks[0]["http_method"] = "post"
     # An installation.
     company, front = Company(droplet), Cgi()
@@ -379,9 +379,9 @@ def check_remote(world):
     assert bad == [] and "1 of 1 active installation asked about" in str(lines), (bad, lines)
     text = site.conf.read_text()
     site.write_conf(text + f"[worker]\nsubscribe = order.created\npublic_url = {URL}\n")
-    ((check, what, way_out),) = said()[0]
+    ((check, what, hint),) = said()[0]
     assert check == "subscriptions" and "no webhook for order.created" in what, what
-    assert way_out == f'"fluidhook subscribe {company.dri}" makes it.', way_out
+    assert hint == f'"fluidhook subscribe {company.dri}" makes it.', hint
     site.write_conf(text)
     shown = world.fluid.show_installation
 
@@ -395,8 +395,8 @@ def check_remote(world):
     assert check == "tokens" and what == f"{company.dri}: active here, and not at Fluid", what
     world.fluid.show_installation = shown
     world.fluid.installations.clear()
-    ((check, what, way_out),) = said()[0]
-    assert check == "tokens" and company.dri in what and "install it again" in way_out, what
+    ((check, what, hint),) = said()[0]
+    assert check == "tokens" and company.dri in what and "install it again" in hint, what
     world.fluid.company_token = fluid.credential("C-")
     bad = said()[0]
     assert ("company token", "tokens") == tuple(check for check, *_ in bad) and "401" in bad[0][1], bad

@@ -156,9 +156,9 @@ def as_root():
     def all_owned(site, company):
         owner = site.state.stat().st_uid
         assert owner != 0
-        for folder, _, names in os.walk(site.state):
+        for directory, _, names in os.walk(site.state):
             for name in names:
-                path = os.path.join(folder, name)
+                path = os.path.join(directory, name)
                 assert os.lstat(path).st_uid == owner, path
         assert site.record(company.dri)["status"] == "active"
 

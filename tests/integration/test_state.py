@@ -184,9 +184,9 @@ def init():
     site.close()
 
 
-def unlink_all(folder):
+def unlink_all(directory):
     """As in a backup without symbolic links."""
-    links = [path for path in folder.rglob("*") if path.is_symlink()]
+    links = [path for path in directory.rglob("*") if path.is_symlink()]
     for path in links:
         path.unlink()
     assert links

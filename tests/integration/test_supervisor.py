@@ -330,7 +330,7 @@ def relative_path():
 
 
 def addresses_refused():
-    """An address that would listen somewhere else than it says is an error, and names the way out."""
+    """An address that would listen somewhere else than it says is an error, and names the hint."""
     site = Site()
     cases = [("127.0.0.1:99999", "65535"), ("127.0.0.1:0", "65535"), ("127.0.0.1:http", "65535"),
              ("127.0.0.1:", "65535"), ("127.0.0.1:+80", "65535"), ("*:9000", "127.0.0.1"),

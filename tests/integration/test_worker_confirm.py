@@ -59,8 +59,8 @@ def is_removed(w, company):
 
 
 def in_no_index(w, company):
-    for folder in ("shops", "companies"):
-        assert not list((w.site.state / folder).glob(f"*/{company.dri}")), folder
+    for directory in ("shops", "companies"):
+        assert not list((w.site.state / directory).glob(f"*/{company.dri}")), directory
 
 
 def confirmed_by_exchange():
@@ -395,8 +395,8 @@ def subscribes_when_noted():
     with world(worker=SUBSCRIBING) as w:
         w.site.hook("droplet.installed", f'echo "$FLUIDHOOK_INSTALLATION" >>{w.site.dir}/installed\n')
         w.work()
-        folder = w.site.state / "queue/subscribe"
-        folder.chmod(0o500)
+        directory = w.site.state / "queue/subscribe"
+        directory.chmod(0o500)
         try:
             company = w.company()
             w.fluid.know(company)
@@ -404,7 +404,7 @@ def subscribes_when_noted():
             w.wait_logged("subscriptions not noted", company.dri)
             assert not (w.site.dir / "installed").exists()
         finally:
-            folder.chmod(0o700)
+            directory.chmod(0o700)
         subscribed(w, company)
         wait_until((w.site.dir / "installed").exists, "the hook")
 

@@ -539,9 +539,9 @@ def stale_markers():
         company = w.install()
         broken = w.company()
         w.site.write(w.site.record_path(broken.dri), '{"status":')
-        for folder in ("pending", "unconfirmed"):
+        for directory in ("pending", "unconfirmed"):
             for name in ("dri_nobody", active.dri, broken.dri):
-                w.site.write(w.site.state / "queue" / folder / name, "")
+                w.site.write(w.site.state / "queue" / directory / name, "")
         w.work()
         has_credentials(w, company)
         w.wait_logged("record cannot be read", broken.dri)

@@ -450,7 +450,7 @@ def waiting_and_dead(place):
 def queue_not_writable(place):
     """What cannot be written to the queue is not lost: the position stays until it is there."""
     place.hook("any", "echo ran >>$OUT/ran; exit 1")
-    # Where the file would be made is a folder.
+    # Where the file would be made is a directory.
     one = delivery_id()
     place.once()
     place.item_path(one).with_name(f".{one}.json.new").mkdir()

@@ -453,8 +453,8 @@ def once_until_nothing_is_left(place):
     place.append([journal_line("order.deleted", event_body(0, "order.deleted"))])
     place.once()
     line = journal_line("order.updated", event_body(2, "order.updated"))
-    folder = place.journal_file().parent
-    place.hook("order.created", f"echo created >>$OUT/ran; cat $OUT/line >>{folder}/$(ls {folder})")
+    directory = place.journal_file().parent
+    place.hook("order.created", f"echo created >>$OUT/ran; cat $OUT/line >>{directory}/$(ls {directory})")
     (place.out / "line").write_bytes(line + b"\n")
     place.append([journal_line("order.created", event_body(1))])
     place.once()

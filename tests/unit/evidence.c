@@ -59,10 +59,10 @@ evidence_setup(void **state)
 	if (k == NULL)
 		return (-1);
 	*state = k;
-	k->folder = folder_make();
-	file_text(k->folder, "reports", "# newest first\ndws_r2\n\n  dws_r1\r\n", 0600);
-	file_text(k->folder, "shipping", "dws_s", 0640);
-	k->conf = conf_make(k->folder, configuration);
+	k->directory = directory_make();
+	file_text(k->directory, "reports", "# newest first\ndws_r2\n\n  dws_r1\r\n", 0600);
+	file_text(k->directory, "shipping", "dws_s", 0640);
+	k->conf = conf_make(k->directory, configuration);
 	k->state = state_make(k->conf->state_dir);
 	if (k->state == NULL)
 		return (-1);
@@ -71,7 +71,7 @@ evidence_setup(void **state)
 		.records = records_new(k->state->installations),
 		.state = k->state };
 	evidence_records(k);
-	stderr_capture(k->folder, "log");
+	stderr_capture(k->directory, "log");
 	return (0);
 }
 
@@ -85,7 +85,7 @@ evidence_teardown(void **state)
 	secrets_free(k->authority.secrets);
 	state_close(k->state);
 	conf_free(k->conf);
-	folder_remove(k->folder);
+	directory_remove(k->directory);
 	free(k);
 	return (0);
 }

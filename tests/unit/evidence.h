@@ -1,7 +1,7 @@
 #ifndef TESTS_UNIT_EVIDENCE_H
 #define TESTS_UNIT_EVIDENCE_H
 
-/* A receiver's keys in a temporary folder, and deliveries judged by them. */
+/* A receiver's keys in a temporary directory, and deliveries judged by them. */
 
 #include "support.h"
 
@@ -82,7 +82,7 @@ struct given {
 };
 
 struct keys {
-	char *folder;
+	char *directory;
 	struct conf *conf;
 	struct state *state;
 	struct authority authority;

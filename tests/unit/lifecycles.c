@@ -6,8 +6,8 @@
 static void
 world_open(struct world *w)
 {
-	w->folder = folder_make();
-	w->state = state_make(path_in(w->folder, "state"));
+	w->directory = directory_make();
+	w->state = state_make(path_in(w->directory, "state"));
 	assert_non_null(w->state);
 	w->records = records_new(w->state->installations);
 	assert_non_null(w->records);
@@ -18,7 +18,7 @@ world_close(struct world *w)
 {
 	records_free(w->records);
 	state_close(w->state);
-	folder_remove(w->folder);
+	directory_remove(w->directory);
 }
 
 int
@@ -114,9 +114,9 @@ record_text(struct world *w, const char *record)
 
 	buf_reset(text);
 	snprintf(name, sizeof(name), "state/installations/%s.json", record);
-	if (!file_exists(w->folder, name))
+	if (!file_exists(w->directory, name))
 		return ("(no record)");
-	file_read(w->folder, name, text);
+	file_read(w->directory, name, text);
 	return (text->data);
 }
 
@@ -151,5 +151,5 @@ in_state(struct world *w, const char *name)
 	char path[512];
 
 	snprintf(path, sizeof(path), "state/%s", name);
-	return (file_exists(w->folder, path));
+	return (file_exists(w->directory, path));
 }

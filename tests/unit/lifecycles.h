@@ -1,7 +1,7 @@
 #ifndef TESTS_UNIT_LIFECYCLES_H
 #define TESTS_UNIT_LIFECYCLES_H
 
-/* A state folder to apply installs and uninstalls to. */
+/* A state directory to apply installs and uninstalls to. */
 
 #include "support.h"
 
@@ -10,7 +10,7 @@
 enum { T0 = 1700000000 };
 
 struct world {
-	char *folder;
+	char *directory;
 	struct state *state;
 	struct records *records;
 };
@@ -18,7 +18,7 @@ struct world {
 int world_setup(void **state);
 int world_teardown(void **state);
 
-/** Begin with an empty state folder again. */
+/** Begin with an empty state directory again. */
 void world_renew(struct world *w);
 
 /*

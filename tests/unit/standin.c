@@ -85,8 +85,8 @@ transport_to(struct world *w, const char *url, const char *more)
 	buf_addf(&text,
 	    "state_dir = %s\n[fluid]\napi = %s\n"
 	    "webhooks = %s/api/webhooks %s/api/company/webhooks\n%s\n",
-	    w->folder, url, url, url, more);
-	c = conf_make(w->folder, text.data);
+	    w->directory, url, url, url, more);
+	c = conf_make(w->directory, text.data);
 	t = transport_new(c, &w->error);
 	CHECK(t != NULL, "%s", w->error.text);
 	conf_free(c);
@@ -100,7 +100,7 @@ world_setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
-	w->folder = folder_make();
+	w->directory = directory_make();
 	w->standin = standin_start(NULL, NULL);
 	w->t = transport_to(w, w->standin->url, "timeout = 2");
 	w->control = transport_to(w, w->standin->url, "timeout = 20");
@@ -120,7 +120,7 @@ world_teardown(void **state)
 	standin_stop(w->standin);
 	token_free(&w->token);
 	json_tree_free(w->requests);
-	folder_remove(w->folder);
+	directory_remove(w->directory);
 	free(w);
 	return (0);
 }

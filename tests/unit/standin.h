@@ -24,7 +24,7 @@ void standin_stop(struct standin *s);
 /* A stand-in, a configuration that names it, and something to call it with. */
 struct world {
 	struct standin *standin;
-	char *folder;
+	char *directory;
 	struct conf *conf;
 	struct transport *t;
 	struct transport *control; /* for what the test says to the stand-in itself */

@@ -20,7 +20,7 @@ or_none(const char *s)
 }
 
 char *
-folder_make(void)
+directory_make(void)
 {
 	const char *tmp = getenv("TMPDIR");
 	char template[PATH_MAX];
@@ -53,7 +53,7 @@ remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
 }
 
 void
-folder_remove(char *path)
+directory_remove(char *path)
 {
 	if (path == NULL)
 		return;
@@ -63,41 +63,41 @@ folder_remove(char *path)
 }
 
 const char *
-path_in(const char *folder, const char *name)
+path_in(const char *directory, const char *name)
 {
 	static char paths[4][PATH_MAX];
 	static unsigned next;
 	char *path = paths[next++ % LENGTH(paths)];
 
-	assert_true(snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX);
+	assert_true(snprintf(path, PATH_MAX, "%s/%s", directory, name) < PATH_MAX);
 	return (path);
 }
 
 void
-file_write(const char *folder, const char *name, const void *data, size_t len, mode_t mode)
+file_write(const char *directory, const char *name, const void *data, size_t len, mode_t mode)
 {
-	int fd = open(path_in(folder, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = open(path_in(directory, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-	CHECK(fd != -1, "%s/%s cannot be made", folder, name);
+	CHECK(fd != -1, "%s/%s cannot be made", directory, name);
 	assert_int_equal(write(fd, data, len), (ssize_t)len);
 	assert_int_equal(fchmod(fd, mode), 0);
 	assert_int_equal(close(fd), 0);
 }
 
 void
-file_text(const char *folder, const char *name, const char *text, mode_t mode)
+file_text(const char *directory, const char *name, const char *text, mode_t mode)
 {
-	file_write(folder, name, text, strlen(text), mode);
+	file_write(directory, name, text, strlen(text), mode);
 }
 
 void
-file_read(const char *folder, const char *name, struct buf *out)
+file_read(const char *directory, const char *name, struct buf *out)
 {
-	FILE *fp = fopen(path_in(folder, name), "re");
+	FILE *fp = fopen(path_in(directory, name), "re");
 	char piece[4096];
 	size_t n;
 
-	CHECK(fp != NULL, "%s/%s cannot be read", folder, name);
+	CHECK(fp != NULL, "%s/%s cannot be read", directory, name);
 	buf_add(out, "", 0);
 	while ((n = fread(piece, 1, sizeof(piece), fp)) > 0)
 		buf_add(out, piece, n);
@@ -106,15 +106,15 @@ file_read(const char *folder, const char *name, struct buf *out)
 }
 
 bool
-file_exists(const char *folder, const char *name)
+file_exists(const char *directory, const char *name)
 {
 	struct stat st;
 
-	return (lstat(path_in(folder, name), &st) == 0);
+	return (lstat(path_in(directory, name), &st) == 0);
 }
 
 size_t
-folder_count(const char *path)
+directory_count(const char *path)
 {
 	DIR *dir = opendir(path);
 	size_t n = 0;
@@ -127,13 +127,13 @@ folder_count(const char *path)
 }
 
 struct conf *
-conf_make(const char *folder, const char *text)
+conf_make(const char *directory, const char *text)
 {
 	struct buf errors = { 0 };
 	struct conf *c;
 
-	file_text(folder, "fluidhook.conf", text, 0600);
-	c = conf_load(path_in(folder, "fluidhook.conf"), &errors);
+	file_text(directory, "fluidhook.conf", text, 0600);
+	c = conf_load(path_in(directory, "fluidhook.conf"), &errors);
 	CHECK(c != NULL, "configuration: %s", errors.data);
 	buf_free(&errors);
 	return (c);
@@ -180,9 +180,9 @@ quoted(const char *text)
 static int real_stderr = -1;
 
 void
-stderr_capture(const char *folder, const char *name)
+stderr_capture(const char *directory, const char *name)
 {
-	int fd = open(path_in(folder, name), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int fd = open(path_in(directory, name), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
 	assert_int_not_equal(fd, -1);
 	fflush(stderr);

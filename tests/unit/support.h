@@ -1,7 +1,7 @@
 #ifndef TESTS_UNIT_SUPPORT_H
 #define TESTS_UNIT_SUPPORT_H
 
-/* What the unit tests share: temporary folders, files in them, configurations, bodies. */
+/* What the unit tests share: temporary directories, files in them, configurations, bodies. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,31 +39,31 @@
 bool text_same(const char *a, const char *b);
 const char *or_none(const char *s);
 
-/** A fresh temporary folder, with no symbolic link in its name. Freed by folder_remove(). */
-char *folder_make(void);
+/** A fresh temporary directory, with no symbolic link in its name. Freed by directory_remove(). */
+char *directory_make(void);
 
 /** Remove it with all it holds, whatever the modes. NULL is fine. */
-void folder_remove(char *path);
+void directory_remove(char *path);
 
-/** folder/name, in one of a few static buffers used in turn. */
-const char *path_in(const char *folder, const char *name);
+/** directory/name, in one of a few static buffers used in turn. */
+const char *path_in(const char *directory, const char *name);
 
-void file_write(const char *folder, const char *name, const void *data, size_t len, mode_t mode);
-void file_text(const char *folder, const char *name, const char *text, mode_t mode);
+void file_write(const char *directory, const char *name, const void *data, size_t len, mode_t mode);
+void file_text(const char *directory, const char *name, const char *text, mode_t mode);
 
 /** A file's whole contents, appended to out. Fails the test where there is none. */
-void file_read(const char *folder, const char *name, struct buf *out);
+void file_read(const char *directory, const char *name, struct buf *out);
 
-bool file_exists(const char *folder, const char *name);
+bool file_exists(const char *directory, const char *name);
 
-/** How many entries a folder has beside . and .. */
-size_t folder_count(const char *path);
+/** How many entries a directory has beside . and .. */
+size_t directory_count(const char *path);
 
 /**
  * A configuration file called fluidhook.conf with this text, loaded. Fails the test where it is
  * wrong.
  */
-struct conf *conf_make(const char *folder, const char *text);
+struct conf *conf_make(const char *directory, const char *text);
 
 /** Make a state directory there, as `fluidhook init` does, and open it. Fails the test if that fails. */
 struct state *state_make(const char *path);
@@ -74,8 +74,8 @@ struct delivery *delivery_of(const void *body, size_t len);
 /** The text with every ' replaced by ", in a buffer that is kept until the next call. */
 const char *quoted(const char *text);
 
-/** From now on standard error goes into folder/name; stderr_restore() takes it back. */
-void stderr_capture(const char *folder, const char *name);
+/** From now on standard error goes into directory/name; stderr_restore() takes it back. */
+void stderr_capture(const char *directory, const char *name);
 void stderr_restore(void);
 
 #endif

@@ -29,15 +29,15 @@ setup(void **state)
 	assert_non_null(s);
 	world_setup(&w);
 	s->w = w;
-	file_text(s->w->folder, "secrets", "dws_a\n", 0600);
-	s->conf = conf_make(s->w->folder, configuration);
+	file_text(s->w->directory, "secrets", "dws_a\n", 0600);
+	s->conf = conf_make(s->w->directory, configuration);
 	s->a = (struct accepting){
 		.authority = { .conf = s->conf,
 		    .secrets = secrets_new(),
 		    .records = s->w->records,
 		    .state = s->w->state },
 		.journal = journal_open(s->w->state->journal,
-		    path_in(s->w->folder, "state/journal")),
+		    path_in(s->w->directory, "state/journal")),
 		.refused = refused_open(s->w->state->dir),
 	};
 	assert_non_null(s->a.journal);

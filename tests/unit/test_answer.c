@@ -21,7 +21,7 @@ setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
-	p->path = folder_make();
+	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	*state = p;
 	return (p->dir == -1);
@@ -33,7 +33,7 @@ teardown(void **state)
 	struct place *p = *state;
 
 	close(p->dir);
-	folder_remove(p->path);
+	directory_remove(p->path);
 	free(p);
 	return (0);
 }

@@ -1,6 +1,6 @@
 /*
  * Who sent a delivery, and what that allows: the evidence table of contract section 3, with real
- * state folders and secrets files. No extra link flags.
+ * state directories and secrets files. No extra link flags.
  */
 #include "evidence.h"
 
@@ -116,12 +116,12 @@ test_shared_secret(void **state)
 	};
 	struct keys *k = *state;
 
-	file_text(k->folder, "reports", "dws_r2\ndws_r1\ndws_both\n", 0600);
-	file_text(k->folder, "shipping", "dws_s\ndws_both\n", 0600);
+	file_text(k->directory, "reports", "dws_r2\ndws_r1\ndws_both\n", 0600);
+	file_text(k->directory, "shipping", "dws_s\ndws_both\n", 0600);
 	for (size_t i = 0; i < LENGTH(cases); i++)
 		expect_signed(k, &cases[i], base);
-	file_text(k->folder, "reports", "dws_r2\ndws_r1\n", 0600);
-	file_text(k->folder, "shipping", "dws_s\n", 0600);
+	file_text(k->directory, "reports", "dws_r2\ndws_r1\n", 0600);
+	file_text(k->directory, "shipping", "dws_s\n", 0600);
 }
 
 /* Goal: a single droplet without a uuid has authority over every installation. */
@@ -138,8 +138,8 @@ test_single_droplet(void **state)
 	struct keys *k = *state;
 	struct conf *usual = k->conf, *single;
 
-	file_text(k->folder, "any", "dws_any\n", 0600);
-	k->authority.conf = single = conf_make(k->folder,
+	file_text(k->directory, "any", "dws_any\n", 0600);
+	k->authority.conf = single = conf_make(k->directory,
 	    "state_dir = state\n[droplet]\nsecrets = any\n");
 	for (size_t i = 0; i < LENGTH(cases); i++)
 		expect_signed(k, &cases[i], base);

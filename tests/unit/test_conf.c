@@ -7,14 +7,14 @@
 static int
 setup(void **state)
 {
-	*state = folder_make();
+	*state = directory_make();
 	return (0);
 }
 
 static int
 teardown(void **state)
 {
-	folder_remove(*state);
+	directory_remove(*state);
 	return (0);
 }
 
@@ -22,14 +22,14 @@ teardown(void **state)
  * The errors of a configuration, with the file's path taken off each line; NULL when it is right.
  */
 static const char *
-errors_of(const char *folder, const char *text)
+errors_of(const char *directory, const char *text)
 {
 	static struct buf out;
 	struct buf errors = { 0 };
-	const char *path = path_in(folder, "fluidhook.conf");
+	const char *path = path_in(directory, "fluidhook.conf");
 	struct conf *c;
 
-	file_text(folder, "fluidhook.conf", text, 0600);
+	file_text(directory, "fluidhook.conf", text, 0600);
 	c = conf_load(path, &errors);
 	CHECK((c == NULL) == (errors.len > 0), "errors and none: %s", text);
 	conf_free(c);
@@ -287,7 +287,7 @@ test_spellings(void **state)
 	conf_free(c);
 }
 
-/* Goal: relative paths are relative to the file's folder. */
+/* Goal: relative paths are relative to the file's directory. */
 static void
 test_relative(void **state)
 {

@@ -290,16 +290,16 @@ test_company_token(void **state)
 		{ "C-a\x01\n", 0600, NULL, "not a token" },
 		{ "C-\xc3\xa9\n", 0600, NULL, "not a token" },
 	};
-	char *folder = folder_make();
+	char *directory = directory_make();
 	struct conf conf = { 0 };
 	struct fluid_token t = { 0 };
 	struct fluid_error e;
 
 	(void)state;
 	unsetenv("FLUID_COMPANY_TOKEN");
-	conf.company_token = strdup(path_in(folder, "company.token"));
+	conf.company_token = strdup(path_in(directory, "company.token"));
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		file_text(folder, "company.token", cases[i].text, cases[i].mode);
+		file_text(directory, "company.token", cases[i].text, cases[i].mode);
 		CHECK(token_company(&t, &conf, &e) == (cases[i].want ? 0 : -1), "%s: %s",
 		    cases[i].text, e.text);
 		CHECK_TEXT(t.value, cases[i].want, cases[i].text);
@@ -320,7 +320,7 @@ test_company_token(void **state)
 	conf.company_token = NULL;
 	assert_int_equal(token_company(&t, &conf, &e), -1);
 	CHECK(strstr(e.text, "company_token") != NULL, "%s", e.text);
-	folder_remove(folder);
+	directory_remove(directory);
 }
 
 static void

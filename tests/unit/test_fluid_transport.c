@@ -300,11 +300,11 @@ test_ca_file_must_be_good(void **state)
 	struct world *w = *state;
 	struct conf conf = { .api = (char *)"https://localhost:1", .timeout = 1 };
 
-	conf.ca_file = (char *)path_in(w->folder, "missing.pem");
+	conf.ca_file = (char *)path_in(w->directory, "missing.pem");
 	assert_null(transport_new(&conf, &w->error));
 	CHECK(strstr(w->error.text, "missing.pem: No such file") != NULL, "%s", w->error.text);
-	file_text(w->folder, "empty.pem", "", 0644);
-	conf.ca_file = (char *)path_in(w->folder, "empty.pem");
+	file_text(w->directory, "empty.pem", "", 0644);
+	conf.ca_file = (char *)path_in(w->directory, "empty.pem");
 	assert_null(transport_new(&conf, &w->error));
 	CHECK(strstr(w->error.text, "no certificates") != NULL, "%s", w->error.text);
 }

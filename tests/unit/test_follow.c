@@ -68,7 +68,7 @@ setup(void **state)
 	broken = 0;
 	synced = 0;
 	sync_fails = false;
-	p->path = folder_make();
+	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	p->follow = follow_new(p->dir, NULL, 0, true);
 	*state = p;
@@ -82,7 +82,7 @@ teardown(void **state)
 
 	follow_free(p->follow);
 	close(p->dir);
-	folder_remove(p->path);
+	directory_remove(p->path);
 	buf_free(&p->line);
 	free(p);
 	return (0);

@@ -34,7 +34,7 @@ __wrap_clock_gettime(clockid_t clock, struct timespec *out)
 }
 
 struct world {
-	char *folder;
+	char *directory;
 	struct state *state;
 	struct records *records;
 	struct secrets *secrets;
@@ -46,12 +46,13 @@ setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	at_us = 0;
-	w->folder = folder_make();
-	w->state = state_make(path_in(w->folder, "state"));
+	w->directory = directory_make();
+	w->state = state_make(path_in(w->directory, "state"));
 	w->records = records_new(w->state->installations);
 	w->secrets = secrets_new();
-	file_text(w->folder, "secrets", "dws_one\n", 0600);
-	file_text(w->folder, "state/installations/dri_a.json", quoted("{'status':'active'}"), 0600);
+	file_text(w->directory, "secrets", "dws_one\n", 0600);
+	file_text(w->directory, "state/installations/dri_a.json", quoted("{'status':'active'}"),
+	    0600);
 	glance_permit(true);
 	*state = w;
 	return (0);
@@ -66,7 +67,7 @@ teardown(void **state)
 	secrets_free(w->secrets);
 	records_free(w->records);
 	state_close(w->state);
-	folder_remove(w->folder);
+	directory_remove(w->directory);
 	free(w);
 	return (0);
 }
@@ -74,7 +75,7 @@ teardown(void **state)
 static bool
 is_secret(struct world *w, const char *secret)
 {
-	struct secret_list *l = secrets_get(w->secrets, path_in(w->folder, "secrets"));
+	struct secret_list *l = secrets_get(w->secrets, path_in(w->directory, "secrets"));
 	bool is = l && strcmp(l->secrets[0], secret) == 0;
 
 	if (l)
@@ -120,27 +121,28 @@ has_first_secret(struct world *w)
 static void
 remove_secrets(struct world *w)
 {
-	unlink(path_in(w->folder, "secrets"));
+	unlink(path_in(w->directory, "secrets"));
 }
 
 static void
 end_record(struct world *w)
 {
-	file_text(w->folder, "state/installations/dri_a.json", quoted("{'status':'uninstalled'}"),
-	    0600);
+	file_text(w->directory, "state/installations/dri_a.json",
+	    quoted("{'status':'uninstalled'}"), 0600);
 }
 
 static void
 move_journal(struct world *w)
 {
-	assert_int_equal(rename(path_in(w->folder, "state/journal"), path_in(w->folder, "away")),
+	assert_int_equal(rename(path_in(w->directory, "state/journal"),
+			     path_in(w->directory, "away")),
 	    0);
 }
 
 static void
 remove_mark(struct world *w)
 {
-	unlink(path_in(w->folder, "state/shops/+complete"));
+	unlink(path_in(w->directory, "state/shops/+complete"));
 }
 
 static const struct check {
@@ -190,7 +192,7 @@ test_found_at_once(void **state)
 
 	remove_secrets(w);
 	assert_false(has_first_secret(w));
-	file_text(w->folder, "secrets", "dws_one\n", 0600);
+	file_text(w->directory, "secrets", "dws_one\n", 0600);
 	assert_true(has_first_secret(w));
 	remove_mark(w);
 	assert_false(is_complete(w));

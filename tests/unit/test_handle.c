@@ -36,7 +36,7 @@ static const char order[] = "{\"resource\":\"order\",\"event\":\"created\",\"com
 			    "\"droplet_installation_uuid\":\"dri_a\"}}";
 
 struct world {
-	char *folder;
+	char *directory;
 	struct receiver *receiver;
 };
 
@@ -46,13 +46,13 @@ setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 	char text[1024];
 
-	w->folder = folder_make();
-	file_text(w->folder, "secrets", "dws_one\n", 0600);
-	state_close(state_make(path_in(w->folder, "state")));
+	w->directory = directory_make();
+	file_text(w->directory, "secrets", "dws_one\n", 0600);
+	state_close(state_make(path_in(w->directory, "state")));
 	snprintf(text, sizeof(text),
 	    "state_dir = state\nmin_free = 1M\nlog_level = error\n"
 	    "[droplet]\nuuid = drp_x\nsecrets = secrets\n");
-	w->receiver = receiver_new(conf_make(w->folder, text));
+	w->receiver = receiver_new(conf_make(w->directory, text));
 	assert_non_null(w->receiver);
 	*state = w;
 	return (0);
@@ -64,7 +64,7 @@ teardown(void **state)
 	struct world *w = *state;
 
 	receiver_release(w->receiver);
-	folder_remove(w->folder);
+	directory_remove(w->directory);
 	free(w);
 	return (0);
 }
@@ -118,12 +118,12 @@ test_secret(void **state)
 	/* The first one changes a record, after which everything is looked at again. */
 	assert_int_equal(post(w, install, "dws_one", true), 200);
 	assert_int_equal(post(w, install, "dws_one", true), 200);
-	file_text(w->folder, "secrets", "dws_two\n", 0600);
+	file_text(w->directory, "secrets", "dws_two\n", 0600);
 	assert_int_equal(post(w, install, "dws_one", true), 200);
 	assert_int_equal(post(w, install, "dws_two", true), 200);
 	/* That look was a fresh one, and what it found counts from then on. */
 	assert_int_equal(post(w, install, "dws_one", true), 401);
-	file_text(w->folder, "secrets", "dws_three\n", 0600);
+	file_text(w->directory, "secrets", "dws_three\n", 0600);
 	assert_int_equal(post(w, install, "dws_two", false), 401);
 }
 
@@ -137,10 +137,10 @@ test_installation_key(void **state)
 
 	assert_int_equal(post(w, install, "dws_one", true), 200);
 	assert_int_equal(post(w, order, "wvt_a", true), 200);
-	file_read(w->folder, "state/installations/dri_a.json", &record);
+	file_read(w->directory, "state/installations/dri_a.json", &record);
 	while ((at = strstr(record.data, "wvt_a")) != NULL)
 		at[4] = 'b';
-	file_write(w->folder, "state/installations/dri_a.json", record.data, record.len, 0600);
+	file_write(w->directory, "state/installations/dri_a.json", record.data, record.len, 0600);
 	buf_free(&record);
 	assert_int_equal(post(w, order, "wvt_b", true), 200);
 	assert_int_equal(post(w, order, "wvt_a", true), 401);
@@ -168,13 +168,13 @@ test_secrets_gone(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(unlink(path_in(w->folder, "secrets")), 0);
+	assert_int_equal(unlink(path_in(w->directory, "secrets")), 0);
 	assert_int_equal(post(w, install, "dws_one", true), 503);
-	file_text(w->folder, "secrets", "dws_one\n", 0600);
+	file_text(w->directory, "secrets", "dws_one\n", 0600);
 	assert_int_equal(post(w, install, "dws_one", true), 200);
 }
 
-/* Goal: no line goes to a journal that was moved away, nor a record to a folder that was. */
+/* Goal: no line goes to a journal that was moved away, nor a record to a directory that was. */
 static void
 test_moved(void **state)
 {
@@ -182,14 +182,18 @@ test_moved(void **state)
 
 	assert_int_equal(post(w, install, "dws_one", true), 200);
 	assert_int_equal(post(w, order, "wvt_a", true), 200);
-	assert_int_equal(rename(path_in(w->folder, "state/journal"), path_in(w->folder, "journal")),
+	assert_int_equal(rename(path_in(w->directory, "state/journal"),
+			     path_in(w->directory, "journal")),
 	    0);
 	assert_int_equal(post(w, order, "wvt_a", true), 503);
-	assert_int_equal(rename(path_in(w->folder, "journal"), path_in(w->folder, "state/journal")),
+	assert_int_equal(rename(path_in(w->directory, "journal"),
+			     path_in(w->directory, "state/journal")),
 	    0);
 	assert_int_equal(post(w, order, "wvt_a", true), 200);
 	assert_int_equal(post(w, order, "wvt_a", true), 200);
-	assert_int_equal(rename(path_in(w->folder, "state/shops"), path_in(w->folder, "shops")), 0);
+	assert_int_equal(rename(path_in(w->directory, "state/shops"),
+			     path_in(w->directory, "shops")),
+	    0);
 	assert_int_equal(
 	    post(w,
 		"{\"resource\":\"droplet\",\"event\":\"installed\",\"company\":{"
@@ -198,7 +202,7 @@ test_moved(void **state)
 		"\"authentication_token\":\"cat_b\"}}",
 		"dws_one", true),
 	    503);
-	assert_false(file_exists(w->folder, "state/installations/dri_b.json"));
+	assert_false(file_exists(w->directory, "state/installations/dri_b.json"));
 }
 
 int

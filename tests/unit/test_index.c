@@ -19,7 +19,7 @@ setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
-	p->path = folder_make();
+	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	*state = p;
 	return (p->dir == -1);
@@ -31,7 +31,7 @@ teardown(void **state)
 	struct place *p = *state;
 
 	close(p->dir);
-	folder_remove(p->path);
+	directory_remove(p->path);
 	free(p);
 	return (0);
 }
@@ -88,7 +88,7 @@ test_repair(void **state)
 	assert_true(readlink(path_in(p->path, "acme/dri_b"), target, sizeof(target) - 1) > 0);
 }
 
-/* Goal: a key's folder that is a symbolic link is not followed, by nobody. */
+/* Goal: a key's directory that is a symbolic link is not followed, by nobody. */
 static void
 test_no_links_followed(void **state)
 {
@@ -100,7 +100,7 @@ test_no_links_followed(void **state)
 	assert_int_equal(index_add(p->dir, "acme", "dri_a"), -1);
 	assert_int_equal(index_each(p->dir, "acme", 0, note, &s), -1);
 	assert_int_equal(index_remove(p->dir, "acme", "dri_a"), -1);
-	assert_int_equal(folder_count(path_in(p->path, "elsewhere")), 0);
+	assert_int_equal(directory_count(path_in(p->path, "elsewhere")), 0);
 }
 
 /* Goal: removing takes one entry away; where there is none, nothing is wrong. */
@@ -170,9 +170,9 @@ test_replace(void **state)
 	buf_reset(&text);
 	file_read(p->path, "target", &text);
 	assert_string_equal(text.data, "untouched");
-	assert_int_equal(folder_count(p->path), 2);
+	assert_int_equal(directory_count(p->path), 2);
 	assert_int_equal(durable_replace(p->dir, "no/such", "x", 1, 0600), -1);
-	assert_int_equal(folder_count(p->path), 2);
+	assert_int_equal(directory_count(p->path), 2);
 	buf_free(&text);
 }
 
@@ -193,8 +193,8 @@ test_read(void **state)
 	assert_int_equal(errno, EFBIG);
 	assert_int_equal(read_whole(p->dir, "none", 5, &text), -1);
 	assert_int_equal(errno, ENOENT);
-	assert_int_equal(mkdir(path_in(p->path, "folder"), 0700), 0);
-	assert_int_equal(read_whole(p->dir, "folder", 5, &text), -1);
+	assert_int_equal(mkdir(path_in(p->path, "directory"), 0700), 0);
+	assert_int_equal(read_whole(p->dir, "directory", 5, &text), -1);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(mkfifo(path_in(p->path, "fifo"), 0600), 0);
 	assert_int_equal(read_whole(p->dir, "fifo", 5, &text), -1);

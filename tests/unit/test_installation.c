@@ -18,7 +18,7 @@ setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
-	p->path = folder_make();
+	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	*state = p;
 	return (p->dir == -1);
@@ -30,7 +30,7 @@ teardown(void **state)
 	struct place *p = *state;
 
 	close(p->dir);
-	folder_remove(p->path);
+	directory_remove(p->path);
 	free(p);
 	return (0);
 }
@@ -89,7 +89,7 @@ test_file(void **state)
 	assert_string_equal(text.data, example_text);
 	assert_int_equal(stat(path_in(p->path, "dri_a.json"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(folder_count(p->path), 1);
+	assert_int_equal(directory_count(p->path), 1);
 	buf_free(&text);
 	installation_free(i);
 }
@@ -278,7 +278,7 @@ test_damaged(void **state)
 }
 
 /*
- * Goal: a symbolic link, a folder or a pipe in a record's place is not read, and not written
+ * Goal: a symbolic link, a directory or a pipe in a record's place is not read, and not written
  * through.
  */
 static void
@@ -298,9 +298,9 @@ test_no_links(void **state)
 	assert_true(S_ISREG(st.st_mode));
 	file_read(p->path, "elsewhere", &text);
 	assert_string_equal(text.data, quoted("{'status':'active'}"));
-	assert_int_equal(mkdir(path_in(p->path, "folder.json"), 0700), 0);
+	assert_int_equal(mkdir(path_in(p->path, "directory.json"), 0700), 0);
 	assert_int_equal(mkfifo(path_in(p->path, "fifo.json"), 0600), 0);
-	assert_null(installation_load(p->dir, "folder"));
+	assert_null(installation_load(p->dir, "directory"));
 	assert_null(installation_load(p->dir, "fifo"));
 	assert_int_equal(errno, EINVAL);
 	buf_free(&text);
@@ -326,7 +326,7 @@ test_failure_keeps_old(void **state)
 	assert_int_equal(chmod(p->path, 0700), 0);
 	file_read(p->path, "dri_a.json", &text);
 	assert_string_equal(text.data, example_text);
-	assert_int_equal(folder_count(p->path), 1);
+	assert_int_equal(directory_count(p->path), 1);
 	buf_free(&text);
 	installation_free(i);
 }

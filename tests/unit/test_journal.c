@@ -38,9 +38,9 @@ ssize_t __wrap_pread(int fd, void *data, size_t len, off_t at) AS_PREAD("__wrap_
 /* What the commits did, and shall do. */
 static atomic_long commits;        /* begun */
 static atomic_long committed_size; /* the file's size when the last finished one began */
-static atomic_long folder_syncs;
+static atomic_long directory_syncs;
 static atomic_long failures_left;       /* so many commits fail from now on */
-static int fsync_error;                 /* of folders; 0: none */
+static int fsync_error;                 /* of directories; 0: none */
 static const char *unseen;              /* the name of a file that cannot be looked at */
 static bool cut_off;                    /* files have become shorter than they were */
 static const char *move_from, *move_to; /* what is renamed while a commit is under way */
@@ -76,7 +76,7 @@ __wrap_fdatasync(int fd)
 int
 __wrap_fsync(int fd)
 {
-	atomic_fetch_add(&folder_syncs, 1);
+	atomic_fetch_add(&directory_syncs, 1);
 	if (fsync_error) {
 		errno = fsync_error;
 		return (-1);
@@ -112,12 +112,12 @@ setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
-	commits = committed_size = folder_syncs = failures_left = 0;
+	commits = committed_size = directory_syncs = failures_left = 0;
 	fsync_error = 0;
 	in_commit = NULL;
 	unseen = move_from = move_to = NULL;
 	cut_off = false;
-	p->path = folder_make();
+	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	p->journal = journal_open(p->dir, p->path);
 	getrlimit(RLIMIT_FSIZE, &p->limit);
@@ -136,7 +136,7 @@ teardown(void **state)
 	stderr_restore();
 	journal_close(p->journal);
 	close(p->dir);
-	folder_remove(p->path);
+	directory_remove(p->path);
 	free(p);
 	return (0);
 }
@@ -197,18 +197,18 @@ test_commit_before_return(void **state)
 		assert_int_equal(committed_size, st.st_size);
 	}
 	/* and the file's name is on stable storage, too */
-	assert_true(folder_syncs >= 1);
+	assert_true(directory_syncs >= 1);
 }
 
 /* Goal: a new journal on an old file does not trust its entry to be on stable storage. */
 static void
-test_folder_committed(void **state)
+test_directory_committed(void **state)
 {
 	struct place *p = *state;
 
 	file_text(p->path, "2026-11-23.jsonl", "old\n", 0600);
 	assert_int_equal(append(p, "new"), 0);
-	assert_true(folder_syncs >= 1);
+	assert_true(directory_syncs >= 1);
 	expect_file(p, "2026-11-23.jsonl", "old\nnew\n");
 }
 
@@ -260,7 +260,7 @@ test_moved(void **state)
 	expect_file(p, "2026-11-23.jsonl", "three\n");
 }
 
-/* Goal: a symbolic link, a pipe or a folder in the file's place is refused. */
+/* Goal: a symbolic link, a pipe or a directory in the file's place is refused. */
 static void
 test_not_a_file(void **state)
 {
@@ -846,7 +846,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_append, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_commit_before_return, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_folder_committed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_directory_committed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),

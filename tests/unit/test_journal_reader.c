@@ -23,7 +23,7 @@ setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
-	p->path = folder_make();
+	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	*state = p;
 	return (p->dir == -1);
@@ -35,7 +35,7 @@ teardown(void **state)
 	struct place *p = *state;
 
 	close(p->dir);
-	folder_remove(p->path);
+	directory_remove(p->path);
 	buf_free(&p->line);
 	free(p);
 	return (0);
@@ -66,7 +66,7 @@ expect_end(struct journal_reader *r, struct place *p)
 	journal_reader_free(r);
 }
 
-/* Goal: a folder without files, and files without lines, have nothing to read. */
+/* Goal: a directory without files, and files without lines, have nothing to read. */
 static void
 nothing_there(void **state)
 {

@@ -47,7 +47,8 @@ test_idempotent(void **state)
 		enum installation_status status = apply(w, &events[i]);
 
 		snprintf(first, sizeof(first), "%s", record_text(w, "dri_a"));
-		assert_int_equal(stat(path_in(w->folder, "state/installations/dri_a.json"), &a), 0);
+		assert_int_equal(stat(path_in(w->directory, "state/installations/dri_a.json"), &a),
+		    0);
 		for (int round = 0; round < 3; round++) {
 			struct lifecycle again = events[i];
 
@@ -59,7 +60,8 @@ test_idempotent(void **state)
 			CHECK(apply(w, &again) == status, "event %zu, round %d", i, round);
 			assert_string_equal(record_text(w, "dri_a"), first);
 		}
-		assert_int_equal(stat(path_in(w->folder, "state/installations/dri_a.json"), &b), 0);
+		assert_int_equal(stat(path_in(w->directory, "state/installations/dri_a.json"), &b),
+		    0);
 		assert_int_equal(a.st_ino, b.st_ino);
 	}
 }
@@ -468,7 +470,7 @@ test_damaged(void **state)
 	enum unsigned_verdict verdict;
 	char delivery[UUID_SIZE];
 
-	file_text(w->folder, "state/installations/dri_a.json", "{\"status\":", 0600);
+	file_text(w->directory, "state/installations/dri_a.json", "{\"status\":", 0600);
 	assert_int_equal(state_lock(w->state), 0);
 	assert_int_equal(lifecycle_apply(w->state, w->records, &e, &status), -1);
 	assert_int_equal(errno, EBADMSG);

@@ -12,7 +12,7 @@
 #include "base/log.h"
 
 struct logged {
-	char *folder;
+	char *directory;
 	struct buf text;
 };
 
@@ -21,8 +21,8 @@ setup(void **state)
 {
 	struct logged *l = calloc(1, sizeof(*l));
 
-	l->folder = folder_make();
-	stderr_capture(l->folder, "log");
+	l->directory = directory_make();
+	stderr_capture(l->directory, "log");
 	log_open("test", LOG_TO_STDERR, NULL, LOG_LEVEL_INFO);
 	*state = l;
 	return (0);
@@ -35,7 +35,7 @@ teardown(void **state)
 
 	stderr_restore();
 	log_open("test", LOG_TO_STDERR, NULL, LOG_LEVEL_INFO);
-	folder_remove(l->folder);
+	directory_remove(l->directory);
 	buf_free(&l->text);
 	free(l);
 	return (0);
@@ -47,7 +47,7 @@ lines(struct logged *l)
 {
 	buf_reset(&l->text);
 	stderr_restore();
-	file_read(l->folder, "log", &l->text);
+	file_read(l->directory, "log", &l->text);
 	return (l->text.data);
 }
 
@@ -254,22 +254,22 @@ test_file(void **state)
 {
 	struct logged *l = *state;
 	struct buf text = { 0 };
-	char *file = strdup(path_in(l->folder, "file.log"));
+	char *file = strdup(path_in(l->directory, "file.log"));
 
 	assert_int_equal(log_open("test", LOG_TO_FILE, file, LOG_LEVEL_INFO), 0);
 	log_line(LOG_LEVEL_INFO, "one", NULL);
-	assert_int_equal(rename(file, path_in(l->folder, "file.log.1")), 0);
+	assert_int_equal(rename(file, path_in(l->directory, "file.log.1")), 0);
 	log_line(LOG_LEVEL_INFO, "two", NULL);
 	assert_int_equal(log_open("test", LOG_TO_FILE, file, LOG_LEVEL_INFO), 0);
 	log_line(LOG_LEVEL_INFO, "three", NULL);
-	assert_int_equal(log_open("test", LOG_TO_FILE, path_in(l->folder, "none/x"),
+	assert_int_equal(log_open("test", LOG_TO_FILE, path_in(l->directory, "none/x"),
 			     LOG_LEVEL_INFO),
 	    -1);
 	log_line(LOG_LEVEL_INFO, "four", NULL);
-	file_read(l->folder, "file.log.1", &text);
+	file_read(l->directory, "file.log.1", &text);
 	assert_true(like(text.data, "^[^\n]*msg=one\n[^\n]*msg=two\n$"));
 	buf_reset(&text);
-	file_read(l->folder, "file.log", &text);
+	file_read(l->directory, "file.log", &text);
 	assert_true(like(text.data, "^[^\n]*msg=three\n[^\n]*msg=four\n$"));
 	buf_free(&text);
 	free(file);

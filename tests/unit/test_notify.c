@@ -38,8 +38,8 @@ check_received(int fd, const char *want)
 static void
 test_sent(void **state)
 {
-	char *folder = folder_make(), name[64];
-	const char *path = path_in(folder, "notify");
+	char *directory = directory_make(), name[64];
+	const char *path = path_in(directory, "notify");
 	int fd;
 
 	(void)state;
@@ -56,23 +56,23 @@ test_sent(void **state)
 	notify("STOPPING=1");
 	check_received(fd, "STOPPING=1");
 	close(fd);
-	folder_remove(folder);
+	directory_remove(directory);
 }
 
 /* Goal: without a service manager nothing happens; one that cannot be reached is logged, no more. */
 static void
 test_not_sent(void **state)
 {
-	char *folder = folder_make(), long_path[300];
+	char *directory = directory_make(), long_path[300];
 	struct buf text = { 0 };
 
 	(void)state;
-	stderr_capture(folder, "log");
+	stderr_capture(directory, "log");
 	unsetenv("NOTIFY_SOCKET");
 	notify("READY=1");
 	setenv("NOTIFY_SOCKET", "", 1);
 	notify("READY=1");
-	setenv("NOTIFY_SOCKET", path_in(folder, "none"), 1);
+	setenv("NOTIFY_SOCKET", path_in(directory, "none"), 1);
 	notify("READY=1");
 	memset(long_path, 'x', sizeof(long_path) - 1);
 	long_path[sizeof(long_path) - 1] = '\0';
@@ -80,13 +80,13 @@ test_not_sent(void **state)
 	notify("READY=1");
 	unsetenv("NOTIFY_SOCKET");
 	stderr_restore();
-	file_read(folder, "log", &text);
+	file_read(directory, "log", &text);
 	CHECK(strstr(text.data, "error=\"No such file or directory\"\n") &&
 		strstr(text.data, "error=\"File name too long\"\n") &&
 		strstr(text.data, "time=") == text.data,
 	    "%s", text.data);
 	buf_free(&text);
-	folder_remove(folder);
+	directory_remove(directory);
 }
 
 int

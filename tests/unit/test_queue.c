@@ -31,10 +31,10 @@ __wrap_time(time_t *out)
 /* How many names a directory gives before an error; negative: no error. */
 static int names_left = -1;
 
-struct dirent *__real_readdir(DIR *folder);
-struct dirent *__wrap_readdir(DIR *folder);
-struct dirent64 *__real_readdir64(DIR *folder);
-struct dirent64 *__wrap_readdir64(DIR *folder);
+struct dirent *__real_readdir(DIR *directory);
+struct dirent *__wrap_readdir(DIR *directory);
+struct dirent64 *__real_readdir64(DIR *directory);
+struct dirent64 *__wrap_readdir64(DIR *directory);
 
 static bool
 is_broken(void)
@@ -48,16 +48,16 @@ is_broken(void)
 }
 
 struct dirent *
-__wrap_readdir(DIR *folder)
+__wrap_readdir(DIR *directory)
 {
-	return (is_broken() ? NULL : __real_readdir(folder));
+	return (is_broken() ? NULL : __real_readdir(directory));
 }
 
 /* What readdir() is where a file's size has 64 bits by a macro. */
 struct dirent64 *
-__wrap_readdir64(DIR *folder)
+__wrap_readdir64(DIR *directory)
 {
-	return (is_broken() ? NULL : __real_readdir64(folder));
+	return (is_broken() ? NULL : __real_readdir64(directory));
 }
 
 struct place {
@@ -73,7 +73,7 @@ setup(void **state)
 
 	ahead = 0;
 	names_left = -1;
-	p->path = folder_make();
+	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	mkdirat(p->dir, "waiting", 0700);
 	mkdirat(p->dir, "dead", 0700);
@@ -90,7 +90,7 @@ teardown(void **state)
 
 	queue_close(p->queue);
 	close(p->dir);
-	folder_remove(p->path);
+	directory_remove(p->path);
 	free(p);
 	return (0);
 }

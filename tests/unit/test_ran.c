@@ -75,7 +75,7 @@ setup(void **state)
 	struct place *p = calloc(1, sizeof(*p));
 
 	full = false;
-	p->path = folder_make();
+	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	p->ran = ran_open(p->dir);
 	*state = p;
@@ -90,7 +90,7 @@ teardown(void **state)
 	full = false;
 	ran_close(p->ran);
 	close(p->dir);
-	folder_remove(p->path);
+	directory_remove(p->path);
 	free(p);
 	return (0);
 }
@@ -187,7 +187,7 @@ many_days(void **state)
 				else
 					assert_int_equal(of(p, file, delivery), RAN_DONE);
 			}
-		assert_int_equal(folder_count(p->path), 120);
+		assert_int_equal(directory_count(p->path), 120);
 	}
 }
 
@@ -311,7 +311,7 @@ static void
 dropped(void **state)
 {
 	struct place *p = *state;
-	char *journal = folder_make();
+	char *journal = directory_make();
 	int dir = open(journal, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	static const char *const days[] = { "2020-01-01", "2026-01-01", "2026-11-01", "2026-11-02",
 		"2036-01-01" };
@@ -320,24 +320,24 @@ dropped(void **state)
 		assert_int_equal(ran_add(p->ran, days[i], ONE, "", RAN_DONE), 0);
 	file_text(p->path, "notes", "no day\n", 0600);
 	ran_drop_old(p->ran, dir);
-	assert_int_equal(folder_count(p->path), 6);
+	assert_int_equal(directory_count(p->path), 6);
 	file_text(journal, "2020-01-01.3.jsonl", "", 0600);
 	/* Once a day: not before a new one has begun. */
 	ran_drop_old(p->ran, dir);
-	assert_int_equal(folder_count(p->path), 6);
+	assert_int_equal(directory_count(p->path), 6);
 	again(p);
 	/* Nor while it cannot be seen which days there are: which are the newest is not known. */
 	for (unsigned i = 1; i <= 8; i++) {
 		readable = i;
 		ran_drop_old(p->ran, dir);
-		assert_int_equal(folder_count(p->path), 6);
+		assert_int_equal(directory_count(p->path), 6);
 	}
 	readable = 0;
 	ran_drop_old(p->ran, dir);
-	assert_int_equal(folder_count(p->path), 5);
+	assert_int_equal(directory_count(p->path), 5);
 	assert_false(file_exists(p->path, "2026-01-01"));
 	close(dir);
-	folder_remove(journal);
+	directory_remove(journal);
 }
 
 int

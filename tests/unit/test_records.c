@@ -1,5 +1,5 @@
 /*
- * The cache of records, never staler than the file; the state folder and its room. Time is moved
+ * The cache of records, never staler than the file; the state directory and its room. Time is moved
  * instead of waited for. Link with: -Wl,--wrap=clock_gettime
  */
 #include "support.h"
@@ -31,7 +31,7 @@ __wrap_clock_gettime(clockid_t clock, struct timespec *out)
 }
 
 struct world {
-	char *folder;
+	char *directory;
 	struct state *state;
 	struct records *records;
 };
@@ -42,8 +42,8 @@ setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	ahead = 0;
-	w->folder = folder_make();
-	w->state = state_make(path_in(w->folder, "state"));
+	w->directory = directory_make();
+	w->state = state_make(path_in(w->directory, "state"));
 	assert_non_null(w->state);
 	w->records = records_new(w->state->installations);
 	*state = w;
@@ -57,7 +57,7 @@ teardown(void **state)
 
 	records_free(w->records);
 	state_close(w->state);
-	folder_remove(w->folder);
+	directory_remove(w->directory);
 	free(w);
 	return (0);
 }
@@ -65,7 +65,7 @@ teardown(void **state)
 static void
 put(struct world *w, const char *text)
 {
-	file_text(w->folder, "state/installations/dri_a.json", quoted(text), 0600);
+	file_text(w->directory, "state/installations/dri_a.json", quoted(text), 0600);
 }
 
 static enum installation_status
@@ -105,9 +105,9 @@ test_changes(void **state)
 	assert_true(is_kept(w));
 	put(w, "{'status':'uninstalled'}");
 	assert_int_equal(status_now(w), INSTALLATION_UNINSTALLED);
-	file_text(w->folder, "next", quoted("{'status':'superseded' }"), 0600);
-	assert_int_equal(rename(path_in(w->folder, "next"),
-			     path_in(w->folder, "state/installations/dri_a.json")),
+	file_text(w->directory, "next", quoted("{'status':'superseded' }"), 0600);
+	assert_int_equal(rename(path_in(w->directory, "next"),
+			     path_in(w->directory, "state/installations/dri_a.json")),
 	    0);
 	assert_int_equal(status_now(w), INSTALLATION_SUPERSEDED);
 }
@@ -135,10 +135,11 @@ test_gone(void **state)
 	put(w, "{'status':'act");
 	assert_null(records_get(w->records, "dri_a"));
 	assert_int_equal(errno, EBADMSG);
-	assert_int_equal(unlink(path_in(w->folder, "state/installations/dri_a.json")), 0);
+	assert_int_equal(unlink(path_in(w->directory, "state/installations/dri_a.json")), 0);
 	assert_null(records_get(w->records, "dri_a"));
 	assert_int_equal(errno, ENOENT);
-	assert_int_equal(symlink("/dev/null", path_in(w->folder, "state/installations/dri_a.json")),
+	assert_int_equal(symlink("/dev/null",
+			     path_in(w->directory, "state/installations/dri_a.json")),
 	    0);
 	assert_null(records_get(w->records, "dri_a"));
 }
@@ -178,7 +179,7 @@ test_many(void **state)
 			snprintf(name, sizeof(name), "state/installations/dri_%d.json", i);
 			snprintf(text, sizeof(text), "{\"status\":\"active\",\"name\":\"%d\"}", i);
 			if (round == 0)
-				file_text(w->folder, name, text, 0600);
+				file_text(w->directory, name, text, 0600);
 			snprintf(name, sizeof(name), "dri_%d", i);
 			assert_non_null(r = records_get(w->records, name));
 			snprintf(text, sizeof(text), "%d", i);

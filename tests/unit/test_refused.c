@@ -41,7 +41,7 @@ path_of(struct world *w, const char *id)
 	char name[128];
 
 	snprintf(name, sizeof(name), "state/refused/%s", id);
-	return (path_in(w->folder, name));
+	return (path_in(w->directory, name));
 }
 
 /* Goal: what was kept is read as it was: any bytes of a body, headers that are absent. */
@@ -136,7 +136,7 @@ test_counted(void **state)
 		r.received_at.tv_sec++;
 		keep(s, SPACE, &r);
 	}
-	assert_int_equal(folder_count(path_in(w->folder, "state/refused")), 1);
+	assert_int_equal(directory_count(path_in(w->directory, "state/refused")), 1);
 	assert_int_equal(refused_read(s, r.id, &back, &texts, &file), 0);
 	assert_int_equal(back.count, 12);
 	assert_int_equal(back.received_at.tv_sec, T0 + 1);
@@ -233,15 +233,16 @@ test_damaged(void **state)
 		buf_reset(&file);
 	}
 	assert_int_equal(refused_read(s, "../VERSION", &back, &texts, &file), -1);
-	file_text(w->folder, "state/refused/README", "mine", 0600);
+	file_text(w->directory, "state/refused/README", "mine", 0600);
 	assert_int_equal(symlink("/etc/passwd",
-			     path_in(w->folder, "state/refused/ffffffffffffffffffffffffffffffff")),
+			     path_in(w->directory,
+				 "state/refused/ffffffffffffffffffffffffffffffff")),
 	    0);
 	ids = refused_list(s, &n);
 	assert_int_equal(n, 1);
 	assert_int_equal(refused_remove(s, r.id), 0);
 	assert_int_equal(refused_remove(s, r.id), 0);
-	assert_int_equal(folder_count(path_in(w->folder, "state/refused")), 2);
+	assert_int_equal(directory_count(path_in(w->directory, "state/refused")), 2);
 	free(ids);
 	buf_free(&texts);
 	buf_free(&file);

@@ -10,7 +10,7 @@
 #include "store/reindex.h"
 
 struct world {
-	char *folder;
+	char *directory;
 	struct state *state;
 };
 
@@ -20,9 +20,9 @@ setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
-	w->folder = folder_make();
-	stderr_capture(w->folder, "log");
-	w->state = state_make(path_in(w->folder, "state"));
+	w->directory = directory_make();
+	stderr_capture(w->directory, "log");
+	w->state = state_make(path_in(w->directory, "state"));
 	*state = w;
 	return (0);
 }
@@ -34,7 +34,7 @@ teardown(void **state)
 
 	stderr_restore();
 	state_close(w->state);
-	folder_remove(w->folder);
+	directory_remove(w->directory);
 	free(w);
 	return (0);
 }
@@ -42,7 +42,7 @@ teardown(void **state)
 static const char *
 in_state(const struct world *w, const char *name)
 {
-	return (path_in(path_in(w->folder, "state"), name));
+	return (path_in(path_in(w->directory, "state"), name));
 }
 
 static bool
@@ -112,7 +112,7 @@ check_reindex(struct world *w, unsigned long added, unsigned long removed)
 static void
 remove_all(const char *path)
 {
-	folder_remove(strdup(path));
+	directory_remove(strdup(path));
 }
 
 /* Goal: where all is right nothing is changed. */
@@ -161,8 +161,8 @@ test_stale(void **state)
 	/* A link to somewhere else is none of the record's. */
 	assert_int_equal(unlink(in_state(w, "shops/acme/dri_active")), 0);
 	assert_int_equal(symlink("/dev/null", in_state(w, "shops/acme/dri_active")), 0);
-	file_text(path_in(w->folder, "state"), "shops/a file", "", 0600);
-	file_text(path_in(w->folder, "state"), "shops/notes", "", 0600);
+	file_text(path_in(w->directory, "state"), "shops/a file", "", 0600);
+	file_text(path_in(w->directory, "state"), "shops/notes", "", 0600);
 	check_reindex(w, 1, 4);
 	assert_false(exists(w, "shops/other/dri_active"));
 	/* The record may be lost: only repair, which looks in the journal first, removes the entry. */
@@ -183,7 +183,7 @@ test_unreadable(void **state)
 	struct reindex r = { .stop = NULL };
 
 	add_some(w);
-	file_text(path_in(w->folder, "state"), "installations/dri_damaged.json", "{", 0600);
+	file_text(path_in(w->directory, "state"), "installations/dri_damaged.json", "{", 0600);
 	assert_int_equal(index_add(w->state->shops, "acme", "dri_damaged"), 0);
 	assert_int_equal(reindex(w->state, &r), 0);
 	assert_int_equal(r.unreadable, 1);

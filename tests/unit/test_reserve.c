@@ -16,24 +16,24 @@
 static int
 set_up(void **state)
 {
-	*state = folder_make();
+	*state = directory_make();
 	return (0);
 }
 
 static int
 tear_down(void **state)
 {
-	folder_remove(*state);
+	directory_remove(*state);
 	return (0);
 }
 
 static int
-open_folder(const char *parent, const char *name)
+open_directory(const char *parent, const char *name)
 {
 	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir;
 
 	assert_true(fd != -1);
-	dir = durable_folder(fd, name);
+	dir = durable_directory(fd, name);
 	assert_true(dir != -1);
 	close(fd);
 	return (dir);
@@ -42,8 +42,8 @@ open_folder(const char *parent, const char *name)
 static void
 test_use_replaces_the_file(void **state)
 {
-	char *folder = *state;
-	int dir = open_folder(folder, "reserves"), to = open_folder(folder, "records");
+	char *directory = *state;
+	int dir = open_directory(directory, "reserves"), to = open_directory(directory, "records");
 	struct reserve r;
 	struct stat st;
 	struct buf text = { 0 };
@@ -71,7 +71,7 @@ test_use_replaces_the_file(void **state)
 static void
 test_drop_gives_it_back(void **state)
 {
-	int dir = open_folder(*state, "reserves");
+	int dir = open_directory(*state, "reserves");
 	struct reserve r, again;
 	struct stat st;
 
@@ -89,7 +89,7 @@ test_drop_gives_it_back(void **state)
 static void
 test_no_room(void **state)
 {
-	int dir = open_folder(*state, "reserves");
+	int dir = open_directory(*state, "reserves");
 	struct rlimit before, tiny = { .rlim_cur = 100 };
 	struct reserve r;
 	struct stat st;

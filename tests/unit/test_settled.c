@@ -85,7 +85,7 @@ test_changed_elsewhere(void **state)
 	installation_free(i);
 	assert_false(is_settled(w, &install, INSTALLATION_FAILED));
 	assert_false(is_settled(w, &again, INSTALLATION_FAILED));
-	file_text(w->folder, "state/installations/dri_a.json", "{", 0600);
+	file_text(w->directory, "state/installations/dri_a.json", "{", 0600);
 	assert_false(is_settled(w, &install, INSTALLATION_FAILED));
 }
 

@@ -13,7 +13,7 @@
 #include "store/state.h"
 
 struct world {
-	char *folder;
+	char *directory;
 	char path[4096], why[STATE_WHY_SIZE];
 };
 
@@ -23,9 +23,9 @@ setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
-	w->folder = folder_make();
-	snprintf(w->path, sizeof(w->path), "%s/state", w->folder);
-	stderr_capture(w->folder, "log");
+	w->directory = directory_make();
+	snprintf(w->path, sizeof(w->path), "%s/state", w->directory);
+	stderr_capture(w->directory, "log");
 	*state = w;
 	return (0);
 }
@@ -36,7 +36,7 @@ teardown(void **state)
 	struct world *w = *state;
 
 	stderr_restore();
-	folder_remove(w->folder);
+	directory_remove(w->directory);
 	free(w);
 	return (0);
 }
@@ -78,7 +78,7 @@ test_init(void **state)
 	assert_true(state_in_place(s));
 	state_close(s);
 	/* What is missing later is not made again by init. */
-	assert_int_equal(rename(in_state(w, "journal"), path_in(w->folder, "moved")), 0);
+	assert_int_equal(rename(in_state(w, "journal"), path_in(w->directory, "moved")), 0);
 	assert_int_equal(state_init(w->path, NULL, NULL, w->why), -1);
 	assert_non_null(strstr(w->why, "journal/ is missing"));
 	assert_false(file_exists(w->path, "journal"));
@@ -91,13 +91,13 @@ test_refused(void **state)
 	struct world *w = *state;
 
 	check_refused(w, ENOENT, "run \"fluidhook init\" or mount it");
-	assert_false(file_exists(w->folder, "state"));
-	file_text(w->folder, "state", "", 0600);
+	assert_false(file_exists(w->directory, "state"));
+	file_text(w->directory, "state", "", 0600);
 	check_refused(w, ENOTDIR, "Not a directory");
 	assert_int_equal(unlink(w->path), 0);
 	assert_int_equal(mkdir(w->path, 0700), 0);
 	check_refused(w, ENOENT, "no VERSION file; run \"fluidhook init\" or mount it");
-	assert_int_equal(folder_count(w->path), 0);
+	assert_int_equal(directory_count(w->path), 0);
 	/* One that is empty but for its directories is not adopted, either. */
 	assert_int_equal(mkdir(in_state(w, "installations"), 0700), 0);
 	assert_int_equal(mkdir(in_state(w, "journal"), 0700), 0);
@@ -108,7 +108,7 @@ test_refused(void **state)
 	file_text(w->path, "installations/dri_a.json", "{}", 0600);
 	file_text(w->path, "journal/notes.txt", "", 0600);
 	check_refused(w, ENOENT, "no VERSION file");
-	assert_int_equal(folder_count(w->path), 2);
+	assert_int_equal(directory_count(w->path), 2);
 	file_text(w->path, "VERSION", "2\n", 0600);
 	check_refused(w, EPROTONOSUPPORT, "VERSION is \"2\"");
 	file_text(w->path, "VERSION", "", 0600);
@@ -158,7 +158,7 @@ test_missing(void **state)
 	char text[96], name[64], moved[4096];
 	struct state *s = state_make(w->path), *again;
 
-	snprintf(moved, sizeof(moved), "%s", path_in(w->folder, "moved"));
+	snprintf(moved, sizeof(moved), "%s", path_in(w->directory, "moved"));
 	for (int d = 0; d < LAYOUT_N; d++) {
 		snprintf(name, sizeof(name), "%s", layout_path((enum layout_dir)d));
 		assert_int_equal(rename(in_state(w, name), moved), 0);
@@ -178,7 +178,7 @@ test_missing(void **state)
 		state_close(s);
 		s = again;
 		CHECK(state_in_place(s), "%s", name);
-		folder_remove(strdup(moved));
+		directory_remove(strdup(moved));
 	}
 	assert_int_equal(unlink(in_state(w, "VERSION")), 0);
 	assert_false(state_in_place(s));
@@ -193,7 +193,7 @@ test_replaced(void **state)
 	struct world *w = *state;
 	struct state *s = state_make(w->path), *other;
 
-	assert_int_equal(rename(w->path, path_in(w->folder, "moved")), 0);
+	assert_int_equal(rename(w->path, path_in(w->directory, "moved")), 0);
 	assert_false(state_in_place(s));
 	check_refused(w, ENOENT, "No such file or directory");
 	other = state_make(w->path);
@@ -278,7 +278,7 @@ test_lock(void **state)
 	CHECK(seconds() - began >= LOCK_WAIT_MS / 1000.0, "after %f s", seconds() - began);
 	CHECK(seconds() - began < 2 * LOCK_WAIT_MS / 1000.0, "after %f s", seconds() - began);
 	assert_int_equal(state_ready(s, 0), 0);
-	file_read(w->folder, "log", &log);
+	file_read(w->directory, "log", &log);
 	assert_non_null(strstr(log.data, "installations/.lock"));
 	assert_non_null(strstr(log.data, w->path));
 	buf_free(&log);

@@ -137,13 +137,13 @@ test_unreadable_beside(void **state)
 
 	apply(w, &old);
 	snprintf(good, sizeof(good), "%s", record_text(w, "dri_a"));
-	file_text(w->folder, "state/installations/dri_a.json", "{", 0600);
+	file_text(w->directory, "state/installations/dri_a.json", "{", 0600);
 	assert_int_equal(state_lock(w->state), 0);
 	assert_int_equal(lifecycle_apply(w->state, w->records, &new, &status), -1);
 	state_unlock(w->state);
 	assert_false(in_state(w, "installations/dri_b.json"));
 	assert_true(in_state(w, "companies/42/dri_a"));
-	file_text(w->folder, "state/installations/dri_a.json", good, 0600);
+	file_text(w->directory, "state/installations/dri_a.json", good, 0600);
 	apply(w, &new);
 	check_status(w, "dri_a", INSTALLATION_SUPERSEDED, "once it can be read");
 	check_status(w, "dri_b", INSTALLATION_ACTIVE, "once the other can be read");
@@ -239,7 +239,7 @@ test_unreadable_waits(void **state)
 
 	e.trust = TRUST_NONE;
 	apply(w, &e);
-	file_text(w->folder, "state/installations/dri_a.json", "{", 0600);
+	file_text(w->directory, "state/installations/dri_a.json", "{", 0600);
 	e = as(e, "dri_b");
 	assert_int_equal(state_lock(w->state), 0);
 	assert_int_equal(lifecycle_unsigned(w->state, &e, &verdict, delivery), 0);

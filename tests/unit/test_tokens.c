@@ -243,9 +243,9 @@ test_secrets_unreadable(void **state)
 
 	for (size_t i = 0; i <= LENGTH(bad); i++) {
 		if (i < LENGTH(bad))
-			file_write(k->folder, "reports", bad[i].text, bad[i].len, bad[i].mode);
+			file_write(k->directory, "reports", bad[i].text, bad[i].len, bad[i].mode);
 		else
-			assert_int_equal(unlink(path_in(k->folder, "reports")), 0);
+			assert_int_equal(unlink(path_in(k->directory, "reports")), 0);
 		expect_signed(k, &theirs, at_acme);
 		expect_signed(k, &other, at_acme);
 		expect_signed(k, &key, at_acme);
@@ -262,7 +262,7 @@ test_secrets_forbidden(void **state)
 
 	if (geteuid() == 0)
 		skip();
-	assert_int_equal(chmod(path_in(k->folder, "reports"), 0), 0);
+	assert_int_equal(chmod(path_in(k->directory, "reports"), 0), 0);
 	expect_signed(k, &e, at_acme);
 }
 
@@ -279,19 +279,19 @@ test_secrets_bounds(void **state)
 			buf_addc(&text, (char)('a' + i));
 		buf_addc(&text, '\n');
 	}
-	file_write(k->folder, "many", text.data, text.len, 0600);
-	assert_non_null(l = secret_list_read(path_in(k->folder, "many")));
+	file_write(k->directory, "many", text.data, text.len, 0600);
+	assert_non_null(l = secret_list_read(path_in(k->directory, "many")));
 	assert_int_equal(l->n, SECRETS_MAX);
 	assert_int_equal(strlen(l->secrets[15]), SECRET_LEN_MAX);
 	assert_int_equal(l->secrets[0][0], 'a');
 	secret_list_free(l);
 	buf_adds(&text, "one more\n");
-	file_write(k->folder, "many", text.data, text.len, 0600);
-	assert_null(secret_list_read(path_in(k->folder, "many")));
+	file_write(k->directory, "many", text.data, text.len, 0600);
+	assert_null(secret_list_read(path_in(k->directory, "many")));
 	assert_int_equal(errno, EBADMSG);
 	text.data[SECRET_LEN_MAX] = 'x';
-	file_write(k->folder, "many", text.data, SECRET_LEN_MAX + 1, 0600);
-	assert_null(secret_list_read(path_in(k->folder, "many")));
+	file_write(k->directory, "many", text.data, SECRET_LEN_MAX + 1, 0600);
+	assert_null(secret_list_read(path_in(k->directory, "many")));
 	assert_int_equal(errno, EBADMSG);
 	buf_free(&text);
 }
@@ -303,24 +303,24 @@ test_secrets_mark(void **state)
 	struct keys *k = *state;
 	struct secret_list *l;
 
-	file_text(k->folder, "marked",
+	file_text(k->directory, "marked",
 	    "\xef\xbb\xbf"
 	    "dws_1\r\n\xef\xbb\xbf"
 	    "dws_2\r\n",
 	    0600);
-	assert_non_null(l = secret_list_read(path_in(k->folder, "marked")));
+	assert_non_null(l = secret_list_read(path_in(k->directory, "marked")));
 	assert_int_equal(l->n, 2);
 	assert_string_equal(l->secrets[0], "dws_1");
 	assert_string_equal(l->secrets[1],
 	    "\xef\xbb\xbf"
 	    "dws_2");
 	secret_list_free(l);
-	file_text(k->folder, "marked", "\xef\xbb\xbf# newest first\ndws_1\n", 0600);
-	assert_non_null(l = secret_list_read(path_in(k->folder, "marked")));
+	file_text(k->directory, "marked", "\xef\xbb\xbf# newest first\ndws_1\n", 0600);
+	assert_non_null(l = secret_list_read(path_in(k->directory, "marked")));
 	assert_int_equal(l->n, 1);
 	secret_list_free(l);
-	file_text(k->folder, "marked", "\xef\xbb\xbf", 0600);
-	assert_null(secret_list_read(path_in(k->folder, "marked")));
+	file_text(k->directory, "marked", "\xef\xbb\xbf", 0600);
+	assert_null(secret_list_read(path_in(k->directory, "marked")));
 	assert_int_equal(errno, ENODATA);
 }
 
@@ -337,20 +337,20 @@ test_secrets_change(void **state)
 	ahead = 3600;
 	for (int round = 0; round < 2; round++)
 		expect_signed(k, &e, at_acme);
-	file_text(k->folder, "reports", "dws_r3\n", 0600);
+	file_text(k->directory, "reports", "dws_r3\n", 0600);
 	e.name = "the new one";
 	e.key = "dws_r3";
 	expect_signed(k, &e, at_acme);
 	e = (struct expected){ "the old one", ORDER, "dws_r2", REFUSED("bad_signature") };
 	expect_signed(k, &e, at_acme);
-	file_text(k->folder, "next", "dws_r4\n", 0600);
-	assert_int_equal(unlink(path_in(k->folder, "reports")), 0);
+	file_text(k->directory, "next", "dws_r4\n", 0600);
+	assert_int_equal(unlink(path_in(k->directory, "reports")), 0);
 	e.want = (struct outcome)UNAVAILABLE("keys_unreadable");
 	expect_signed(k, &e, at_acme);
-	assert_int_equal(symlink("next", path_in(k->folder, "reports")), 0);
+	assert_int_equal(symlink("next", path_in(k->directory, "reports")), 0);
 	e = (struct expected){ "through a link", ORDER, "dws_r4", GENUINE_DROPLET("reports") };
 	expect_signed(k, &e, at_acme);
-	assert_int_equal(chmod(path_in(k->folder, "next"), 0644), 0);
+	assert_int_equal(chmod(path_in(k->directory, "next"), 0644), 0);
 	e.want = (struct outcome)UNAVAILABLE("keys_unreadable");
 	expect_signed(k, &e, at_acme);
 }

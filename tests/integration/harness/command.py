@@ -17,7 +17,7 @@ class Command:
     def __init__(self, site):
         self.site = site
         self.said = []
-        # A copy: the build folder need not be readable for that user.
+        # A copy: the build directory need not be readable for that user.
         self.program = site.dir / "fluidhook"
         shutil.copy(COMMAND, self.program)
         self.program.chmod(0o755)

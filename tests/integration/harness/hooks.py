@@ -1,4 +1,4 @@
-"""A place where the worker runs hooks: a site with a hooks folder, the command, a journal to write to."""
+"""A place where the worker runs hooks: a site with a hooks directory, the command, a journal to write to."""
 
 import contextlib
 import datetime
@@ -56,7 +56,7 @@ def event_body(number, event="order.created", **more):
 
 
 class Workplace(Site):
-    """settings: lines for [worker], beside the hooks folder."""
+    """settings: lines for [worker], beside the hooks directory."""
 
     def __init__(self, head=None, **settings):
         self.worker_settings = settings
@@ -65,9 +65,9 @@ class Workplace(Site):
         super().__init__([Droplet(uuid=False)], **(head or {}))
         self.hooks = self.dir / "hooks"
         self.out = self.dir / "out"
-        for folder in (self.hooks, self.out):
-            folder.mkdir()
-            process.give(folder)
+        for directory in (self.hooks, self.out):
+            directory.mkdir()
+            process.give(directory)
         self.program = Command(self).program
         self.cgi = Cgi()
         self.cgi.start(self)
@@ -84,14 +84,14 @@ class Workplace(Site):
     # Hooks
 
     def hook(self, name, text, mode=0o755):
-        """Put a hook in place by rename. text: without #!, a shell script in which $OUT is the folder
+        """Put a hook in place by rename. text: without #!, a shell script in which $OUT is the directory
         for what hooks leave behind."""
         if not text.startswith("#!"):
             text = f"#!/bin/sh\nOUT={self.out}\n{text}\n"
         self.write(self.hooks / name, text, mode)
 
     def left(self, name):
-        """What hooks wrote into a file of that folder; "" where there is none."""
+        """What hooks wrote into a file of that directory; "" where there is none."""
         try:
             return (self.out / name).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -122,12 +122,12 @@ class Workplace(Site):
         return company
 
     def journal_file(self, day=None, number=0):
-        folder = self.state / "journal"
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700)
-            process.give(folder)
+        directory = self.state / "journal"
+        if not directory.is_dir():
+            directory.mkdir(mode=0o700)
+            process.give(directory)
         name = day or day_text(time.time())
-        return folder / (f"{name}.{number}.jsonl" if number else f"{name}.jsonl")
+        return directory / (f"{name}.{number}.jsonl" if number else f"{name}.jsonl")
 
     def append(self, lines, path=None, end=b"\n"):
         """Write lines to a journal file in one write, as the receiver would."""
@@ -203,11 +203,11 @@ class Workplace(Site):
 
     # The queue's files
 
-    def item_path(self, delivery, folder="waiting"):
-        return self.state / "queue" / folder / f"{delivery}.json"
+    def item_path(self, delivery, directory="waiting"):
+        return self.state / "queue" / directory / f"{delivery}.json"
 
-    def item(self, delivery, folder="waiting"):
-        return json.loads(self.item_path(delivery, folder).read_text(encoding="utf-8"))
+    def item(self, delivery, directory="waiting"):
+        return json.loads(self.item_path(delivery, directory).read_text(encoding="utf-8"))
 
     def hurry(self):
         """Everything that waits is due now. While no worker runs."""

@@ -176,9 +176,9 @@ def clean_up():
 
 def remove(path):
     """Remove one temporary directory now."""
-    for folder, _names, _files in os.walk(path):
+    for directory, _names, _files in os.walk(path):
         try:
-            os.chmod(folder, 0o700)
+            os.chmod(directory, 0o700)
         except OSError:
             pass
     shutil.rmtree(path, ignore_errors=True)

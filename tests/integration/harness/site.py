@@ -35,9 +35,9 @@ MARK = "+complete"      # of an index
 
 def make_state(path):
     """Make a state directory, as `fluidhook init` does."""
-    for folder in (path, *(path / name for name in STATE), *(path / "queue" / name for name in QUEUE)):
-        folder.mkdir(mode=0o700)
-        process.give(folder)
+    for directory in (path, *(path / name for name in STATE), *(path / "queue" / name for name in QUEUE)):
+        directory.mkdir(mode=0o700)
+        process.give(directory)
     for index in ("shops", "companies"):
         (path / index / MARK).symlink_to("../VERSION")
         process.give(path / index / MARK)
@@ -62,7 +62,7 @@ class Site:
         self.logs.mkdir(mode=0o700)
         process.give(self.logs)
         make_state(self.state)
-        # A copy: the build folder need not be readable for the user everything runs as.
+        # A copy: the build directory need not be readable for the user everything runs as.
         shutil.copy(RECEIVER, self.receiver)
         self.receiver.chmod(0o755)
         process.give(self.receiver)
@@ -166,9 +166,9 @@ class Site:
 
     def check_modes(self):
         """Directories 0700, files 0600, links only where links belong, nothing half written."""
-        for folder, names, files in os.walk(self.state):
+        for directory, names, files in os.walk(self.state):
             for name in names + files:
-                path = Path(folder, name)
+                path = Path(directory, name)
                 mode = path.lstat().st_mode
                 below = path.relative_to(self.state).parts
                 if stat.S_ISLNK(mode) and name == MARK:

@@ -47,11 +47,11 @@ class WebServer(Front):
         """Write the server's files; returns the command that starts it."""
         raise NotImplementedError
 
-    def make_folders(self, *names):
+    def make_directories(self, *names):
         self.prefix = self.site.dir / "server"
-        for folder in (self.prefix, *(self.prefix / name for name in names)):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            process.give(folder)
+        for directory in (self.prefix, *(self.prefix / name for name in names)):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            process.give(directory)
 
     def start(self, site):
         super().start(site)
@@ -120,7 +120,7 @@ class Nginx(WebServer):
                 "include fluidhook.conf; }")
 
     def configure(self):
-        self.make_folders("run", "logs")
+        self.make_directories("run", "logs")
         self.site.write(self.prefix / "fluidhook.conf", self.snippet())
         self.site.write(self.prefix / "nginx.conf", NGINX.format(
             logs=self.site.logs, http=self.http()))
@@ -205,7 +205,7 @@ class Apache(WebServer):
                         substituted(self.file, self.substitutions()))
 
     def configure(self):
-        self.make_folders("run", "htdocs")
+        self.make_directories("run", "htdocs")
         self.own_files()
         modules = [f"LoadModule {m}_module {MODULES}/mod_{m}.so"
                    for m in COMMON_MODULES + self.modules]
@@ -249,7 +249,7 @@ class ApacheProxy(Apache):
 
 
 class ApacheHtaccess(Apache):
-    """apache/htaccess in a folder with the program, as on shared hosting."""
+    """apache/htaccess in a directory with the program, as on shared hosting."""
     name = "Apache .htaccess"
     per_request = True
     modules = ["cgid"]
@@ -258,11 +258,11 @@ class ApacheHtaccess(Apache):
              'AllowOverride FileInfo Options Limit AuthConfig\nRequire all granted\n</Directory>')
 
     def own_files(self):
-        self.make_folders("run", "htdocs", "htdocs/hooks")
-        folder = self.prefix / "htdocs" / "hooks"
-        shutil.copy(self.site.receiver, folder / "fluidhook.fcgi")
-        process.give(folder / "fluidhook.fcgi")
-        self.site.write(folder / ".htaccess", substituted("apache/htaccess", [
+        self.make_directories("run", "htdocs", "htdocs/hooks")
+        directory = self.prefix / "htdocs" / "hooks"
+        shutil.copy(self.site.receiver, directory / "fluidhook.fcgi")
+        process.give(directory / "fluidhook.fcgi")
+        self.site.write(directory / ".htaccess", substituted("apache/htaccess", [
             ("#SetEnv FLUIDHOOK_CONF /home/you/fluidhook/fluidhook.conf",
              f"SetEnv FLUIDHOOK_CONF {self.site.conf}")]))
         self.site.write(self.prefix / "fluidhook.conf", "")

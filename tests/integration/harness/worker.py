@@ -28,9 +28,9 @@ class Fluid:
         self.company = fluids.Company(allow_http=True)
         self.ca_file = self._certificate = None
         if tls:
-            folder = process.temporary_directory()
-            self.ca_file = certificates.authority(folder)
-            self._certificate = certificates.certificate(folder)
+            directory = process.temporary_directory()
+            self.ca_file = certificates.authority(directory)
+            self._certificate = certificates.certificate(directory)
             process.give(self.ca_file)
         self.standin = StandIn(self.company, certificate=self._certificate).start()
         self.port = self.standin.port
@@ -265,8 +265,8 @@ def has_no_credentials(w, company, **fields):
 
 def waiting(w):
     """The markers in the queue, as "pending/dri_..."."""
-    return sorted(f"{p.parent.name}/{p.name}" for folder in ("pending", "unconfirmed", "subscribe")
-                  for p in (w.site.state / "queue" / folder).glob("*"))
+    return sorted(f"{p.parent.name}/{p.name}" for directory in ("pending", "unconfirmed", "subscribe")
+                  for p in (w.site.state / "queue" / directory).glob("*"))
 
 
 def nothing_waits(w):

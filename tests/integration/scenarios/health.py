@@ -41,10 +41,10 @@ def no_state_directory(t):
     unavailable(t)
     body = t.company().install()
     t.refused(503, "unavailable", body, fluid.signed(t.droplet.secret, body))
-    folder = t.site.dir / "gone"
-    folder.mkdir(mode=0o700)
-    process.give(folder)
-    t.site.state = folder / "state"
+    directory = t.site.dir / "gone"
+    directory.mkdir(mode=0o700)
+    process.give(directory)
+    t.site.state = directory / "state"
     t.site.state.mkdir(mode=0o700)
     process.give(t.site.state)
     unavailable(t)
@@ -73,18 +73,18 @@ def not_writable(t):
     """A state directory that cannot be written: 503, and the same delivery works afterwards"""
     company = t.company()
     body = company.install()
-    folders = [t.site.state / "installations", t.site.state / "journal"]
+    directories = [t.site.state / "installations", t.site.state / "journal"]
     t.says(t.send(method="GET"), 200, status="ok")
-    for folder in folders:
-        os.chmod(folder, 0o500)
+    for directory in directories:
+        os.chmod(directory, 0o500)
     try:
         unavailable(t)
         response = t.deliver(body, t.droplet.secret)
         t.says(response, 503, error="unavailable")
         equal(t.record(company), None, "record")
     finally:
-        for folder in folders:
-            os.chmod(folder, 0o700)
+        for directory in directories:
+            os.chmod(directory, 0o700)
     t.says(t.send(method="GET"), 200, status="ok")
     t.taken(t.deliver(body, t.droplet.secret), body)
     t.has(company, status="active")
@@ -157,7 +157,7 @@ def attribution_unreadable(t):
     record.write_bytes(good[:50])
     unavailable_to(by_dri, by_company, company.uninstall())
     record.write_bytes(good)
-    # Nobody may read the folder; or a file is in its place.
+    # Nobody may read the directory; or a file is in its place.
     index.chmod(0)
     unavailable_to(by_company)
     index.chmod(0o700)

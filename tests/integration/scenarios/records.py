@@ -179,8 +179,8 @@ def files(t):
     assert re.fullmatch(when + "Z", record["installed_at"]), record["installed_at"]
     assert re.fullmatch(when + r"\.\d{6}Z", record["updated_at"]), record["updated_at"]
     equal(fluid.seconds(record["installed_at"]), stamp, "installed_at")
-    for folder, name in (("shops", company.shop), ("companies", str(company.id))):
-        link = t.site.state / folder / name / company.dri
+    for directory, name in (("shops", company.shop), ("companies", str(company.id))):
+        link = t.site.state / directory / name / company.dri
         equal(str(link.readlink()), f"../../installations/{company.dri}.json", "link")
         assert link.resolve().is_file(), link
     day = line["received_at"][:10]

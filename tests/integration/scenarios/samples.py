@@ -6,17 +6,17 @@ from harness.site import SOURCE
 
 from .trial import equal, scenario
 
-FOLDER = SOURCE / "examples" / "deliveries"
+DIRECTORY = SOURCE / "examples" / "deliveries"
 
 
 def sample(name):
-    return (FOLDER / f"{name}.json").read_bytes()
+    return (DIRECTORY / f"{name}.json").read_bytes()
 
 
 @scenario("single")
 def every_example(t):
     """Every example in examples/deliveries is taken and can be had back byte for byte."""
-    paths = sorted(FOLDER.glob("*.json"))
+    paths = sorted(DIRECTORY.glob("*.json"))
     assert len(paths) >= 6, f"only {len(paths)} examples"
     for path in paths:
         body = path.read_bytes()

@@ -14,28 +14,28 @@ def _openssl(*args):
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
-def authority(folder, name="stand-in"):
-    """Make ca.pem and ca.key in a folder. Returns the path of the certificate."""
-    folder = pathlib.Path(folder)
+def authority(directory, name="stand-in"):
+    """Make ca.pem and ca.key in a directory. Returns the path of the certificate."""
+    directory = pathlib.Path(directory)
     # Python 3.13 refuses an authority that does not say that its key signs certificates.
     _openssl("req", "-x509", *_KEY, "-days", 2, "-subj", f"/CN={name} authority",
              "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-             "-keyout", folder / "ca.key", "-out", folder / "ca.pem")
-    return folder / "ca.pem"
+             "-keyout", directory / "ca.key", "-out", directory / "ca.pem")
+    return directory / "ca.pem"
 
 
-def certificate(folder, names=("DNS:localhost", "IP:127.0.0.1", "IP:::1"), stem="server"):
-    """Make a certificate of the folder's authority. Returns the path of certificate and key in one."""
-    folder = pathlib.Path(folder)
-    key, request, cert = (folder / f"{stem}.{end}" for end in ("key", "csr", "crt"))
-    extensions = folder / f"{stem}.ext"
+def certificate(directory, names=("DNS:localhost", "IP:127.0.0.1", "IP:::1"), stem="server"):
+    """Make a certificate of the directory's authority. Returns the path of certificate and key in one."""
+    directory = pathlib.Path(directory)
+    key, request, cert = (directory / f"{stem}.{end}" for end in ("key", "csr", "crt"))
+    extensions = directory / f"{stem}.ext"
     extensions.write_text("subjectAltName=" + ",".join(names) + "\nbasicConstraints=CA:FALSE\n",
                           encoding="ascii")
     _openssl("req", *_KEY, "-subj", f"/CN={stem}", "-keyout", key, "-out", request)
-    _openssl("x509", "-req", "-in", request, "-CA", folder / "ca.pem", "-CAkey",
-             folder / "ca.key", "-CAcreateserial", "-days", 2, "-extfile", extensions,
+    _openssl("x509", "-req", "-in", request, "-CA", directory / "ca.pem", "-CAkey",
+             directory / "ca.key", "-CAcreateserial", "-days", 2, "-extfile", extensions,
              "-out", cert)
-    both = folder / f"{stem}.pem"
+    both = directory / f"{stem}.pem"
     both.write_bytes(cert.read_bytes() + key.read_bytes())
     both.chmod(0o600)
     return both
