@@ -148,7 +148,7 @@ time_of(const struct conf *conf, const struct entry *e, const struct timespec *r
 /* What a line says about its record. sha256: where the digest of the body goes if the line has none. */
 static void
 read_line(const struct conf *conf, const struct entry *e, const struct delivery *d,
-    char sha256[SIGNATURE_HEX_SIZE], struct lifecycle *out)
+    char sha256[SIGNATURE_HEX_SIZE], struct lifecycle_event *out)
 {
 	lifecycle_read(d, out);
 	timefmt_parse(e->received_at, &out->received_at);
@@ -171,7 +171,7 @@ apply(const struct conf *conf, struct state *s, const struct entry *e)
 	struct delivery *d = delivery_new();
 	char sha256[SIGNATURE_HEX_SIZE];
 	enum installation_status status;
-	struct lifecycle life;
+	struct lifecycle_event life;
 	int result = -1, saved;
 
 	if (d == NULL)

@@ -3,13 +3,13 @@
 #include <string.h>
 
 void
-lifecycle_read(const struct delivery *d, struct lifecycle *out)
+lifecycle_read(const struct delivery *d, struct lifecycle_event *out)
 {
 	struct delivery_value name = delivery_value(d, COMPANY_NAME);
 	/* A name may be of any length and contain NUL: the record keeps what fits. */
 	bool is_string = name.present && name.kind == JSON_STRING;
 
-	*out = (struct lifecycle){
+	*out = (struct lifecycle_event){
 		.installed = strcmp(delivery_event(d), "droplet.installed") == 0,
 		.droplet_installation_uuid = delivery_text(d, COMPANY_DRI),
 		.droplet_uuid = delivery_text(d, COMPANY_DROPLET_UUID),

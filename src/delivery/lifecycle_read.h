@@ -8,6 +8,6 @@
  * What an install or uninstall says about its installation. Who says so, when, and which record it is about
  * stays empty: that is for the caller. The texts are valid until delivery_free().
  */
-void lifecycle_read(const struct delivery *d, struct lifecycle *out);
+void lifecycle_read(const struct delivery *d, struct lifecycle_event *out);
 
 #endif

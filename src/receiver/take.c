@@ -199,7 +199,7 @@ time_of(const struct taking *t)
 /* What the delivery says for the record called a->installation. sha256 is where its text goes. */
 static void
 read_lifecycle(const struct taking *t, const struct answer *a, char sha256[SIGNATURE_HEX_SIZE],
-    struct lifecycle *out)
+    struct lifecycle_event *out)
 {
 	const struct conf_droplet *droplet = t->evidence->droplet;
 
@@ -240,7 +240,7 @@ lock_records(const struct taking *t)
 
 /* Apply it to the record. The caller holds the lock of the records. */
 static enum taken
-apply_locked(const struct taking *t, const struct lifecycle *life)
+apply_locked(const struct taking *t, const struct lifecycle_event *life)
 {
 	enum installation_status status;
 
@@ -255,7 +255,7 @@ apply_locked(const struct taking *t, const struct lifecycle *life)
 }
 
 static enum taken
-apply(const struct taking *t, const struct lifecycle *life)
+apply(const struct taking *t, const struct lifecycle_event *life)
 {
 	enum installation_status status;
 	enum taken taken;
@@ -287,7 +287,7 @@ can_be_claimed(const struct taking *t)
 
 /* Look, journal and apply without anybody in between, so that the journal has nothing that is refused. */
 static enum taken
-take_claimable(const struct taking *t, struct answer *a, const struct lifecycle *life)
+take_claimable(const struct taking *t, struct answer *a, const struct lifecycle_event *life)
 {
 	const struct evidence *e = t->evidence;
 	enum taken taken = TAKEN_NOT;
@@ -312,7 +312,7 @@ take_lifecycle(const struct taking *t, struct answer *a)
 	const struct record *r = t->evidence->record;
 	char sha256[SIGNATURE_HEX_SIZE];
 	enum installation_status status;
-	struct lifecycle life;
+	struct lifecycle_event life;
 	enum taken taken;
 
 	if (delivery_record(t->body->delivery, a->installation))
@@ -373,7 +373,7 @@ take_committed(const struct taking *t, struct answer *a)
 {
 	char sha256[SIGNATURE_HEX_SIZE];
 	enum installation_status status;
-	struct lifecycle life;
+	struct lifecycle_event life;
 	enum taken taken;
 
 	if (!delivery_is_lifecycle(t->body->delivery))
@@ -409,7 +409,7 @@ take_applied(const struct taking *t, struct answer *a)
 
 /* The part of take_unsigned() that no other process may come between. */
 static enum taken
-take_unsigned_locked(const struct taking *t, struct answer *a, struct lifecycle *life)
+take_unsigned_locked(const struct taking *t, struct answer *a, struct lifecycle_event *life)
 {
 	enum unsigned_verdict verdict;
 	char waiting[UUID_SIZE];
@@ -437,7 +437,7 @@ enum taken
 take_unsigned(const struct taking *t, struct answer *a)
 {
 	char sha256[SIGNATURE_HEX_SIZE];
-	struct lifecycle life;
+	struct lifecycle_event life;
 	enum taken taken;
 	int saved;
 

@@ -142,7 +142,7 @@ compare_times(const struct timespec *a, const struct timespec *b)
  * whether its exchange failed or another installation superseded it.
  */
 static bool
-is_newest_install(const struct installation *i, const struct lifecycle *e)
+is_newest_install(const struct installation *i, const struct lifecycle_event *e)
 {
 	if (e->at != i->installed_at)
 		return (e->at > i->installed_at);
@@ -150,7 +150,7 @@ is_newest_install(const struct installation *i, const struct lifecycle *e)
 }
 
 static bool
-install_is_newer(const struct installation *i, const struct lifecycle *e)
+install_is_newer(const struct installation *i, const struct lifecycle_event *e)
 {
 	return (e->at > i->last_uninstalled_at && is_newest_install(i, e));
 }
@@ -160,7 +160,7 @@ install_is_newer(const struct installation *i, const struct lifecycle *e)
  * and whenever Fluid signs them anew.
  */
 static bool
-install_is_news(const struct installation *i, const struct lifecycle *e)
+install_is_news(const struct installation *i, const struct lifecycle_event *e)
 {
 	return (e->trust == TRUST_DROPLET && install_is_newer(i, e) &&
 	    !installation_knows_install(i, e->body_sha256));
@@ -168,14 +168,14 @@ install_is_news(const struct installation *i, const struct lifecycle *e)
 
 /* An older install changes nothing, but its bytes are remembered: they can be sent once more. */
 static bool
-install_is_late(const struct installation *i, const struct lifecycle *e)
+install_is_late(const struct installation *i, const struct lifecycle_event *e)
 {
 	return (e->trust == TRUST_DROPLET && !install_is_newer(i, e) &&
 	    !installation_knows_install(i, e->body_sha256));
 }
 
 static bool
-uninstall_is_news(const struct installation *i, const struct lifecycle *e)
+uninstall_is_news(const struct installation *i, const struct lifecycle_event *e)
 {
 	return (
 	    e->trust != TRUST_NONE && e->at > i->last_uninstalled_at && e->at >= i->installed_at);
@@ -183,7 +183,7 @@ uninstall_is_news(const struct installation *i, const struct lifecycle *e)
 
 /* An older uninstall leaves a newer install alone, but its time is noted. */
 static bool
-uninstall_is_late(const struct installation *i, const struct lifecycle *e)
+uninstall_is_late(const struct installation *i, const struct lifecycle_event *e)
 {
 	return (
 	    e->trust != TRUST_NONE && e->at > i->last_uninstalled_at && e->at < i->installed_at);
@@ -191,7 +191,7 @@ uninstall_is_late(const struct installation *i, const struct lifecycle *e)
 
 /* Whether the event says nothing new. Only a droplet's secret changes a record that waits unconfirmed. */
 static bool
-changes_nothing(const struct installation *i, const struct lifecycle *e)
+changes_nothing(const struct installation *i, const struct lifecycle_event *e)
 {
 	if (i->status == INSTALLATION_UNCONFIRMED)
 		return (e->trust != TRUST_DROPLET);
@@ -201,7 +201,7 @@ changes_nothing(const struct installation *i, const struct lifecycle *e)
 }
 
 bool
-lifecycle_is_settled(struct records *records, const struct lifecycle *e,
+lifecycle_is_settled(struct records *records, const struct lifecycle_event *e,
     enum installation_status *status)
 {
 	const struct record *r = records_get(records, e->record);
@@ -223,7 +223,7 @@ differs(const char *was, const char *is)
 
 /* Who the installation is. Where it was indexed before is kept, for a crash before that is removed. */
 static int
-set_identity(struct installation *i, const struct lifecycle *e)
+set_identity(struct installation *i, const struct lifecycle_event *e)
 {
 	if (differs(i->fluid_shop, e->fluid_shop) &&
 	    installation_set(&i->former_fluid_shop, i->fluid_shop))
@@ -250,7 +250,7 @@ set_identity(struct installation *i, const struct lifecycle *e)
  * may fail, and then they would be missed.
  */
 static int
-set_credentials(struct installation *i, const struct lifecycle *e)
+set_credentials(struct installation *i, const struct lifecycle_event *e)
 {
 	bool works = i->status == INSTALLATION_ACTIVE && i->authentication_token;
 
@@ -284,7 +284,7 @@ set_credentials(struct installation *i, const struct lifecycle *e)
 enum change { ERROR = -1, NONE, NEWS, NOTED };
 
 static enum change
-apply_install(struct installation *i, const struct lifecycle *e, bool is_new)
+apply_install(struct installation *i, const struct lifecycle_event *e, bool is_new)
 {
 	bool is_news = is_new || install_is_news(i, e);
 
@@ -311,7 +311,7 @@ apply_install(struct installation *i, const struct lifecycle *e, bool is_new)
  * of a newer one, or when that failed. An uninstall between the two has ended them.
  */
 static bool
-ends_credentials(const struct installation *i, const struct lifecycle *e)
+ends_credentials(const struct installation *i, const struct lifecycle_event *e)
 {
 	return (i->status == INSTALLATION_ACTIVE && i->credentials_installed_at &&
 	    e->at >= i->credentials_installed_at);
@@ -332,7 +332,7 @@ end_credentials(struct installation *i)
 
 /* The same for an uninstall. One of an unknown installation is kept, so that its late install stays out. */
 static enum change
-apply_uninstall(struct installation *i, const struct lifecycle *e, bool is_new)
+apply_uninstall(struct installation *i, const struct lifecycle_event *e, bool is_new)
 {
 	bool is_news = is_new || uninstall_is_news(i, e);
 
@@ -493,7 +493,7 @@ lifecycle_supersede(struct state *s, struct installation *i)
 
 /* What an unverified record says of its droplet means nothing. */
 static bool
-is_foreign(const struct installation *i, const struct lifecycle *e)
+is_foreign(const struct installation *i, const struct lifecycle_event *e)
 {
 	if (e->trust != TRUST_DROPLET || e->authority == NULL || !lifecycle_is_verified(i))
 		return (false);
@@ -501,7 +501,7 @@ is_foreign(const struct installation *i, const struct lifecycle *e)
 }
 
 int
-lifecycle_is_foreign(struct state *s, const struct lifecycle *e)
+lifecycle_is_foreign(struct state *s, const struct lifecycle_event *e)
 {
 	struct installation *i = installation_load(s->installations, e->record);
 	bool foreign;
@@ -514,7 +514,7 @@ lifecycle_is_foreign(struct state *s, const struct lifecycle *e)
 }
 
 int
-lifecycle_apply(struct state *s, struct records *records, const struct lifecycle *e,
+lifecycle_apply(struct state *s, struct records *records, const struct lifecycle_event *e,
     enum installation_status *status)
 {
 	struct installation *i = installation_load(s->installations, e->record);
@@ -589,7 +589,7 @@ count_waiting(void *user, const char *record)
 }
 
 int
-lifecycle_unsigned(struct state *s, const struct lifecycle *e, enum unsigned_verdict *verdict,
+lifecycle_unsigned(struct state *s, const struct lifecycle_event *e, enum unsigned_verdict *verdict,
     char delivery[UUID_SIZE])
 {
 	struct counting c = { .state = s };

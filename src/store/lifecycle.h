@@ -23,7 +23,7 @@ enum lifecycle_trust {
 };
 
 /* What an install or uninstall says. The strings belong to the caller; NULL where nothing is said. */
-struct lifecycle {
+struct lifecycle_event {
 	bool installed; /* else uninstalled */
 	enum lifecycle_trust trust;
 	/*
@@ -58,7 +58,7 @@ enum { LIFECYCLE_FOREIGN = 1 };
  * Whether the record, as it is now, is beyond the authority of the event's key. The caller holds
  * state_lock(). Returns 0, LIFECYCLE_FOREIGN, or -1 with errno set.
  */
-int lifecycle_is_foreign(struct state *s, const struct lifecycle *e);
+int lifecycle_is_foreign(struct state *s, const struct lifecycle_event *e);
 
 /**
  * Apply it to the record. The caller holds state_lock(). records may be NULL (nothing is cached).
@@ -67,14 +67,14 @@ int lifecycle_is_foreign(struct state *s, const struct lifecycle *e);
  * Returns 0 with everything on stable storage; LIFECYCLE_FOREIGN with nothing changed; or -1 with errno
  * set, and applying it again then completes what was begun.
  */
-int lifecycle_apply(struct state *s, struct records *records, const struct lifecycle *e,
+int lifecycle_apply(struct state *s, struct records *records, const struct lifecycle_event *e,
     enum installation_status *status);
 
 /**
  * Whether the event changes nothing and all it says is known to be done, so that it need not be
  * applied. *status is then what the record says. Needs no lock.
  */
-bool lifecycle_is_settled(struct records *records, const struct lifecycle *e,
+bool lifecycle_is_settled(struct records *records, const struct lifecycle_event *e,
     enum installation_status *status);
 
 enum unsigned_verdict {
@@ -88,8 +88,8 @@ enum unsigned_verdict {
  * Whether an unsigned install (trust TRUST_NONE) can be taken. The caller holds state_lock() and keeps
  * it until the install is applied. Returns 0, or -1 with errno set.
  */
-int lifecycle_unsigned(struct state *s, const struct lifecycle *e, enum unsigned_verdict *verdict,
-    char delivery[UUID_SIZE]);
+int lifecycle_unsigned(struct state *s, const struct lifecycle_event *e,
+    enum unsigned_verdict *verdict, char delivery[UUID_SIZE]);
 
 /** Where the indexes have a record: the names of its directories in shops/ and companies/, "" for none. */
 struct lifecycle_places {

@@ -47,10 +47,10 @@ world_renew(struct world *w)
 	world_open(w);
 }
 
-struct lifecycle
+struct lifecycle_event
 install_of(const char *tag, int at)
 {
-	return ((struct lifecycle){
+	return ((struct lifecycle_event){
 	    .installed = true,
 	    .trust = TRUST_DROPLET,
 	    .record = "dri_a",
@@ -70,10 +70,10 @@ install_of(const char *tag, int at)
 	});
 }
 
-struct lifecycle
+struct lifecycle_event
 install_v2_of(const char *tag, int at)
 {
-	struct lifecycle e = install_of(tag, at);
+	struct lifecycle_event e = install_of(tag, at);
 
 	e.authentication_token = e.webhook_verification_token = NULL;
 	e.exchange_token = "dex_a";
@@ -82,10 +82,10 @@ install_v2_of(const char *tag, int at)
 	return (e);
 }
 
-struct lifecycle
+struct lifecycle_event
 uninstall_of(const char *tag, int at)
 {
-	struct lifecycle e = install_of(tag, at);
+	struct lifecycle_event e = install_of(tag, at);
 
 	e.installed = false;
 	e.name = e.authentication_token = e.webhook_verification_token = NULL;
@@ -94,7 +94,7 @@ uninstall_of(const char *tag, int at)
 }
 
 enum installation_status
-apply(struct world *w, const struct lifecycle *e)
+apply(struct world *w, const struct lifecycle_event *e)
 {
 	enum installation_status status;
 

@@ -26,12 +26,12 @@ void world_renew(struct world *w);
  * a delivery id of its own, which follow from `tag`. at: seconds after T0; also when it is
  * received.
  */
-struct lifecycle install_of(const char *tag, int at);
-struct lifecycle install_v2_of(const char *tag, int at);
-struct lifecycle uninstall_of(const char *tag, int at);
+struct lifecycle_event install_of(const char *tag, int at);
+struct lifecycle_event install_v2_of(const char *tag, int at);
+struct lifecycle_event uninstall_of(const char *tag, int at);
 
 /** Apply it under the lock. Returns the status it leaves. */
-enum installation_status apply(struct world *w, const struct lifecycle *e);
+enum installation_status apply(struct world *w, const struct lifecycle_event *e);
 
 /** The record's file, byte for byte, in one of two buffers used in turn. */
 const char *record_text(struct world *w, const char *record);

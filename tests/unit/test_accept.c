@@ -144,7 +144,7 @@ static void
 test_accepted(void **state)
 {
 	struct site *s = *state;
-	struct lifecycle waits = install_v2_of("one", 0), works = install_of("two", 10);
+	struct lifecycle_event waits = install_v2_of("one", 0), works = install_of("two", 10);
 	struct buf bodies = { 0 };
 	char want[256];
 	struct entry e;
@@ -219,7 +219,7 @@ test_not_accepted(void **state)
 		{ "{\"resource\":\"fluidhook\",\"event\":\"given_up\"}", "wvt_a", 0, 0 },
 	};
 	struct site *s = *state;
-	struct lifecycle works = install_of("one", 0);
+	struct lifecycle_event works = install_of("one", 0);
 	struct buf bodies = { 0 };
 	struct entry e;
 
@@ -243,7 +243,7 @@ static void
 test_no_duplicates(void **state)
 {
 	struct site *s = *state;
-	struct lifecycle a = install_of("one", 0), b = install_of("two", 0);
+	struct lifecycle_event a = install_of("one", 0), b = install_of("two", 0);
 	struct buf bodies = { 0 };
 	struct entry e;
 	char want[256];

@@ -15,7 +15,7 @@ static void
 test_install_uninstall(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle install = install_of("one", 0), uninstall = uninstall_of("two", 10);
+	struct lifecycle_event install = install_of("one", 0), uninstall = uninstall_of("two", 10);
 	struct installation *i;
 
 	assert_int_equal(apply(w, &install), INSTALLATION_ACTIVE);
@@ -38,7 +38,7 @@ static void
 test_idempotent(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle events[] = { install_of("one", 0), uninstall_of("two", 10),
+	struct lifecycle_event events[] = { install_of("one", 0), uninstall_of("two", 10),
 		install_of("three", 20), install_v2_of("four", 30) };
 	char first[4096];
 	struct stat a, b;
@@ -50,7 +50,7 @@ test_idempotent(void **state)
 		assert_int_equal(stat(path_in(w->directory, "state/installations/dri_a.json"), &a),
 		    0);
 		for (int round = 0; round < 3; round++) {
-			struct lifecycle again = events[i];
+			struct lifecycle_event again = events[i];
 
 			/* received again, under a delivery id of its own, perhaps signed again */
 			again.delivery = "again";
@@ -89,7 +89,7 @@ static void
 test_orders_converge(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle events[] = { install_of("one", 0), uninstall_of("two", 10),
+	struct lifecycle_event events[] = { install_of("one", 0), uninstall_of("two", 10),
 		install_of("three", 20) };
 	char first[4096] = "";
 
@@ -124,8 +124,8 @@ test_pairs(void **state)
 
 	for (size_t i = 0; i < LENGTH(cases); i++)
 		for (int turned = 0; turned < 2; turned++) {
-			struct lifecycle a = install_of("one", cases[i].installed);
-			struct lifecycle b = uninstall_of("two", cases[i].uninstalled);
+			struct lifecycle_event a = install_of("one", cases[i].installed);
+			struct lifecycle_event b = uninstall_of("two", cases[i].uninstalled);
 
 			world_renew(w);
 			apply(w, turned ? &b : &a);
@@ -142,8 +142,8 @@ static void
 test_late_install(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle uninstall = uninstall_of("two", 10), late = install_of("one", 0);
-	struct lifecycle retried = install_of("one", 60), news = install_of("three", 60);
+	struct lifecycle_event uninstall = uninstall_of("two", 10), late = install_of("one", 0);
+	struct lifecycle_event retried = install_of("one", 60), news = install_of("three", 60);
 
 	assert_int_equal(apply(w, &uninstall), INSTALLATION_UNINSTALLED);
 	assert_int_equal(apply(w, &late), INSTALLATION_UNINSTALLED);
@@ -161,8 +161,9 @@ static void
 test_pending(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle v2 = install_v2_of("one", 0), v1 = install_of("two", 10);
-	struct lifecycle later = install_v2_of("three", 20), uninstall = uninstall_of("four", 30);
+	struct lifecycle_event v2 = install_v2_of("one", 0), v1 = install_of("two", 10);
+	struct lifecycle_event later = install_v2_of("three", 20),
+			       uninstall = uninstall_of("four", 30);
 	struct installation *i;
 
 	assert_int_equal(apply(w, &v2), INSTALLATION_PENDING);
@@ -194,7 +195,7 @@ static void
 test_credentials(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle both = install_v2_of("one", 0), bare = install_of("two", 10);
+	struct lifecycle_event both = install_v2_of("one", 0), bare = install_of("two", 10);
 	struct installation *i;
 
 	both.authentication_token = "dit_both";
@@ -216,8 +217,8 @@ static void
 test_own_word(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle first = install_of("one", 0), own = install_of("two", 10);
-	struct lifecycle stranger = install_of("three", 20);
+	struct lifecycle_event first = install_of("one", 0), own = install_of("two", 10);
+	struct lifecycle_event stranger = install_of("three", 20);
 	char before[4096];
 
 	apply(w, &first);
@@ -239,8 +240,8 @@ static void
 test_own_word_cannot_revive(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle first = install_of("one", 0), end = uninstall_of("two", 10);
-	struct lifecycle own = install_of("three", 20);
+	struct lifecycle_event first = install_of("one", 0), end = uninstall_of("two", 10);
+	struct lifecycle_event own = install_of("three", 20);
 
 	apply(w, &first);
 	apply(w, &end);
@@ -255,7 +256,7 @@ static void
 test_moves(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle first = install_of("one", 0), moved = install_of("two", 10);
+	struct lifecycle_event first = install_of("one", 0), moved = install_of("two", 10);
 
 	apply(w, &first);
 	moved.fluid_shop = "beta";
@@ -276,9 +277,9 @@ test_order_through_statuses(void **state)
 	static const enum installation_status between[] = { INSTALLATION_FAILED,
 		INSTALLATION_PENDING, INSTALLATION_SUPERSEDED };
 	struct world *w = *state;
-	struct lifecycle first = install_of("one", 0), end = uninstall_of("two", 10);
-	struct lifecycle second = install_v2_of("three", 20), older = install_of("four", 15);
-	struct lifecycle newer = install_of("five", 30);
+	struct lifecycle_event first = install_of("one", 0), end = uninstall_of("two", 10);
+	struct lifecycle_event second = install_v2_of("three", 20), older = install_of("four", 15);
+	struct lifecycle_event newer = install_of("five", 30);
 	struct installation *i;
 
 	for (size_t n = 0; n < LENGTH(between); n++) {
@@ -314,7 +315,7 @@ static void
 test_same_second(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle a = install_of("one", 0), b = install_of("two", 0);
+	struct lifecycle_event a = install_of("one", 0), b = install_of("two", 0);
 
 	a.authentication_token = "dit_one";
 	b.authentication_token = "dit_two";
@@ -337,8 +338,8 @@ static void
 test_uninstall_between(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle first = install_of("one", 0), end = uninstall_of("two", 10);
-	struct lifecycle second = install_v2_of("three", 20), v1 = install_of("four", 30);
+	struct lifecycle_event first = install_of("one", 0), end = uninstall_of("two", 10);
+	struct lifecycle_event second = install_v2_of("three", 20), v1 = install_of("four", 30);
 	struct installation *i;
 
 	apply(w, &first);
@@ -385,7 +386,7 @@ test_ended_leave_indexes(void **state)
 		{ INSTALLATION_SUPERSEDED, NULL, false },
 	};
 	struct world *w = *state;
-	struct lifecycle first = install_of("one", 0);
+	struct lifecycle_event first = install_of("one", 0);
 	struct installation *i;
 
 	for (size_t n = 0; n < LENGTH(cases); n++) {
@@ -406,8 +407,8 @@ static void
 test_stale_entries(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle first = install_of("one", 0), moved = install_of("two", 10);
-	struct lifecycle end = uninstall_of("three", 20), other = install_of("four", 30);
+	struct lifecycle_event first = install_of("one", 0), moved = install_of("two", 10);
+	struct lifecycle_event end = uninstall_of("three", 20), other = install_of("four", 30);
 
 	apply(w, &first);
 	moved.fluid_shop = "beta";
@@ -443,7 +444,7 @@ static void
 test_heals(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle old = install_of("one", 0), new = install_of("two", 10);
+	struct lifecycle_event old = install_of("one", 0), new = install_of("two", 10);
 	struct installation *i;
 
 	apply(w, &old);
@@ -465,7 +466,7 @@ static void
 test_damaged(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle e = install_of("one", 0);
+	struct lifecycle_event e = install_of("one", 0);
 	enum installation_status status;
 	enum unsigned_verdict verdict;
 	char delivery[UUID_SIZE];

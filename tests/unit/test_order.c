@@ -127,7 +127,7 @@ static void
 apply_event(struct world *w, const char *record, const struct event *e)
 {
 	const struct event *body = e->kind == REPEATED ? e->first : e;
-	struct lifecycle life;
+	struct lifecycle_event life;
 
 	if (e->kind == WORKER) {
 		work(w, record, e);

@@ -21,7 +21,7 @@ __wrap_clock_gettime(clockid_t clock, struct timespec *out)
 }
 
 static bool
-is_settled(struct world *w, const struct lifecycle *e, enum installation_status want)
+is_settled(struct world *w, const struct lifecycle_event *e, enum installation_status want)
 {
 	enum installation_status status = INSTALLATION_FAILED;
 	bool settled = lifecycle_is_settled(w->records, e, &status);
@@ -36,8 +36,8 @@ static void
 test_repeated(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle install = install_of("one", 0), end = uninstall_of("two", 10);
-	struct lifecycle again = install_of("three", 20);
+	struct lifecycle_event install = install_of("one", 0), end = uninstall_of("two", 10);
+	struct lifecycle_event again = install_of("three", 20);
 
 	assert_false(is_settled(w, &install, INSTALLATION_ACTIVE));
 	apply(w, &install);
@@ -57,7 +57,7 @@ static void
 test_of_another_process(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle install = install_of("one", 0);
+	struct lifecycle_event install = install_of("one", 0);
 	struct records *ours = w->records;
 
 	w->records = NULL;
@@ -73,7 +73,7 @@ static void
 test_changed_elsewhere(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle install = install_of("one", 0), again = install_of("three", 20);
+	struct lifecycle_event install = install_of("one", 0), again = install_of("three", 20);
 	struct installation *i;
 
 	apply(w, &install);

@@ -4,8 +4,8 @@
 #include "store/index.h"
 
 /* The event as one of another installation. */
-static struct lifecycle
-as(struct lifecycle e, const char *dri)
+static struct lifecycle_event
+as(struct lifecycle_event e, const char *dri)
 {
 	e.record = e.droplet_installation_uuid = dri;
 	return (e);
@@ -18,8 +18,8 @@ test_reinstall(void **state)
 	struct world *w = *state;
 
 	for (int turned = 0; turned < 2; turned++) {
-		struct lifecycle old = install_of("one", 0),
-				 new = as(install_of("two", 10), "dri_b");
+		struct lifecycle_event old = install_of("one", 0),
+				       new = as(install_of("two", 10), "dri_b");
 
 		world_renew(w);
 		apply(w, turned ? &new : &old);
@@ -38,9 +38,9 @@ static void
 test_others_stay(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle a = install_of("one", 0), b = as(install_of("two", 10), "dri_b");
-	struct lifecycle c = as(install_of("three", 20), "dri_c"),
-			 d = as(install_of("four", 30), "dri_d");
+	struct lifecycle_event a = install_of("one", 0), b = as(install_of("two", 10), "dri_b");
+	struct lifecycle_event c = as(install_of("three", 20), "dri_c"),
+			       d = as(install_of("four", 30), "dri_d");
 
 	b.droplet_uuid = "drp_b";
 	c.fluid_company_id = "43";
@@ -60,7 +60,7 @@ static void
 test_without_droplets(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle a = install_of("one", 0), b = as(install_of("two", 10), "dri_b");
+	struct lifecycle_event a = install_of("one", 0), b = as(install_of("two", 10), "dri_b");
 
 	a.droplet_uuid = b.droplet_uuid = NULL;
 	apply(w, &b);
@@ -77,8 +77,9 @@ static void
 test_pending_reinstall(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle old = install_of("one", 0), waits = as(install_v2_of("two", 10), "dri_b");
-	struct lifecycle works = as(install_of("three", 20), "dri_c");
+	struct lifecycle_event old = install_of("one", 0),
+			       waits = as(install_v2_of("two", 10), "dri_b");
+	struct lifecycle_event works = as(install_of("three", 20), "dri_c");
 	struct installation *i;
 
 	apply(w, &old);
@@ -107,7 +108,8 @@ static void
 test_failed_before(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle old = install_v2_of("one", 0), new = as(install_of("two", 10), "dri_b");
+	struct lifecycle_event old = install_v2_of("one", 0),
+			       new = as(install_of("two", 10), "dri_b");
 	struct installation *i;
 
 	apply(w, &old);
@@ -131,7 +133,7 @@ static void
 test_unreadable_beside(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle old = install_of("one", 0), new = as(install_of("two", 10), "dri_b");
+	struct lifecycle_event old = install_of("one", 0), new = as(install_of("two", 10), "dri_b");
 	enum installation_status status;
 	char good[4096];
 
@@ -154,7 +156,7 @@ static void
 test_index_not_complete(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle old = install_of("one", 0), new = as(install_of("two", 10), "dri_b");
+	struct lifecycle_event old = install_of("one", 0), new = as(install_of("two", 10), "dri_b");
 	enum installation_status status;
 
 	apply(w, &old);
@@ -179,7 +181,7 @@ test_unsigned_about_ended(void **state)
 		INSTALLATION_PENDING, INSTALLATION_FAILED, INSTALLATION_UNINSTALLED,
 		INSTALLATION_SUPERSEDED };
 	struct world *w = *state;
-	struct lifecycle genuine = install_v2_of("one", 0), claim = install_of("two", 50);
+	struct lifecycle_event genuine = install_v2_of("one", 0), claim = install_of("two", 50);
 	enum unsigned_verdict verdict;
 	char delivery[UUID_SIZE], before[4096];
 	struct installation *i;
@@ -210,7 +212,7 @@ static void
 test_denied_gives_way(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle claim = install_of("forged", 500), install = install_of("two", 0);
+	struct lifecycle_event claim = install_of("forged", 500), install = install_of("two", 0);
 	struct installation *i;
 
 	claim.trust = TRUST_NONE;
@@ -233,7 +235,7 @@ static void
 test_unreadable_waits(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle e = install_of("one", 0);
+	struct lifecycle_event e = install_of("one", 0);
 	enum unsigned_verdict verdict;
 	char delivery[UUID_SIZE];
 
@@ -253,8 +255,8 @@ static void
 test_uninstall_old(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle old = install_of("one", 0), new = as(install_of("two", 10), "dri_b");
-	struct lifecycle end = uninstall_of("three", 20);
+	struct lifecycle_event old = install_of("one", 0), new = as(install_of("two", 10), "dri_b");
+	struct lifecycle_event end = uninstall_of("three", 20);
 
 	apply(w, &old);
 	apply(w, &new);
@@ -264,7 +266,7 @@ test_uninstall_old(void **state)
 }
 
 static enum unsigned_verdict
-judge(struct world *w, const struct lifecycle *e, char delivery[UUID_SIZE])
+judge(struct world *w, const struct lifecycle_event *e, char delivery[UUID_SIZE])
 {
 	enum unsigned_verdict verdict;
 
@@ -274,10 +276,10 @@ judge(struct world *w, const struct lifecycle *e, char delivery[UUID_SIZE])
 	return (verdict);
 }
 
-static struct lifecycle
+static struct lifecycle_event
 unsigned_of(const char *tag, int at)
 {
-	struct lifecycle e = install_of(tag, at);
+	struct lifecycle_event e = install_of(tag, at);
 
 	e.trust = TRUST_NONE;
 	return (e);
@@ -290,7 +292,7 @@ static void
 test_unconfirmed(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle e = unsigned_of("one", 0), other = unsigned_of("two", 5);
+	struct lifecycle_event e = unsigned_of("one", 0), other = unsigned_of("two", 5);
 	char delivery[UUID_SIZE] = "";
 
 	assert_int_equal(judge(w, &e, delivery), UNSIGNED_NEW);
@@ -310,9 +312,10 @@ static void
 test_unsigned_about_known(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle v1 = install_of("one", 0), v2 = as(install_v2_of("two", 0), "dri_b");
-	struct lifecycle end = as(uninstall_of("three", 0), "dri_c"), e = unsigned_of("four", 50);
-	struct lifecycle newer = install_of("five", 10);
+	struct lifecycle_event v1 = install_of("one", 0), v2 = as(install_v2_of("two", 0), "dri_b");
+	struct lifecycle_event end = as(uninstall_of("three", 0), "dri_c"),
+			       e = unsigned_of("four", 50);
+	struct lifecycle_event newer = install_of("five", 10);
 	char delivery[UUID_SIZE], before[4096];
 
 	apply(w, &v1);
@@ -339,8 +342,8 @@ static void
 test_unconfirmed_gives_way(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle claim = unsigned_of("one", 299), install = install_of("two", 0);
-	struct lifecycle end = uninstall_of("three", 0), own = install_of("four", 400);
+	struct lifecycle_event claim = unsigned_of("one", 299), install = install_of("two", 0);
+	struct lifecycle_event end = uninstall_of("three", 0), own = install_of("four", 400);
 	struct installation *i;
 
 	claim.authentication_token = "dit_forged";
@@ -373,7 +376,7 @@ static void
 test_nothing_forged_stays(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle claim = unsigned_of("forged", 0), install = install_v2_of("two", 10);
+	struct lifecycle_event claim = unsigned_of("forged", 0), install = install_v2_of("two", 10);
 
 	claim.authentication_token = "dit_forged";
 	claim.webhook_verification_token = "wvt_forged";
@@ -391,7 +394,7 @@ static void
 test_at_most_100(void **state)
 {
 	struct world *w = *state;
-	struct lifecycle e = unsigned_of("one", 0), confirmed = install_of("two", 10);
+	struct lifecycle_event e = unsigned_of("one", 0), confirmed = install_of("two", 10);
 	char name[16], delivery[UUID_SIZE];
 
 	e.fluid_company_id = NULL;
