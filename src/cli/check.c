@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/secret_file.h"
+#include "cli/lib/secret_file.h"
 #include "fluid/address.h"
 #include "fluid/token.h"
 #include "fluid/transport.h"

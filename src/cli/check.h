@@ -4,7 +4,7 @@
 #include <sys/types.h>
 
 #include "base/conf.h"
-#include "cli/checklist.h"
+#include "cli/lib/checklist.h"
 #include "fluid/token.h"
 #include "fluid/transport.h"
 

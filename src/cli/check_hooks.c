@@ -10,8 +10,8 @@
 #include "base/buf.h"
 #include "cli/check.h"
 #include "cli/check_program.h"
-#include "cli/cli.h"
-#include "cli/guess.h"
+#include "cli/lib/cli.h"
+#include "cli/lib/guess.h"
 #include "delivery/event.h"
 
 enum { WAY_OUT_SIZE = 512 };

@@ -12,8 +12,8 @@
 
 #include "base/timefmt.h"
 #include "cli/check.h"
-#include "cli/cli.h"
-#include "cli/installation_arg.h"
+#include "cli/lib/cli.h"
+#include "cli/lib/installation_arg.h"
 #include "store/installations.h"
 #include "store/lifecycle.h"
 #include "store/reindex.h"

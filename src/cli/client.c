@@ -8,7 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "config.h"
 #include "fluid/address.h"
 

@@ -1,7 +1,7 @@
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 
 /* Each command, defined in the file of its name or family. */
 extern const struct command init_command, check_command, register_command, webhook_command,

@@ -1,7 +1,7 @@
 #ifndef CLI_COMPANY_H
 #define CLI_COMPANY_H
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "fluid/token.h"
 #include "fluid/transport.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "delivery/event.h"
 #include "store/installation.h"
 

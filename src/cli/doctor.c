@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "cli/commands.h"
-#include "cli/secret_arg.h"
-#include "cli/secret_file.h"
+#include "cli/lib/secret_arg.h"
+#include "cli/lib/secret_file.h"
 
 enum {
 	HOST_SIZE = 256,

@@ -2,7 +2,7 @@
 #define CLI_DOCTOR_H
 
 #include "base/conf.h"
-#include "cli/checklist.h"
+#include "cli/lib/checklist.h"
 #include "cli/client.h"
 
 /* The way from the internet to the receiver, gone step by step. */

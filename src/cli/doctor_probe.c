@@ -4,8 +4,8 @@
 
 #include "base/json.h"
 #include "cli/doctor.h"
-#include "cli/secret_file.h"
-#include "cli/signed.h"
+#include "cli/lib/secret_file.h"
+#include "cli/lib/signed.h"
 
 /* Bytes: how far below max_body the large probe is, how large it is at most, how exactly a limit is found. */
 enum { BELOW_MAX_BODY = 1024, LARGE_MOST = 8 << 20, LIMIT_STEP = 1024 };

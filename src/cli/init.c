@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
-#include "cli/secret_file.h"
+#include "cli/lib/secret_file.h"
 #include "config.h"
 #include "store/durable.h"
 #include "store/state.h"

@@ -5,11 +5,11 @@
 
 #include "base/json.h"
 #include "base/timefmt.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
-#include "cli/installation_arg.h"
-#include "cli/progress.h"
-#include "cli/table.h"
+#include "cli/lib/installation_arg.h"
+#include "cli/lib/progress.h"
+#include "cli/lib/table.h"
 #include "store/installations.h"
 
 /* Installations: list, show, and the one command that prints a token. */

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
 #include "cli/complete.h"
-#include "cli/guess.h"
+#include "cli/lib/guess.h"
 #include "config.h"
 
 enum { GROUP_MAX = 10 };

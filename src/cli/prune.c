@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "base/timefmt.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
-#include "cli/when.h"
+#include "cli/lib/when.h"
 #include "store/durable.h"
 #include "store/index.h"
 #include "store/installation.h"

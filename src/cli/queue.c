@@ -6,9 +6,9 @@
 
 #include "base/json.h"
 #include "base/timefmt.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
-#include "cli/table.h"
+#include "cli/lib/table.h"
 #include "worker/hook.h"
 #include "worker/unread.h"
 

@@ -10,8 +10,8 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/company.h"
-#include "cli/registered.h"
-#include "cli/secret_file.h"
+#include "cli/lib/registered.h"
+#include "cli/lib/secret_file.h"
 #include "fluid/webhooks.h"
 
 /*

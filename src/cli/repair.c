@@ -9,9 +9,9 @@
 
 #include "base/buf.h"
 #include "base/json.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
-#include "cli/installation_arg.h"
+#include "cli/lib/installation_arg.h"
 #include "store/index.h"
 #include "store/reindex.h"
 

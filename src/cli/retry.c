@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
-#include "cli/uuid_arg.h"
+#include "cli/lib/uuid_arg.h"
 #include "worker/queue.h"
 
 /* Dead letters, tried again. */

@@ -5,11 +5,11 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
-#include "cli/registered.h"
-#include "cli/secret_file.h"
-#include "cli/table.h"
+#include "cli/lib/registered.h"
+#include "cli/lib/secret_file.h"
+#include "cli/lib/table.h"
 #include "store/durable.h"
 
 /* Managing the live secrets of a droplet. Secrets themselves are never printed. */

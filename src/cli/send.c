@@ -8,12 +8,12 @@
 #include "base/utf8.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/data_arg.h"
-#include "cli/progress.h"
-#include "cli/secret_arg.h"
-#include "cli/secret_file.h"
+#include "cli/lib/data_arg.h"
+#include "cli/lib/progress.h"
+#include "cli/lib/secret_arg.h"
+#include "cli/lib/secret_file.h"
 #include "cli/send_bodies.h"
-#include "cli/signed.h"
+#include "cli/lib/signed.h"
 #include "delivery/delivery.h"
 
 /* A signed delivery, posted the way Fluid posts it. */

@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
 #include "cli/company.h"
-#include "cli/installation_arg.h"
+#include "cli/lib/installation_arg.h"
 #include "fluid/transport.h"
 #include "store/installations.h"
 #include "worker/alert.h"

@@ -6,9 +6,9 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/company.h"
-#include "cli/progress.h"
-#include "cli/secret_arg.h"
-#include "cli/table.h"
+#include "cli/lib/progress.h"
+#include "cli/lib/secret_arg.h"
+#include "cli/lib/table.h"
 #include "fluid/address.h"
 #include "fluid/webhooks.h"
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "cli/commands.h"
 #include "worker/hook_env.h"
 #include "worker/worker.h"

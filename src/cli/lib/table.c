@@ -1,4 +1,4 @@
-#include "cli/table.h"
+#include "cli/lib/table.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <wchar.h>
 
 #include "base/buf.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 
 enum { COLUMNS_MAX = 12, GAP = 2 };
 

@@ -1,5 +1,5 @@
-#ifndef CLI_INSTALLATION_ARG_H
-#define CLI_INSTALLATION_ARG_H
+#ifndef CLI_LIB_INSTALLATION_ARG_H
+#define CLI_LIB_INSTALLATION_ARG_H
 
 #include "base/conf.h"
 #include "store/installation.h"

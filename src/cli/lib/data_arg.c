@@ -1,11 +1,11 @@
-#include "cli/data_arg.h"
+#include "cli/lib/data_arg.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 
 enum { CHUNK = 64 * 1024 };
 

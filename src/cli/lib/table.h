@@ -1,5 +1,5 @@
-#ifndef CLI_TABLE_H
-#define CLI_TABLE_H
+#ifndef CLI_LIB_TABLE_H
+#define CLI_LIB_TABLE_H
 
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "cli/registered.h"
+#include "cli/lib/registered.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "store/durable.h"
 
 enum { NOTE_MAX = 64 * 1024 };

@@ -1,5 +1,5 @@
-#ifndef CLI_SECRET_FILE_H
-#define CLI_SECRET_FILE_H
+#ifndef CLI_LIB_SECRET_FILE_H
+#define CLI_LIB_SECRET_FILE_H
 
 #include "base/conf.h"
 #include "delivery/secrets.h"

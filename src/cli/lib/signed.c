@@ -1,4 +1,4 @@
-#include "cli/signed.h"
+#include "cli/lib/signed.h"
 
 #include <inttypes.h>
 #include <stdio.h>

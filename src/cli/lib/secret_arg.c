@@ -1,10 +1,10 @@
-#include "cli/secret_arg.h"
+#include "cli/lib/secret_arg.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "cli/cli.h"
-#include "cli/secret_file.h"
+#include "cli/lib/cli.h"
+#include "cli/lib/secret_file.h"
 #include "delivery/secrets.h"
 
 char *

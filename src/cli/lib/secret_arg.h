@@ -1,5 +1,5 @@
-#ifndef CLI_SECRET_ARG_H
-#define CLI_SECRET_ARG_H
+#ifndef CLI_LIB_SECRET_ARG_H
+#define CLI_LIB_SECRET_ARG_H
 
 #include "base/conf.h"
 

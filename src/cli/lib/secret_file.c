@@ -1,4 +1,4 @@
-#include "cli/secret_file.h"
+#include "cli/lib/secret_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "store/durable.h"
 #include "store/lock.h"
 

@@ -1,5 +1,5 @@
-#ifndef CLI_PROGRESS_H
-#define CLI_PROGRESS_H
+#ifndef CLI_LIB_PROGRESS_H
+#define CLI_LIB_PROGRESS_H
 
 #include <pthread.h>
 #include <stdatomic.h>

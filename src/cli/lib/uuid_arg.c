@@ -1,4 +1,4 @@
-#include "cli/uuid_arg.h"
+#include "cli/lib/uuid_arg.h"
 
 #include <ctype.h>
 #include <stdint.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 
 enum { MS_DIGITS = 12, SECONDS_A_DAY = 86400 };
 

@@ -1,4 +1,4 @@
-#include "cli/installation_arg.h"
+#include "cli/lib/installation_arg.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 #include "store/index.h"
 #include "store/installations.h"
 

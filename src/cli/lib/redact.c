@@ -1,4 +1,4 @@
-#include "cli/redact.h"
+#include "cli/lib/redact.h"
 
 #include <string.h>
 

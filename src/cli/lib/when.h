@@ -1,5 +1,5 @@
-#ifndef CLI_WHEN_H
-#define CLI_WHEN_H
+#ifndef CLI_LIB_WHEN_H
+#define CLI_LIB_WHEN_H
 
 #include <stdint.h>
 

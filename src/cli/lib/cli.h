@@ -1,6 +1,7 @@
-#ifndef CLI_CLI_H
-#define CLI_CLI_H
+#ifndef CLI_LIB_CLI_H
+#define CLI_LIB_CLI_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -63,7 +64,10 @@ int cli_parse(const struct command *self, int argc, char **argv, const struct cl
  */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/** The same for wrong usage, with the hint where help is. Returns CLI_USAGE. */
+/** A message to standard error, escaped as by cli_print_lines(), and a newline. */
+void cli_print_message(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
+
+/** Print that a command was used wrongly, and where help is. Returns CLI_USAGE. */
 int cli_misuse(const struct command *self, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -1,5 +1,5 @@
-#ifndef CLI_REDACT_H
-#define CLI_REDACT_H
+#ifndef CLI_LIB_REDACT_H
+#define CLI_LIB_REDACT_H
 
 #include "base/buf.h"
 

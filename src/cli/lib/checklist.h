@@ -1,5 +1,5 @@
-#ifndef CLI_CHECKLIST_H
-#define CLI_CHECKLIST_H
+#ifndef CLI_LIB_CHECKLIST_H
+#define CLI_LIB_CHECKLIST_H
 
 #include <stdbool.h>
 

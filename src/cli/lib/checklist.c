@@ -1,4 +1,4 @@
-#include "cli/checklist.h"
+#include "cli/lib/checklist.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/utf8.h"
-#include "cli/cli.h"
+#include "cli/lib/cli.h"
 
 enum { TEXT_SIZE = 1024, NAME_WIDTH = 13 };
 

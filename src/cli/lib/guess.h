@@ -1,5 +1,5 @@
-#ifndef CLI_GUESS_H
-#define CLI_GUESS_H
+#ifndef CLI_LIB_GUESS_H
+#define CLI_LIB_GUESS_H
 
 #include <stddef.h>
 

@@ -1,5 +1,5 @@
-#ifndef CLI_UUID_ARG_H
-#define CLI_UUID_ARG_H
+#ifndef CLI_LIB_UUID_ARG_H
+#define CLI_LIB_UUID_ARG_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "cli/when.h"
+#include "cli/lib/when.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "cli/guess.h"
+#include "cli/lib/guess.h"
 
 #include <stdio.h>
 #include <string.h>

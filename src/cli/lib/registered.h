@@ -1,9 +1,9 @@
-#ifndef CLI_REGISTERED_H
-#define CLI_REGISTERED_H
+#ifndef CLI_LIB_REGISTERED_H
+#define CLI_LIB_REGISTERED_H
 
 #include <stdbool.h>
 
-#include "cli/secret_file.h"
+#include "cli/lib/secret_file.h"
 
 /*
  * What "fluidhook register" did with a file of secrets: <secrets>.registered, a line for each URL, "FINGERPRINT

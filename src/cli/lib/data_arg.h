@@ -1,5 +1,5 @@
-#ifndef CLI_DATA_ARG_H
-#define CLI_DATA_ARG_H
+#ifndef CLI_LIB_DATA_ARG_H
+#define CLI_LIB_DATA_ARG_H
 
 #include "base/buf.h"
 

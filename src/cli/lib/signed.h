@@ -1,5 +1,5 @@
-#ifndef CLI_SIGNED_H
-#define CLI_SIGNED_H
+#ifndef CLI_LIB_SIGNED_H
+#define CLI_LIB_SIGNED_H
 
 #include <stddef.h>
 
