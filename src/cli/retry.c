@@ -76,7 +76,7 @@ retry(struct retrying *r)
 	for (unsigned i = 0; i < r->n; i++) {
 		if (!r->chosen[i])
 			continue;
-		if (queue_revive(r->queue, &r->dead[i]) == 0)
+		if (queue_requeue(r->queue, &r->dead[i]) == 0)
 			printf("%s\n", r->dead[i].delivery);
 		else if (errno == ETIMEDOUT)
 			status = cli_fail(

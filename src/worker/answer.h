@@ -8,7 +8,7 @@
 /*
  * Credentials that Fluid has just given, in queue/answers/<record>: written in one step, before a lock is waited for
  * or anything else can fail. Fluid gives them once. A worker that is killed before they are in the record leaves the
- * file behind, and the next one takes it over (worker/settle.h).
+ * file behind, and the next one takes it over (worker/resolve.h).
  */
 
 /** The most that an answer takes. */

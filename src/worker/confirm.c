@@ -98,7 +98,7 @@ is_denial(const struct fluid_error *e)
 
 /* Ask whose token it is, where the look-up has not said all of it. Returns 0, or -1 with the error set. */
 static int
-ask_owner(const struct settling *s, const struct fluid_token *token, struct answers *a)
+ask_owner(const struct resolving *s, const struct fluid_token *token, struct answers *a)
 {
 	struct fluid_installation owner;
 
@@ -126,7 +126,7 @@ ask_owner(const struct settling *s, const struct fluid_token *token, struct answ
 }
 
 static void
-ask(const struct settling *s, const struct installation *i, struct answers *a)
+ask(const struct resolving *s, const struct installation *i, struct answers *a)
 {
 	struct fluid_token token = { 0 };
 
@@ -156,22 +156,22 @@ ask(const struct settling *s, const struct installation *i, struct answers *a)
 }
 
 /* What Fluid said, for the record as it is now. The caller holds the lock. */
-static enum settled
-on_answers(const struct settling *s, struct installation *i, const struct installation *asked,
+static enum resolved
+on_answers(const struct resolving *s, struct installation *i, const struct installation *asked,
     const struct answers *a)
 {
 	if (i->status != INSTALLATION_UNCONFIRMED)
-		return (SETTLE_NOTHING);
+		return (RESOLVE_NOTHING);
 	/* The answer is about the token that was sent, and about no other. */
 	if (asked->authentication_token &&
 	    (i->authentication_token == NULL ||
 		strcmp(asked->authentication_token, i->authentication_token) != 0))
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	if (a->result == DENIED)
 		return (outcome_remove(s, i, denied, a->e.text));
 	if (a->result == CONFIRMED) {
 		if (confirm_complete(i, &a->f) || outcome_note_active(s, i->record))
-			return (SETTLE_LATER);
+			return (RESOLVE_LATER);
 		return (outcome_active(s, i));
 	}
 	if (time(NULL) - i->installed_at > CONFIRM_PATIENCE)
@@ -181,24 +181,24 @@ on_answers(const struct settling *s, struct installation *i, const struct instal
 		    a->e.text));
 	log_line(LOG_LEVEL_WARN, "confirmation to be tried again", "installation", i->record, "why",
 	    a->e.text, NULL);
-	return (SETTLE_LATER);
+	return (RESOLVE_LATER);
 }
 
-enum settled
-confirm_record(const struct settling *s, struct installation *asked)
+enum resolved
+confirm_record(const struct resolving *s, struct installation *asked)
 {
 	struct answers a = { .f = { 0 } };
-	enum settled settled = SETTLE_LATER;
+	enum resolved resolved = RESOLVE_LATER;
 	struct installation *i = NULL;
 
 	ask(s, asked, &a);
 	if (state_lock(s->state) == 0) {
-		if ((settled = outcome_load(s, asked->record, &i)) == SETTLED)
-			settled = on_answers(s, i, asked, &a);
+		if ((resolved = outcome_load(s, asked->record, &i)) == RESOLVED)
+			resolved = on_answers(s, i, asked, &a);
 		state_unlock(s->state);
 	}
 	fluid_installation_free(&a.f);
 	installation_free(asked);
 	installation_free(i);
-	return (settled);
+	return (resolved);
 }

@@ -3,7 +3,7 @@
 
 #include "fluid/installations.h"
 #include "store/installation.h"
-#include "worker/settle.h"
+#include "worker/resolve.h"
 
 /*
  * Unsigned installs: whether Fluid says that an installation, and the company it claims to be of, are as
@@ -23,6 +23,6 @@ enum confirmation confirm_compare(const struct installation *i, const struct flu
 int confirm_complete(struct installation *i, const struct fluid_installation *f);
 
 /** Ask Fluid about an unconfirmed record, with the token it has. Takes `asked` over. */
-enum settled confirm_record(const struct settling *s, struct installation *asked);
+enum resolved confirm_record(const struct resolving *s, struct installation *asked);
 
 #endif

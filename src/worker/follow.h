@@ -12,7 +12,7 @@
  *
  * The position names every file that the journal has. No clock decides which files are read: one that the position
  * does not name is new, whatever its day. A file in which the last line read is not where it was, has been replaced,
- * restored or truncated, and is read from its beginning: the notes of what was dealt with (worker/ran.h) keep it from
+ * restored or truncated, and is read from its beginning: the notes of what was dealt with (worker/runs.h) keep it from
  * running again.
  *
  * A file that cannot be read is skipped, named in the log once, and tried again every few seconds. Its place in the

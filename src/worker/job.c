@@ -21,14 +21,14 @@ add_part(struct buf *b, const char *kind, const char *text)
 
 /* The digest of what makes two deliveries the same. Frees b. Returns 0, or -1 with errno ENOMEM. */
 static int
-key_of(struct buf *b, char key[RAN_KEY_SIZE])
+key_of(struct buf *b, char key[RUNS_KEY_SIZE])
 {
 	char digest[SIGNATURE_HEX_SIZE];
 	bool failed = b->failed;
 
 	if (!failed) {
 		sha256_hex(digest, b->data, b->len);
-		snprintf(key, RAN_KEY_SIZE, "%.*s", RAN_KEY_SIZE - 1, digest);
+		snprintf(key, RUNS_KEY_SIZE, "%.*s", RUNS_KEY_SIZE - 1, digest);
 	}
 	buf_wipe(b);
 	errno = ENOMEM;
@@ -109,7 +109,7 @@ job_identify(struct job *job)
 
 /* The installation, the event received, and the envelope's id, else its identifier, else the body. */
 int
-job_old_key(const struct job *job, char key[RAN_KEY_SIZE])
+job_old_key(const struct job *job, char key[RUNS_KEY_SIZE])
 {
 	const struct entry *e = &job->entry;
 	struct delivery *d = parse_body(e);

@@ -27,7 +27,7 @@ int job_read(struct job *job, const char *line, size_t len, const struct follow_
 int job_identify(struct job *job);
 
 /** The key that versions before 0.2 noted for this delivery. Returns 0, or -1 with errno ENOMEM. */
-int job_old_key(const struct job *job, char key[RAN_KEY_SIZE]);
+int job_old_key(const struct job *job, char key[RUNS_KEY_SIZE]);
 
 /**
  * Read the line of an item again, wherever the journal has it now. Returns 0, or -1 with errno set: ENOENT if it has it

@@ -24,7 +24,7 @@ lane_add(struct lane *l, struct lane_item *item)
 
 /* The next item, or NULL. The mutex is held. */
 static struct lane_item *
-take_item(struct lane *l)
+next_item(struct lane *l)
 {
 	struct lane_item *item = atomic_load(l->stop) ? NULL : l->first;
 
@@ -46,7 +46,7 @@ run_caller(void *arg)
 
 	pthread_mutex_lock(l->mutex);
 	/* Without memory for a transport, the items wait for another thread. */
-	while (t && (item = take_item(l)) != NULL) {
+	while (t && (item = next_item(l)) != NULL) {
 		pthread_mutex_unlock(l->mutex);
 		l->work(l->user, t, item);
 		pthread_mutex_lock(l->mutex);

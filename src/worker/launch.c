@@ -60,7 +60,7 @@ reserve(struct runner *r, const struct queue_item *item)
 	}
 	if (r->reserve.fd == -1 && reserve_make(&r->reserve, r->state->queue, "reserve", RESERVE))
 		return (-1);
-	return (ran_reserve(queue_ran(r->queue), item->place.name));
+	return (runs_reserve(queue_runs(r->queue), item->place.name));
 }
 
 static bool

@@ -11,7 +11,7 @@
 
 /* Replace the record in the space that was set aside. Its index entries are there already, or come later. */
 static int
-save_reserved(const struct settling *s, const struct installation *i)
+save_reserved(const struct resolving *s, const struct installation *i)
 {
 	struct buf text = { 0 };
 	char file[NAME_SIZE + 8];
@@ -26,7 +26,7 @@ save_reserved(const struct settling *s, const struct installation *i)
 }
 
 static int
-end_save(const struct settling *s, const struct installation *i, int result)
+end_save(const struct resolving *s, const struct installation *i, int result)
 {
 	if (result && s->reserve)
 		result = save_reserved(s, i);
@@ -36,32 +36,32 @@ end_save(const struct settling *s, const struct installation *i, int result)
 }
 
 int
-outcome_save(const struct settling *s, struct installation *i)
+outcome_save(const struct resolving *s, struct installation *i)
 {
 	clock_gettime(CLOCK_REALTIME, &i->updated_at);
 	return (end_save(s, i, lifecycle_save(s->state, i)));
 }
 
-enum settled
-outcome_fail(const struct settling *s, struct installation *i, const char *reason, const char *why,
+enum resolved
+outcome_fail(const struct resolving *s, struct installation *i, const char *reason, const char *why,
     const char *todo)
 {
 	if (i->status == INSTALLATION_ACTIVE) {
 		log_line(LOG_LEVEL_WARN, "exchange token given up, the credentials at hand stay",
 		    "installation", i->record, "reason", reason, "why", why, NULL);
 		installation_drop_exchange(i);
-		return (outcome_save(s, i) ? SETTLE_LATER : SETTLED);
+		return (outcome_save(s, i) ? RESOLVE_LATER : RESOLVED);
 	}
 	log_line(LOG_LEVEL_ERROR, "installation failed", "installation", i->record, "reason",
 	    reason, "why", why, "todo", todo, NULL);
 	i->status = INSTALLATION_FAILED;
 	installation_drop_credentials(i);
 	return (
-	    installation_set(&i->reason, reason) || outcome_save(s, i) ? SETTLE_LATER : SETTLED);
+	    installation_set(&i->reason, reason) || outcome_save(s, i) ? RESOLVE_LATER : RESOLVED);
 }
 
-enum settled
-outcome_remove(const struct settling *s, const struct installation *i, const char *msg,
+enum resolved
+outcome_remove(const struct resolving *s, const struct installation *i, const char *msg,
     const char *why)
 {
 	char file[NAME_SIZE + 8];
@@ -70,15 +70,15 @@ outcome_remove(const struct settling *s, const struct installation *i, const cha
 	if ((unlinkat(s->state->installations, file, 0) && errno != ENOENT) ||
 	    fsync(s->state->installations)) {
 		log_errno(LOG_LEVEL_ERROR, "record cannot be removed", "record", i->record, NULL);
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	}
 	marker_clear(s->state->unconfirmed, i->record);
 	log_line(LOG_LEVEL_WARN, msg, "installation", i->record, "why", why, NULL);
-	return (SETTLED);
+	return (RESOLVED);
 }
 
 int
-outcome_note_active(const struct settling *s, const char *record)
+outcome_note_active(const struct resolving *s, const char *record)
 {
 	if (marker_set(s->became_active, record) == 0)
 		return (0);
@@ -87,7 +87,7 @@ outcome_note_active(const struct settling *s, const char *record)
 }
 
 int
-outcome_complete(const struct settling *s, struct installation *i)
+outcome_complete(const struct resolving *s, struct installation *i)
 {
 	if (lifecycle_index(s->state, i) || lifecycle_supersede(s->state, i)) {
 		log_errno(LOG_LEVEL_ERROR, "active installation not completed", "installation",
@@ -104,32 +104,32 @@ outcome_complete(const struct settling *s, struct installation *i)
  * The credentials are on disk before anything else happens. A marker says already that the record may
  * become active, so that what is not done here is done later.
  */
-enum settled
-outcome_active(const struct settling *s, struct installation *i)
+enum resolved
+outcome_active(const struct resolving *s, struct installation *i)
 {
 	i->status = INSTALLATION_ACTIVE;
 	installation_set(&i->reason, NULL);
 	clock_gettime(CLOCK_REALTIME, &i->updated_at);
 	if (end_save(s, i, installation_save(s->state->installations, i)))
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	log_line(LOG_LEVEL_INFO, "installation active", "installation", i->record, NULL);
 	outcome_complete(s, i);
-	return (SETTLED);
+	return (RESOLVED);
 }
 
-enum settled
-outcome_load(const struct settling *s, const char *record, struct installation **i)
+enum resolved
+outcome_load(const struct resolving *s, const char *record, struct installation **i)
 {
 	if ((*i = installation_load(s->state->installations, record)) == NULL) {
 		if (errno == ENOENT)
-			return (SETTLE_NOTHING);
+			return (RESOLVE_NOTHING);
 		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", record, NULL);
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	}
 	if ((*i)->status == INSTALLATION_PENDING || (*i)->status == INSTALLATION_UNCONFIRMED ||
 	    (*i)->status == INSTALLATION_ACTIVE)
-		return (SETTLED);
+		return (RESOLVED);
 	log_line(LOG_LEVEL_WARN, "installation ended while Fluid was asked", "installation", record,
 	    "status", installation_status_name((*i)->status), NULL);
-	return (SETTLE_NOTHING);
+	return (RESOLVE_NOTHING);
 }

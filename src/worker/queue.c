@@ -20,11 +20,11 @@ enum { FILE_MAX = 1 << 20 };
 /* No wait is longer, whatever a file says: the clock may have been wrong when it was written. */
 enum { WAIT_MAX = 3600 };
 /* How long "fluidhook retry" waits for another one, which holds the lock while it takes back one delivery. */
-enum { REVIVE_WAIT_MS = 10000 };
+enum { REQUEUE_WAIT_MS = 10000 };
 
 struct queue {
-	int dir, waiting, dead, ran_dir, lock_fd;
-	struct ran *ran;
+	int dir, waiting, dead, runs_dir, lock_fd;
+	struct runs *ran;
 };
 
 /* What an item's file says, in the order it is written. */
@@ -86,11 +86,11 @@ queue_open(int dir, bool exclusive)
 
 	if (q == NULL)
 		return (NULL);
-	*q = (struct queue){ .dir = dir, .waiting = -1, .dead = -1, .ran_dir = -1, .lock_fd = -1 };
+	*q = (struct queue){ .dir = dir, .waiting = -1, .dead = -1, .runs_dir = -1, .lock_fd = -1 };
 	if ((q->waiting = open_directory(dir, "waiting")) == -1 ||
 	    (q->dead = open_directory(dir, "dead")) == -1 ||
-	    (q->ran_dir = open_directory(dir, "ran")) == -1 ||
-	    (exclusive && (lock(q) || (q->ran = ran_open(q->ran_dir)) == NULL))) {
+	    (q->runs_dir = open_directory(dir, "ran")) == -1 ||
+	    (exclusive && (lock(q) || (q->ran = runs_open(q->runs_dir)) == NULL))) {
 		saved = errno;
 		queue_close(q);
 		errno = saved;
@@ -106,11 +106,11 @@ queue_close(struct queue *q)
 
 	if (q == NULL)
 		return;
-	fds = (const int[]){ q->waiting, q->dead, q->ran_dir, q->lock_fd };
+	fds = (const int[]){ q->waiting, q->dead, q->runs_dir, q->lock_fd };
 	for (size_t i = 0; i < 4; i++)
 		if (fds[i] != -1)
 			close(fds[i]);
-	ran_close(q->ran);
+	runs_close(q->ran);
 	free(q);
 }
 
@@ -131,7 +131,7 @@ queue_unix(int64_t next)
 
 /* What a file says, for the clock of this start of the machine. */
 static void
-take_time(struct queue_item *item)
+set_clock(struct queue_item *item)
 {
 	int64_t wait = item->next - time(NULL);
 
@@ -145,8 +145,8 @@ queue_directory(const struct queue *q)
 	return (q->dir);
 }
 
-struct ran *
-queue_ran(struct queue *q)
+struct runs *
+queue_runs(struct queue *q)
 {
 	return (q->ran);
 }
@@ -288,7 +288,7 @@ queue_remove(struct queue *q, const struct queue_item *item)
 
 /* Never in both: a "fluidhook retry" may take it back as soon as it is dead. */
 int
-queue_bury(struct queue *q, const struct queue_item *item)
+queue_dead_letter(struct queue *q, const struct queue_item *item)
 {
 	char name[UUID_SIZE + 8];
 
@@ -300,14 +300,14 @@ queue_bury(struct queue *q, const struct queue_item *item)
 }
 
 int
-queue_unbury(struct queue *q, const struct queue_item *item)
+queue_drop_dead_letter(struct queue *q, const struct queue_item *item)
 {
 	return (item_remove(q->dead, item));
 }
 
 /* Move it from the dead to those that wait. The directory of the dead is locked. */
 static int
-revive(struct queue *q, const char *name)
+requeue(struct queue *q, const char *name)
 {
 	struct queue_item item;
 
@@ -323,15 +323,15 @@ revive(struct queue *q, const char *name)
 }
 
 int
-queue_revive(struct queue *q, const struct queue_item *item)
+queue_requeue(struct queue *q, const struct queue_item *item)
 {
 	char name[UUID_SIZE + 8];
 	int result, saved;
 
 	snprintf(name, sizeof(name), "%s.json", item->delivery);
-	if (lock_file(q->dead, REVIVE_WAIT_MS))
+	if (lock_file(q->dead, REQUEUE_WAIT_MS))
 		return (-1);
-	result = revive(q, name);
+	result = requeue(q, name);
 	saved = errno;
 	flock(q->dead, LOCK_UN);
 	errno = saved;
@@ -405,7 +405,7 @@ all_items(struct queue *q, bool dead, unsigned *n, struct damage *damage)
 	}
 	items = read_items(dir, directory, n, damage);
 	for (unsigned i = 0; !dead && i < *n && items; i++)
-		take_time(&items[i]);
+		set_clock(&items[i]);
 	saved = errno;
 	closedir(directory);
 	errno = saved;
@@ -488,6 +488,6 @@ queue_read(struct queue *q, const char *delivery, struct queue_item *item)
 	snprintf(name, sizeof(name), "%s.json", delivery);
 	if (item_read(q->waiting, name, item))
 		return (-1);
-	take_time(item);
+	set_clock(item);
 	return (0);
 }

@@ -8,7 +8,7 @@
 #include "base/uuid.h"
 #include "delivery/event.h"
 #include "worker/follow.h"
-#include "worker/ran.h"
+#include "worker/runs.h"
 
 /*
  * What the worker remembers, in queue/ of the state directory:
@@ -16,7 +16,7 @@
  *	position.json, beginning	how far the journal has been read (worker/position.h)
  *	waiting/<delivery>.json	deliveries whose hook is to run (again) at a later time
  *	dead/<delivery>.json	deliveries whose hook was given up
- *	ran/			which deliveries' hooks ran (worker/ran.h)
+ *	ran/			which deliveries' hooks ran (worker/runs.h)
  *	worker.lock		held by the worker that runs
  */
 
@@ -27,7 +27,7 @@ struct queue_item {
 	char delivery[UUID_SIZE];
 	struct follow_place place; /* of its journal line */
 	char event[EVENT_SIZE];    /* whose hook is to run */
-	char key[RAN_KEY_SIZE];    /* what makes two deliveries the same (worker/job.h) */
+	char key[RUNS_KEY_SIZE];   /* what makes two deliveries the same (worker/job.h) */
 	unsigned attempts;         /* how often it ran */
 	/* when it is due, by queue_clock(); of a dead one: when it was given up, unix */
 	int64_t next;
@@ -52,7 +52,7 @@ struct queue *queue_open(int dir, bool exclusive);
 void queue_close(struct queue *q);
 
 /** Which deliveries' hooks ran, of a queue that was opened to be used alone. */
-struct ran *queue_ran(struct queue *q);
+struct runs *queue_runs(struct queue *q);
 
 /** The queue's directory. */
 int queue_directory(const struct queue *q);
@@ -64,16 +64,16 @@ int queue_wait(struct queue *q, const struct queue_item *item);
 int queue_remove(struct queue *q, const struct queue_item *item);
 
 /** Give it up: from waiting to dead. Returns 0, or -1 with errno set. */
-int queue_bury(struct queue *q, const struct queue_item *item);
+int queue_dead_letter(struct queue *q, const struct queue_item *item);
 
 /** One that waits as well is no dead one. Returns 0, or -1 with errno set. */
-int queue_unbury(struct queue *q, const struct queue_item *item);
+int queue_drop_dead_letter(struct queue *q, const struct queue_item *item);
 
 /**
  * Take a dead one back: it waits, with no attempt counted and for now. Several processes may do so at once.
  * Returns 0, or -1 with errno set: ENOENT if it is dead no longer, ETIMEDOUT if another process holds the lock.
  */
-int queue_revive(struct queue *q, const struct queue_item *item);
+int queue_requeue(struct queue *q, const struct queue_item *item);
 
 /**
  * The items that wait (or that are dead), oldest delivery first: an array of *n for free(). Damaged

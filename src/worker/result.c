@@ -87,12 +87,12 @@ log_hook(enum log_level level, const char *msg, const struct queue_item *item)
 }
 
 static void
-note(struct runner *r, const struct queue_item *item, enum ran_result result)
+note(struct runner *r, const struct queue_item *item, enum runs_result result)
 {
-	struct ran *ran = queue_ran(r->queue);
+	struct runs *ran = queue_runs(r->queue);
 
-	if (ran_add(ran, item->place.name, item->delivery, item->key, result) == 0 ||
-	    (result_make_room(r) && ran_flush(ran) == 0))
+	if (runs_add(ran, item->place.name, item->delivery, item->key, result) == 0 ||
+	    (result_make_room(r) && runs_flush(ran) == 0))
 		return;
 	log_errno(LOG_LEVEL_ERROR, "hook's run not noted; no hook is started until it is",
 	    "delivery", item->delivery, NULL);
@@ -107,10 +107,10 @@ result_failed(struct runner *r, struct queue_item *item, bool for_good)
 	item->next = queue_clock();
 	if (for_good || item->attempts >= r->conf->attempts) {
 		log_hook(LOG_LEVEL_ERROR, "hook given up: fluidhook queue --dead", item);
-		if (queue_bury(r->queue, item) == 0 ||
-		    (result_make_room(r) && queue_bury(r->queue, item) == 0)) {
-			waiting_bury(r->waiting, item);
-			note(r, item, RAN_GIVEN_UP);
+		if (queue_dead_letter(r->queue, item) == 0 ||
+		    (result_make_room(r) && queue_dead_letter(r->queue, item) == 0)) {
+			waiting_dead_letter(r->waiting, item);
+			note(r, item, RUNS_GIVEN_UP);
 			return;
 		}
 		/* Once more than was asked for is better than never to be heard of again. */
@@ -127,7 +127,7 @@ void
 result_done(struct runner *r, const struct queue_item *item)
 {
 	log_hook(LOG_LEVEL_INFO, "hook done", item);
-	note(r, item, RAN_DONE);
+	note(r, item, RUNS_DONE);
 	result_forget(r, item);
 }
 
@@ -139,7 +139,7 @@ result_keep_waiting(struct runner *r, const struct queue_item *item, const char 
 	int64_t next = queue_clock() + seconds;
 
 	if (strcmp(item->why, why) == 0) {
-		waiting_put_off(r->waiting, item->delivery, next);
+		waiting_postpone(r->waiting, item->delivery, next);
 		return;
 	}
 	snprintf(copy.why, sizeof(copy.why), "%s", why);
@@ -175,7 +175,7 @@ result_save_again(struct runner *r, bool log_lost)
 void
 result_note_again(struct runner *r)
 {
-	struct ran *ran = queue_ran(r->queue);
+	struct runs *ran = queue_runs(r->queue);
 
-	r->unnoted = ran_flush(ran) != 0 && !(result_make_room(r) && ran_flush(ran) == 0);
+	r->unnoted = runs_flush(ran) != 0 && !(result_make_room(r) && runs_flush(ran) == 0);
 }

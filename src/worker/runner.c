@@ -24,7 +24,7 @@ runner_block(struct runner *r)
 
 struct runner *
 runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
-    struct queue *queue, const struct credentials *credentials)
+    struct queue *queue, const struct provision *provision)
 {
 	struct runner *r = calloc(1, sizeof(*r));
 
@@ -34,7 +34,7 @@ runner_new(const struct conf *conf, const char *conf_file, const struct state *s
 		.conf_file = conf_file,
 		.state = state,
 		.queue = queue,
-		.credentials = credentials,
+		.provision = provision,
 		.reserve = { .dir = -1, .fd = -1 } };
 	if ((r->running = running_open(state->queue)) == NULL ||
 	    (r->waiting = waiting_new(queue)) == NULL) {
@@ -47,11 +47,11 @@ runner_new(const struct conf *conf, const char *conf_file, const struct state *s
 
 void
 runner_configure(struct runner *r, const struct conf *conf, const char *conf_file,
-    const struct credentials *credentials)
+    const struct provision *provision)
 {
 	r->conf = conf;
 	r->conf_file = conf_file;
-	r->credentials = credentials;
+	r->provision = provision;
 }
 
 /* Let go of a slot's hook, which is killed if it still runs. */

@@ -7,7 +7,7 @@
 
 #include "base/conf.h"
 #include "store/state.h"
-#include "worker/credentials.h"
+#include "worker/provision.h"
 #include "worker/hook.h"
 #include "worker/queue.h"
 
@@ -25,14 +25,14 @@ struct runner;
  * the hooks. NULL with errno set.
  */
 struct runner *runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
-    struct queue *queue, const struct credentials *credentials);
+    struct queue *queue, const struct provision *provision);
 
 /**
- * Go on with another configuration. Hooks that run go on with the old one's hook_timeout. credentials NULL: there
- * are none for now, and installs wait.
+ * Go on with another configuration. Hooks that run go on with the old one's hook_timeout. provision NULL: there
+ * is none for now, and installs wait.
  */
 void runner_configure(struct runner *r, const struct conf *conf, const char *conf_file,
-    const struct credentials *credentials);
+    const struct provision *provision);
 
 /** Hooks that still run are killed. NULL is fine. */
 void runner_free(struct runner *r);

@@ -21,7 +21,7 @@ struct runner {
 	const char *conf_file;
 	const struct state *state;
 	struct queue *queue;
-	const struct credentials *credentials;
+	const struct provision *provision;
 	struct running *running; /* which hooks run, on disk */
 	struct waiting *waiting; /* what is in queue/waiting, and the keys of the dead */
 	struct slot slots[RUNNER_SLOTS_MAX];

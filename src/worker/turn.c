@@ -28,9 +28,9 @@ static int
 is_known(struct runner *r, const struct job *job)
 {
 	const struct queue_item *item = &job->item;
-	struct ran *ran = queue_ran(r->queue);
-	char old[RAN_KEY_SIZE];
-	enum ran_result result;
+	struct runs *ran = queue_runs(r->queue);
+	char old[RUNS_KEY_SIZE];
+	enum runs_result result;
 
 	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
 		if (r->slots[i].hook &&
@@ -39,26 +39,26 @@ is_known(struct runner *r, const struct job *job)
 			return (1);
 	if (waiting_has(r->waiting, item))
 		return (1);
-	if (ran_find(ran, item->place.name, item->delivery, &result))
+	if (runs_find(ran, item->place.name, item->delivery, &result))
 		return (-1);
-	if (result == RAN_NOT && ran_find(ran, item->place.name, item->key, &result))
+	if (result == RUNS_NOT && runs_find(ran, item->place.name, item->key, &result))
 		return (-1);
-	if (result == RAN_NOT && ran_has_old(ran, item->place.name) &&
-	    (job_old_key(job, old) || ran_find(ran, item->place.name, old, &result)))
+	if (result == RUNS_NOT && runs_has_old(ran, item->place.name) &&
+	    (job_old_key(job, old) || runs_find(ran, item->place.name, old, &result)))
 		return (-1);
-	return (result != RAN_NOT);
+	return (result != RUNS_NOT);
 }
 
 /* Whether the item's hook is done, by this delivery or another one with its key. Returns as is_known(). */
 static int
 is_done(struct runner *r, const struct queue_item *item)
 {
-	enum ran_result of_delivery, of_key;
+	enum runs_result of_delivery, of_key;
 
-	if (ran_find(queue_ran(r->queue), item->place.name, item->delivery, &of_delivery) ||
-	    ran_find(queue_ran(r->queue), item->place.name, item->key, &of_key))
+	if (runs_find(queue_runs(r->queue), item->place.name, item->delivery, &of_delivery) ||
+	    runs_find(queue_runs(r->queue), item->place.name, item->key, &of_key))
 		return (-1);
-	return (of_delivery == RAN_DONE || of_key == RAN_DONE);
+	return (of_delivery == RUNS_DONE || of_key == RUNS_DONE);
 }
 
 /*
@@ -95,7 +95,7 @@ readiness_of(struct runner *r, struct job *job, int patience)
 		    "installation", record, NULL);
 	if (readiness == JOB_READY && strcmp(job->item.event, "droplet.installed") == 0 && record &&
 	    name_is_safe(record, strlen(record)) &&
-	    (r->credentials == NULL || credentials_want(r->credentials, record)))
+	    (r->provision == NULL || provision_want(r->provision, record)))
 		return (JOB_WAITS);
 	return (readiness);
 }
@@ -147,7 +147,7 @@ is_over(struct runner *r, const struct queue_item *item)
 	if (done == 1)
 		result_forget(r, item);
 	else if (done == -1)
-		waiting_put_off(r->waiting, item->delivery, queue_clock() + 1);
+		waiting_postpone(r->waiting, item->delivery, queue_clock() + 1);
 	return (done != 0);
 }
 
@@ -187,7 +187,7 @@ keep_for_credentials(struct runner *r, const struct queue_item *item)
 	struct queue_item copy = *item;
 
 	if (!is_unreadable(item)) {
-		waiting_put_off(r->waiting, item->delivery, queue_clock() + 1);
+		waiting_postpone(r->waiting, item->delivery, queue_clock() + 1);
 		return;
 	}
 	copy.why[0] = '\0';
@@ -206,7 +206,7 @@ turn_item(struct runner *r, const struct queue_item *item)
 	if (is_over(r, item))
 		return;
 	if (is_unreadable(item) && began < r->search_after) {
-		waiting_put_off(r->waiting, item->delivery, queue_clock() + UNREADABLE_SECONDS);
+		waiting_postpone(r->waiting, item->delivery, queue_clock() + UNREADABLE_SECONDS);
 		r->failed = true;
 		return;
 	}
@@ -219,7 +219,7 @@ turn_item(struct runner *r, const struct queue_item *item)
 	} else if (is_over(r, &job.item)) {
 		/* Which hook it is, and so the key, can have changed while it waited. */
 	} else if ((started = launch_start(r, runner_free_slot(r), &job, true)) == -1) {
-		waiting_put_off(r->waiting, item->delivery, queue_clock() + 1);
+		waiting_postpone(r->waiting, item->delivery, queue_clock() + 1);
 	} else if (started == 0 && item->for_credentials) {
 		/* It has not run yet: as any delivery without a hook, it is passed over. */
 		result_forget(r, item);

@@ -9,7 +9,7 @@
 
 struct dead {
 	char delivery[UUID_SIZE];
-	char key[RAN_KEY_SIZE];
+	char key[RUNS_KEY_SIZE];
 };
 
 struct waiting {
@@ -90,7 +90,7 @@ read_dead(struct waiting *w)
 		/* A crash on the way from one to the other has left both: it is tried again. */
 		if (get(w, items[i].delivery) == NULL)
 			add_dead(w, &items[i]);
-		else if (queue_unbury(w->queue, &items[i]))
+		else if (queue_drop_dead_letter(w->queue, &items[i]))
 			log_errno(LOG_LEVEL_ERROR, "dead letter not removed", "delivery",
 			    items[i].delivery, NULL);
 	free(items);
@@ -163,7 +163,7 @@ waiting_remove(struct waiting *w, const char *delivery)
 }
 
 void
-waiting_bury(struct waiting *w, const struct queue_item *item)
+waiting_dead_letter(struct waiting *w, const struct queue_item *item)
 {
 	waiting_remove(w, item->delivery);
 	add_dead(w, item);
@@ -188,7 +188,7 @@ waiting_has(const struct waiting *w, const struct queue_item *item)
 }
 
 void
-waiting_put_off(struct waiting *w, const char *delivery, int64_t next)
+waiting_postpone(struct waiting *w, const char *delivery, int64_t next)
 {
 	struct queue_item *item = get(w, delivery);
 

@@ -19,13 +19,13 @@ void waiting_put(struct waiting *w, const struct queue_item *item);
 bool waiting_remove(struct waiting *w, const char *delivery);
 
 /** Take an item out, and remember that it was given up. */
-void waiting_bury(struct waiting *w, const struct queue_item *item);
+void waiting_dead_letter(struct waiting *w, const struct queue_item *item);
 
 /** Whether this delivery, or another one with its key, waits or is dead. */
 bool waiting_has(const struct waiting *w, const struct queue_item *item);
 
 /** Look at it again at this time (by queue_clock()), without noting that on disk. */
-void waiting_put_off(struct waiting *w, const char *delivery, int64_t next);
+void waiting_postpone(struct waiting *w, const char *delivery, int64_t next);
 
 /** All that wait for credentials are due now. */
 void waiting_wake_credentials(struct waiting *w, int64_t now);

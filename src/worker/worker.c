@@ -18,7 +18,7 @@
 #include "store/index.h"
 #include "store/reindex.h"
 #include "worker/backoff.h"
-#include "worker/credentials.h"
+#include "worker/provision.h"
 #include "worker/kept.h"
 #include "worker/position.h"
 #include "worker/queue.h"
@@ -50,10 +50,10 @@ struct worker {
 	int signal_fd, journal_watch;
 
 	/* talks to Fluid; NULL while one after a SIGHUP is to come */
-	struct credentials *credentials;
+	struct provision *provision;
 	struct retiring {
 		/* being ended in a thread, as a call to Fluid can take long */
-		struct credentials *old;
+		struct provision *old;
 		pthread_t thread;
 		int ended; /* an eventfd */
 	} retiring;
@@ -137,7 +137,7 @@ start_hooks(struct worker *w)
 
 /* Accept requests that came before their key. Returns whether there are new lines, or more to look at. */
 static bool
-take_kept(struct worker *w)
+accept_requests(struct worker *w)
 {
 	unsigned accepted;
 
@@ -147,7 +147,7 @@ take_kept(struct worker *w)
 
 /* Credentials are there, or never will be. */
 static void
-on_settled(struct worker *w)
+on_resolved(struct worker *w)
 {
 	runner_wake(w->runner);
 	w->kept_due = true;
@@ -158,24 +158,24 @@ retire(void *arg)
 {
 	struct retiring *r = arg;
 
-	credentials_free(r->old);
+	provision_free(r->old);
 	eventfd_write(r->ended, 1);
 	return (NULL);
 }
 
 /* Begin again to talk to Fluid, with the new configuration. Without it the worker cannot go on. */
 static void
-renew_credentials(struct worker *w, bool once)
+renew_provision(struct worker *w, bool once)
 {
 	conf_free(w->old_conf);
 	w->old_conf = NULL;
-	if ((w->credentials = credentials_new(w->conf, w->state)) == NULL ||
-	    (!once && credentials_start(w->credentials))) {
+	if ((w->provision = provision_new(w->conf, w->state)) == NULL ||
+	    (!once && provision_start(w->provision))) {
 		log_errno(LOG_LEVEL_ERROR, "worker cannot go on; it ends, start it again", NULL);
 		w->stopping = w->failed = true;
 	}
-	runner_configure(w->runner, w->conf, w->own_file, w->credentials);
-	on_settled(w);
+	runner_configure(w->runner, w->conf, w->own_file, w->provision);
+	on_resolved(w);
 }
 
 /* What talked to Fluid has ended. */
@@ -184,7 +184,7 @@ on_retired(struct worker *w)
 {
 	pthread_join(w->retiring.thread, NULL);
 	w->retiring.old = NULL;
-	renew_credentials(w, false);
+	renew_provision(w, false);
 }
 
 /*
@@ -204,17 +204,17 @@ reload(struct worker *w, bool once)
 	w->old_conf = w->own_conf;
 	w->conf = w->own_conf = conf;
 	w->own_file = path;
-	w->retiring.old = w->credentials;
-	w->credentials = NULL;
+	w->retiring.old = w->provision;
+	w->provision = NULL;
 	runner_configure(w->runner, conf, path, NULL);
 	log_line(LOG_LEVEL_INFO, "configuration read again", "file", path, "hooks", conf->hooks,
 	    NULL);
 	runner_look(w->runner);
 	if (!once && pthread_create(&w->retiring.thread, NULL, retire, &w->retiring) == 0)
 		return;
-	credentials_free(w->retiring.old);
+	provision_free(w->retiring.old);
 	w->retiring.old = NULL;
-	renew_credentials(w, once);
+	renew_provision(w, once);
 }
 
 static void
@@ -261,7 +261,7 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	fds[0] = (struct pollfd){ .fd = w->signal_fd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = w->journal_watch, .events = POLLIN };
 	fds[2] = (struct pollfd){ .events = POLLIN,
-		.fd = w->credentials ? credentials_settled(w->credentials) : w->retiring.ended };
+		.fd = w->provision ? provision_resolved(w->provision) : w->retiring.ended };
 	n = 3 + runner_poll(w->runner, fds + 3, &timeout);
 	if (next && next - now <= timeout / 1000)
 		timeout = next > now ? (int)(next - now) * 1000 : 0;
@@ -280,8 +280,8 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	while (fds[1].revents && read(w->journal_watch, events, sizeof(events)) > 0)
 		;
 	if (fds[2].revents && eventfd_read(fds[2].fd, &count) == 0) {
-		if (w->credentials)
-			on_settled(w);
+		if (w->provision)
+			on_resolved(w);
 		else
 			on_retired(w);
 	}
@@ -332,16 +332,16 @@ loop(struct worker *w, bool once)
 		if (w->reload_due && w->retiring.old == NULL && !w->stopping)
 			reload(w, once);
 		/* What waits for Fluid comes first, where no thread sees to it. */
-		if (once && !w->stopping && credentials_run(w->credentials))
-			on_settled(w);
+		if (once && !w->stopping && provision_run(w->provision))
+			on_resolved(w);
 		if (backoff_now() - w->refreshed >= POLL_MS) {
 			w->refreshed = backoff_now();
 			runner_refresh(w->runner);
 			w->kept_due = true;
-			ran_drop_old(queue_ran(w->queue), w->state->journal);
+			runs_drop_old(queue_runs(w->queue), w->state->journal);
 		}
 		if (w->kept_due && !w->stopping)
-			take_kept(w);
+			accept_requests(w);
 		more = start_hooks(w);
 		if (w->stopping && runner_running(w->runner) == 0)
 			return;
@@ -349,9 +349,9 @@ loop(struct worker *w, bool once)
 		next = w->stopping || !runner_has_room(w->runner) ? 0 : runner_next(w->runner);
 		if (once && is_done(w, more, next)) {
 			/* What these lines have brought. */
-			if (credentials_run(w->credentials))
-				on_settled(w);
-			if (take_kept(w))
+			if (provision_run(w->provision))
+				on_resolved(w);
+			if (accept_requests(w))
 				continue;
 			runner_retry(w->runner);
 			next = runner_next(w->runner);
@@ -389,7 +389,7 @@ open_watch(const struct worker *w)
 
 /* Signals are for signal_fd, and threads started from now on do not get any. */
 static int
-take_signals(struct worker *w)
+open_signals(struct worker *w)
 {
 	sigset_t signals;
 
@@ -410,19 +410,18 @@ take_signals(struct worker *w)
 static int
 open_worker(struct worker *w, const char *conf_file)
 {
-	if (take_signals(w) == -1 ||
+	if (open_signals(w) == -1 ||
 	    (w->retiring.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
 		return (-1);
 	if ((w->queue = queue_open(w->state->queue, true)) == NULL ||
 	    (w->follow = position_follow(w->state->queue, w->state->journal)) == NULL)
 		return (-1);
-	ran_drop_old(queue_ran(w->queue), w->state->journal);
+	runs_drop_old(queue_runs(w->queue), w->state->journal);
 	if ((w->kept = kept_new(w->state)) == NULL)
 		return (-1);
-	if ((w->credentials = credentials_new(w->conf, w->state)) == NULL)
+	if ((w->provision = provision_new(w->conf, w->state)) == NULL)
 		return (-1);
-	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->credentials)) ==
-	    NULL)
+	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->provision)) == NULL)
 		return (-1);
 	w->journal_watch = open_watch(w);
 	runner_look(w->runner);
@@ -437,7 +436,7 @@ close_worker(struct worker *w)
 	runner_free(w->runner);
 	if (w->retiring.old)
 		pthread_join(w->retiring.thread, NULL);
-	credentials_free(w->credentials);
+	provision_free(w->provision);
 	kept_free(w->kept);
 	follow_free(w->follow);
 	queue_close(w->queue);
@@ -487,7 +486,7 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 		}
 		goto out;
 	}
-	if (!once && credentials_start(w->credentials)) {
+	if (!once && provision_start(w->provision)) {
 		log_errno(LOG_LEVEL_ERROR, "worker cannot start", NULL);
 		goto out;
 	}

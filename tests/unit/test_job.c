@@ -13,7 +13,7 @@ static const struct follow_place place = { .name = "2026-11-23.jsonl" };
 
 /* A line with these members. Called only with what is a string in the line, or null. */
 static void
-key_of(char key[RAN_KEY_SIZE], const char *members, const char *body)
+key_of(char key[RUNS_KEY_SIZE], const char *members, const char *body)
 {
 	struct buf line = { 0 };
 	struct job job;
@@ -29,8 +29,8 @@ key_of(char key[RAN_KEY_SIZE], const char *members, const char *body)
 	buf_adds(&line, "\"}");
 	assert_int_equal(job_read(&job, line.data, line.len, &place), 0);
 	assert_int_equal(job_identify(&job), 0);
-	memcpy(key, job.item.key, RAN_KEY_SIZE);
-	assert_int_equal(strlen(key), RAN_KEY_SIZE - 1);
+	memcpy(key, job.item.key, RUNS_KEY_SIZE);
+	assert_int_equal(strlen(key), RUNS_KEY_SIZE - 1);
 	job_free(&job);
 	buf_free(&line);
 }
@@ -55,7 +55,7 @@ parts(void **state)
 		{ "\"installation\":\"drp_a\",\"droplet\":\"dri_a\",", BODY, false },
 		{ "\"fluid_shop\":\"dri_a\",\"droplet\":\"drp_a\",", BODY, false },
 	};
-	char key[RAN_KEY_SIZE], want[RAN_KEY_SIZE];
+	char key[RUNS_KEY_SIZE], want[RUNS_KEY_SIZE];
 
 	(void)state;
 	key_of(want, A, BODY);
@@ -69,7 +69,7 @@ parts(void **state)
 static void
 owners(void **state)
 {
-	char a[RAN_KEY_SIZE], b[RAN_KEY_SIZE];
+	char a[RUNS_KEY_SIZE], b[RUNS_KEY_SIZE];
 
 	(void)state;
 	key_of(a, "\"fluid_shop\":\"a\",", BODY);
@@ -86,7 +86,7 @@ owners(void **state)
 static void
 digest_of_the_line(void **state)
 {
-	char a[RAN_KEY_SIZE], b[RAN_KEY_SIZE];
+	char a[RUNS_KEY_SIZE], b[RUNS_KEY_SIZE];
 
 	(void)state;
 	key_of(a, "", "{}");
@@ -107,7 +107,7 @@ event_that_runs(void **state)
 	static const char line[] =
 	    "{\"delivery\":\"01a20b4e-0000-7000-8000-000000000001\",\"received_at\":\"\","
 	    "\"event\":\"droplet.installed\",\"installation\":\"dri_a\",\"body\":\"{}\"}";
-	char installed[RAN_KEY_SIZE], old[RAN_KEY_SIZE], older[RAN_KEY_SIZE];
+	char installed[RUNS_KEY_SIZE], old[RUNS_KEY_SIZE], older[RUNS_KEY_SIZE];
 	struct job job;
 
 	(void)state;
@@ -135,7 +135,7 @@ old_keys(void **state)
 		{ "\"installation\":\"dri_a\",\"id\":1,\"identifier\":\"evt_1\",", BODY },
 		{ "\"installation\":\"dri_a\",\"id\":1,\"identifier\":\"evt_2\",", OTHER },
 	};
-	char keys[2][RAN_KEY_SIZE];
+	char keys[2][RUNS_KEY_SIZE];
 	struct buf line = { 0 };
 	struct job job;
 

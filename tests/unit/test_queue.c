@@ -256,10 +256,10 @@ waits(void **state)
 	}
 	/* A dead letter says when it was given up, and one that is taken back is due. */
 	ahead = 0;
-	assert_int_equal(queue_bury(p->queue, &item), 0);
+	assert_int_equal(queue_dead_letter(p->queue, &item), 0);
 	assert_non_null(items = queue_items(p->queue, true, &n, &damaged));
 	assert_true(about(items->next, time(NULL)));
-	assert_int_equal(queue_revive(p->queue, items), 0);
+	assert_int_equal(queue_requeue(p->queue, items), 0);
 	assert_true(about(wait_of(p, ONE), 0));
 	free(items);
 }
@@ -276,7 +276,7 @@ listed_partly(void **state)
 		snprintf(item.delivery, sizeof(item.delivery), "%.*s%u", (int)strlen(ONE) - 1, ONE,
 		    i);
 		assert_int_equal(queue_wait(p->queue, &item), 0);
-		assert_int_equal(queue_bury(p->queue, &item), 0);
+		assert_int_equal(queue_dead_letter(p->queue, &item), 0);
 		assert_int_equal(queue_wait(p->queue, &item), 0);
 	}
 	for (int dead = 0; dead < 2; dead++)

@@ -1,5 +1,5 @@
-#ifndef WORKER_RAN_H
-#define WORKER_RAN_H
+#ifndef WORKER_RUNS_H
+#define WORKER_RUNS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,53 +17,53 @@
  */
 
 /* A key as text: 32 lower-case hexadecimal digits. */
-enum { RAN_KEY_LEN = 16, RAN_KEY_SIZE = 2 * RAN_KEY_LEN + 1 };
+enum { RUNS_KEY_LEN = 16, RUNS_KEY_SIZE = 2 * RUNS_KEY_LEN + 1 };
 
 /* How far apart, in days of the journal, two deliveries with the same key are the same (contract section 6). */
-enum { RAN_DAYS = 2 };
+enum { RUNS_DAYS = 2 };
 
-enum ran_result { RAN_NOT, RAN_DONE, RAN_GIVEN_UP, RAN_DISCARDED };
+enum runs_result { RUNS_NOT, RUNS_DONE, RUNS_GIVEN_UP, RUNS_DISCARDED };
 
-struct ran;
+struct runs;
 
 /** dir: the directory of the notes, which stays open as long. NULL: ENOMEM. */
-struct ran *ran_open(int dir);
+struct runs *runs_open(int dir);
 
-/** Notes that could not be written are lost: see ran_flush(). NULL is fine. */
-void ran_close(struct ran *r);
+/** Notes that could not be written are lost: see runs_flush(). NULL is fine. */
+void runs_close(struct runs *r);
 
 /**
  * What became of a delivery, or of a key. file: the name of the journal file that its line is in; the days around
  * it count as well. Returns 0, or -1 with errno set: the notes cannot be read, and nothing is known.
  */
-int ran_find(struct ran *r, const char *file, const char *what, enum ran_result *result);
+int runs_find(struct runs *r, const char *file, const char *what, enum runs_result *result);
 
 /** Whether notes of versions before 0.2 are among those days. Returns false where they cannot be read. */
-bool ran_has_old(struct ran *r, const char *file);
+bool runs_has_old(struct runs *r, const char *file);
 
 /**
  * Note what became of a delivery, durably. file: as above. Returns 0, or -1 with errno set: the note is not on
- * disk yet. It counts in memory all the same, and ran_flush() writes it.
+ * disk yet. It counts in memory all the same, and runs_flush() writes it.
  */
-int ran_add(struct ran *r, const char *file, const char *delivery, const char *key,
-    enum ran_result result);
+int runs_add(struct runs *r, const char *file, const char *delivery, const char *key,
+    enum runs_result result);
 
 /**
  * Write the notes that are not on disk yet. Returns 0 when all are, or -1 with errno set: no hook should be
  * started before they are.
  */
-int ran_flush(struct ran *r);
+int runs_flush(struct runs *r);
 
 /**
  * Make sure that the next notes of this day can be written even if the disk becomes full. Returns 0, also where
  * the file system cannot do this, or -1 with errno set.
  */
-int ran_reserve(struct ran *r, const char *file);
+int runs_reserve(struct runs *r, const char *file);
 
 /**
  * Remove the notes of days that the journal (a directory) has no file of, if a day began since the last call.
  * The newest days stay in any case.
  */
-void ran_drop_old(struct ran *r, int journal);
+void runs_drop_old(struct runs *r, int journal);
 
 #endif

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "store/durable.h"
-#include "worker/ran.h"
+#include "worker/runs.h"
 
 #define DAY "2026-11-23.jsonl"
 #define ONE "01a20b4e-0000-7000-8000-000000000001"
@@ -66,7 +66,7 @@ __wrap_readdir64(DIR *dir)
 struct place {
 	char *path;
 	int dir;
-	struct ran *ran;
+	struct runs *ran;
 };
 
 static int
@@ -77,7 +77,7 @@ setup(void **state)
 	full = false;
 	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	p->ran = ran_open(p->dir);
+	p->ran = runs_open(p->dir);
 	*state = p;
 	return (p->ran == NULL);
 }
@@ -88,7 +88,7 @@ teardown(void **state)
 	struct place *p = *state;
 
 	full = false;
-	ran_close(p->ran);
+	runs_close(p->ran);
 	close(p->dir);
 	directory_remove(p->path);
 	free(p);
@@ -99,17 +99,17 @@ teardown(void **state)
 static void
 again(struct place *p)
 {
-	ran_close(p->ran);
-	p->ran = ran_open(p->dir);
+	runs_close(p->ran);
+	p->ran = runs_open(p->dir);
 	assert_non_null(p->ran);
 }
 
-static enum ran_result
+static enum runs_result
 of(struct place *p, const char *file, const char *what)
 {
-	enum ran_result result;
+	enum runs_result result;
 
-	assert_int_equal(ran_find(p->ran, file, what, &result), 0);
+	assert_int_equal(runs_find(p->ran, file, what, &result), 0);
 	return (result);
 }
 
@@ -119,23 +119,23 @@ both_names(void **state)
 {
 	struct place *p = *state;
 
-	assert_int_equal(ran_add(p->ran, DAY, ONE, KEY_ONE, RAN_DONE), 0);
-	assert_int_equal(ran_add(p->ran, DAY, TWO, KEY_TWO, RAN_GIVEN_UP), 0);
+	assert_int_equal(runs_add(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), 0);
+	assert_int_equal(runs_add(p->ran, DAY, TWO, KEY_TWO, RUNS_GIVEN_UP), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(of(p, DAY, ONE), RAN_DONE);
-		assert_int_equal(of(p, DAY, KEY_ONE), RAN_DONE);
-		assert_int_equal(of(p, DAY, TWO), RAN_GIVEN_UP);
-		assert_int_equal(of(p, DAY, KEY_TWO), RAN_GIVEN_UP);
-		assert_int_equal(of(p, DAY, "01a20b4e"), RAN_NOT);
-		assert_int_equal(of(p, DAY, ""), RAN_NOT);
+		assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
+		assert_int_equal(of(p, DAY, KEY_ONE), RUNS_DONE);
+		assert_int_equal(of(p, DAY, TWO), RUNS_GIVEN_UP);
+		assert_int_equal(of(p, DAY, KEY_TWO), RUNS_GIVEN_UP);
+		assert_int_equal(of(p, DAY, "01a20b4e"), RUNS_NOT);
+		assert_int_equal(of(p, DAY, ""), RUNS_NOT);
 		again(p);
 	}
 	/* Taken back and done: the last note counts. */
-	assert_int_equal(ran_add(p->ran, DAY, TWO, KEY_TWO, RAN_DONE), 0);
-	assert_int_equal(of(p, DAY, TWO), RAN_DONE);
+	assert_int_equal(runs_add(p->ran, DAY, TWO, KEY_TWO, RUNS_DONE), 0);
+	assert_int_equal(of(p, DAY, TWO), RUNS_DONE);
 	again(p);
-	assert_int_equal(of(p, DAY, TWO), RAN_DONE);
-	assert_false(ran_has_old(p->ran, DAY));
+	assert_int_equal(of(p, DAY, TWO), RUNS_DONE);
+	assert_false(runs_has_old(p->ran, DAY));
 }
 
 /* Goal: two days before or after the journal's day count, and no others. */
@@ -158,14 +158,14 @@ days_around(void **state)
 		{ "2026-99-99.jsonl", false },
 	};
 
-	assert_int_equal(ran_add(p->ran, "2026-12-31.2.jsonl", ONE, KEY_ONE, RAN_DONE), 0);
+	assert_int_equal(runs_add(p->ran, "2026-12-31.2.jsonl", ONE, KEY_ONE, RUNS_DONE), 0);
 	for (size_t i = 0; i < LENGTH(cases); i++)
-		CHECK((of(p, cases[i].file, KEY_ONE) == RAN_DONE) == cases[i].counts, "%s",
+		CHECK((of(p, cases[i].file, KEY_ONE) == RUNS_DONE) == cases[i].counts, "%s",
 		    cases[i].file);
 	/* A name that is no date has its own notes. */
-	assert_int_equal(ran_add(p->ran, "2026-99-99.jsonl", TWO, KEY_TWO, RAN_DONE), 0);
+	assert_int_equal(runs_add(p->ran, "2026-99-99.jsonl", TWO, KEY_TWO, RUNS_DONE), 0);
 	again(p);
-	assert_int_equal(of(p, "2026-99-99.jsonl", KEY_TWO), RAN_DONE);
+	assert_int_equal(of(p, "2026-99-99.jsonl", KEY_TWO), RUNS_DONE);
 }
 
 /* Goal: of a year of notes, each is found, though few days are in memory. */
@@ -181,11 +181,11 @@ many_days(void **state)
 				snprintf(file, sizeof(file), "2025-%02d-%02d.jsonl", month, day);
 				snprintf(delivery, sizeof(delivery), "d-%02d-%02d", month, day);
 				if (turn == 0)
-					assert_int_equal(ran_add(p->ran, file, delivery, KEY_ONE,
-							     RAN_DONE),
+					assert_int_equal(runs_add(p->ran, file, delivery, KEY_ONE,
+							     RUNS_DONE),
 					    0);
 				else
-					assert_int_equal(of(p, file, delivery), RAN_DONE);
+					assert_int_equal(of(p, file, delivery), RUNS_DONE);
 			}
 		assert_int_equal(directory_count(p->path), 120);
 	}
@@ -200,14 +200,14 @@ many_notes(void **state)
 
 	for (int i = 0; i < 2000; i++) {
 		snprintf(delivery, sizeof(delivery), "delivery-%d", i);
-		assert_int_equal(ran_add(p->ran, DAY, delivery, "", RAN_DONE), 0);
+		assert_int_equal(runs_add(p->ran, DAY, delivery, "", RUNS_DONE), 0);
 	}
 	for (int turn = 0; turn < 2; turn++) {
 		for (int i = 0; i < 2000; i++) {
 			snprintf(delivery, sizeof(delivery), "delivery-%d", i);
-			CHECK(of(p, DAY, delivery) == RAN_DONE, "%s", delivery);
+			CHECK(of(p, DAY, delivery) == RUNS_DONE, "%s", delivery);
 		}
-		assert_int_equal(of(p, DAY, "delivery-2000"), RAN_NOT);
+		assert_int_equal(of(p, DAY, "delivery-2000"), RUNS_NOT);
 		again(p);
 	}
 }
@@ -222,13 +222,13 @@ damage(void **state)
 	    "\n \n  \n" ONE " " KEY_ONE " don\n" ONE " " KEY_ONE " donee\n" ONE " done\n" KEY_TWO
 	    "0\n" TWO " " KEY_TWO " discarded\n" ONE " " KEY_ONE " do",
 	    0600);
-	assert_int_equal(of(p, DAY, ONE), RAN_NOT);
-	assert_int_equal(of(p, DAY, KEY_ONE), RAN_NOT);
-	assert_int_equal(of(p, DAY, TWO), RAN_DISCARDED);
-	assert_int_equal(ran_add(p->ran, DAY, "three", "", RAN_DONE), 0);
+	assert_int_equal(of(p, DAY, ONE), RUNS_NOT);
+	assert_int_equal(of(p, DAY, KEY_ONE), RUNS_NOT);
+	assert_int_equal(of(p, DAY, TWO), RUNS_DISCARDED);
+	assert_int_equal(runs_add(p->ran, DAY, "three", "", RUNS_DONE), 0);
 	again(p);
-	assert_int_equal(of(p, DAY, "three"), RAN_DONE);
-	assert_int_equal(of(p, DAY, ONE), RAN_NOT);
+	assert_int_equal(of(p, DAY, "three"), RUNS_DONE);
+	assert_int_equal(of(p, DAY, ONE), RUNS_NOT);
 }
 
 /* Goal: what versions before 0.2 noted is read, and known as that. */
@@ -238,10 +238,10 @@ old_notes(void **state)
 	struct place *p = *state;
 
 	file_text(p->path, "2026-11-22", KEY_ONE "\n" KEY_TWO "\n1234\n", 0600);
-	assert_true(ran_has_old(p->ran, DAY));
-	assert_int_equal(of(p, DAY, KEY_ONE), RAN_DONE);
-	assert_int_equal(of(p, DAY, "1234"), RAN_NOT);
-	assert_false(ran_has_old(p->ran, "2026-12-23.jsonl"));
+	assert_true(runs_has_old(p->ran, DAY));
+	assert_int_equal(of(p, DAY, KEY_ONE), RUNS_DONE);
+	assert_int_equal(of(p, DAY, "1234"), RUNS_NOT);
+	assert_false(runs_has_old(p->ran, "2026-12-23.jsonl"));
 }
 
 /* Goal: on a full disk nothing is forgotten, and all is written when there is room again. */
@@ -252,22 +252,22 @@ full_disk(void **state)
 	char file[JOURNAL_NAME_SIZE];
 
 	full = true;
-	assert_int_equal(ran_add(p->ran, DAY, ONE, KEY_ONE, RAN_DONE), -1);
+	assert_int_equal(runs_add(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), -1);
 	assert_int_equal(errno, ENOSPC);
-	assert_int_equal(ran_flush(p->ran), -1);
+	assert_int_equal(runs_flush(p->ran), -1);
 	/* Other days come and go in memory. */
 	for (int day = 1; day <= 28; day++) {
 		snprintf(file, sizeof(file), "2025-03-%02d.jsonl", day);
-		assert_int_equal(of(p, file, ONE), RAN_NOT);
-		assert_int_equal(ran_add(p->ran, file, "other", "", RAN_DONE), -1);
+		assert_int_equal(of(p, file, ONE), RUNS_NOT);
+		assert_int_equal(runs_add(p->ran, file, "other", "", RUNS_DONE), -1);
 	}
-	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
-	assert_int_equal(of(p, DAY, KEY_ONE), RAN_DONE);
+	assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
+	assert_int_equal(of(p, DAY, KEY_ONE), RUNS_DONE);
 	full = false;
-	assert_int_equal(ran_flush(p->ran), 0);
+	assert_int_equal(runs_flush(p->ran), 0);
 	again(p);
-	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
-	assert_int_equal(of(p, "2025-03-17.jsonl", "other"), RAN_DONE);
+	assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
+	assert_int_equal(of(p, "2025-03-17.jsonl", "other"), RUNS_DONE);
 }
 
 /* Goal: notes that cannot be read are not taken for none. */
@@ -275,19 +275,19 @@ static void
 unreadable(void **state)
 {
 	struct place *p = *state;
-	enum ran_result result;
+	enum runs_result result;
 
 	assert_int_equal(mkdir(path_in(p->path, "2026-11-23"), 0700), 0);
-	assert_int_equal(ran_find(p->ran, DAY, ONE, &result), -1);
-	assert_int_equal(ran_find(p->ran, "2026-11-25.jsonl", ONE, &result), -1);
-	assert_int_equal(of(p, "2026-11-26.jsonl", ONE), RAN_NOT);
+	assert_int_equal(runs_find(p->ran, DAY, ONE, &result), -1);
+	assert_int_equal(runs_find(p->ran, "2026-11-25.jsonl", ONE, &result), -1);
+	assert_int_equal(of(p, "2026-11-26.jsonl", ONE), RUNS_NOT);
 	/* A note of that day is kept until it can be written. */
-	assert_int_equal(ran_add(p->ran, DAY, ONE, KEY_ONE, RAN_DONE), -1);
+	assert_int_equal(runs_add(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), -1);
 	assert_int_equal(rmdir(path_in(p->path, "2026-11-23")), 0);
-	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
-	assert_int_equal(ran_flush(p->ran), 0);
+	assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
+	assert_int_equal(runs_flush(p->ran), 0);
 	again(p);
-	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
+	assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
 }
 
 /* Goal: space for notes is reserved on disk, and reading and writing go on as before. */
@@ -297,13 +297,13 @@ reserved(void **state)
 	struct place *p = *state;
 	struct stat st;
 
-	assert_int_equal(ran_reserve(p->ran, DAY), 0);
-	assert_int_equal(ran_add(p->ran, DAY, ONE, KEY_ONE, RAN_DONE), 0);
-	assert_int_equal(ran_reserve(p->ran, DAY), 0);
+	assert_int_equal(runs_reserve(p->ran, DAY), 0);
+	assert_int_equal(runs_add(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), 0);
+	assert_int_equal(runs_reserve(p->ran, DAY), 0);
 	assert_int_equal(stat(path_in(p->path, "2026-11-23"), &st), 0);
 	assert_int_equal(st.st_size, strlen(ONE " " KEY_ONE " done\n"));
 	again(p);
-	assert_int_equal(of(p, DAY, ONE), RAN_DONE);
+	assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
 }
 
 /* Goal: notes go with the journal's day, but the newest stay, and all do if the journal has no file at all. */
@@ -317,23 +317,23 @@ dropped(void **state)
 		"2036-01-01" };
 
 	for (size_t i = 0; i < LENGTH(days); i++)
-		assert_int_equal(ran_add(p->ran, days[i], ONE, "", RAN_DONE), 0);
+		assert_int_equal(runs_add(p->ran, days[i], ONE, "", RUNS_DONE), 0);
 	file_text(p->path, "notes", "no day\n", 0600);
-	ran_drop_old(p->ran, dir);
+	runs_drop_old(p->ran, dir);
 	assert_int_equal(directory_count(p->path), 6);
 	file_text(journal, "2020-01-01.3.jsonl", "", 0600);
 	/* Once a day: not before a new one has begun. */
-	ran_drop_old(p->ran, dir);
+	runs_drop_old(p->ran, dir);
 	assert_int_equal(directory_count(p->path), 6);
 	again(p);
 	/* Nor while it cannot be seen which days there are: which are the newest is not known. */
 	for (unsigned i = 1; i <= 8; i++) {
 		readable = i;
-		ran_drop_old(p->ran, dir);
+		runs_drop_old(p->ran, dir);
 		assert_int_equal(directory_count(p->path), 6);
 	}
 	readable = 0;
-	ran_drop_old(p->ran, dir);
+	runs_drop_old(p->ran, dir);
 	assert_int_equal(directory_count(p->path), 5);
 	assert_false(file_exists(p->path, "2026-01-01"));
 	close(dir);

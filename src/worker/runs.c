@@ -1,4 +1,4 @@
-#include "worker/ran.h"
+#include "worker/runs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,10 +20,10 @@ enum {
 	SECONDS_A_DAY = 86400,
 	FILE_MAX = 1 << 30,
 	SLOTS_MIN = 256,
-	WINDOW = 2 * RAN_DAYS + 1,
+	WINDOW = 2 * RUNS_DAYS + 1,
 	DAYS_MAX = WINDOW + 3, /* in memory */
-	NEWEST_KEPT = RAN_DAYS + 1,
-	LINE_SIZE = UUID_SIZE + RAN_KEY_SIZE + 16,
+	NEWEST_KEPT = RUNS_DAYS + 1,
+	LINE_SIZE = UUID_SIZE + RUNS_KEY_SIZE + 16,
 	RESERVE = 64 * 1024, /* for the notes of all hooks that can run at once, several times */
 	RESERVE_LEAST = 16 * 1024,
 };
@@ -33,7 +33,7 @@ enum { DIGEST_LEN = 15 };
 
 struct slot {
 	unsigned char digest[DIGEST_LEN];
-	unsigned char result; /* RAN_NOT: free */
+	unsigned char result; /* RUNS_NOT: free */
 };
 
 /* A set with open addressing; digests are random enough to be their own hash. */
@@ -54,7 +54,7 @@ struct note {
 	char line[LINE_SIZE];
 };
 
-struct ran {
+struct runs {
 	int dir;
 	struct day *days;
 	size_t n_days;
@@ -65,7 +65,7 @@ struct ran {
 	int fd; /* -1: none */
 	char day[TIMEFMT_DAY_SIZE];
 	off_t reserved; /* its space is reserved up to here */
-	bool new_day;   /* since ran_drop_old() */
+	bool new_day;   /* since runs_drop_old() */
 	bool hindered;  /* that could not see which days there are */
 };
 
@@ -93,7 +93,7 @@ slot_of(const struct set *s, const unsigned char digest[DIGEST_LEN])
 	memcpy(&at, digest, sizeof(at));
 	for (;; at++) {
 		slot = &s->slots[at & (s->cap - 1)];
-		if (slot->result == RAN_NOT || memcmp(slot->digest, digest, DIGEST_LEN) == 0)
+		if (slot->result == RUNS_NOT || memcmp(slot->digest, digest, DIGEST_LEN) == 0)
 			return (slot);
 	}
 }
@@ -106,7 +106,7 @@ grow(struct set *s)
 	if ((larger.slots = calloc(larger.cap, sizeof(*larger.slots))) == NULL)
 		return (-1);
 	for (size_t i = 0; i < s->cap; i++)
-		if (s->slots[i].result != RAN_NOT)
+		if (s->slots[i].result != RUNS_NOT)
 			*slot_of(&larger, s->slots[i].digest) = s->slots[i];
 	free(s->slots);
 	*s = larger;
@@ -115,7 +115,7 @@ grow(struct set *s)
 
 /* The last note counts: what was given up can be done later. Returns 0, or -1 with errno ENOMEM. */
 static int
-set_add(struct set *s, const char *text, size_t len, enum ran_result result)
+set_add(struct set *s, const char *text, size_t len, enum runs_result result)
 {
 	unsigned char digest[DIGEST_LEN];
 	struct slot *slot;
@@ -124,20 +124,20 @@ set_add(struct set *s, const char *text, size_t len, enum ran_result result)
 		return (-1);
 	digest_of(digest, text, len);
 	slot = slot_of(s, digest);
-	if (slot->result == RAN_NOT)
+	if (slot->result == RUNS_NOT)
 		s->n++;
 	memcpy(slot->digest, digest, DIGEST_LEN);
 	slot->result = (unsigned char)result;
 	return (0);
 }
 
-static enum ran_result
+static enum runs_result
 result_named(const char *text, size_t len)
 {
-	for (size_t i = RAN_DONE; i < sizeof(results) / sizeof(results[0]); i++)
+	for (size_t i = RUNS_DONE; i < sizeof(results) / sizeof(results[0]); i++)
 		if (strlen(results[i]) == len && memcmp(results[i], text, len) == 0)
-			return ((enum ran_result)i);
-	return (RAN_NOT);
+			return ((enum runs_result)i);
+	return (RUNS_NOT);
 }
 
 /* Add a line of a file. A line that a crash left unfinished or damaged is skipped. */
@@ -146,19 +146,19 @@ load_line(struct day *d, const char *line, size_t len)
 {
 	const char *key = memchr(line, ' ', len), *word;
 	size_t left;
-	enum ran_result result;
+	enum runs_result result;
 
 	if (key == NULL) {
-		if (len != RAN_KEY_SIZE - 1)
+		if (len != RUNS_KEY_SIZE - 1)
 			return (0);
 		d->has_old = true;
-		return (set_add(&d->set, line, len, RAN_DONE));
+		return (set_add(&d->set, line, len, RUNS_DONE));
 	}
 	left = len - (size_t)(++key - line);
 	if ((word = memchr(key, ' ', left)) == NULL)
 		return (0);
 	result = result_named(word + 1, left - (size_t)(word - key) - 1);
-	if (result == RAN_NOT)
+	if (result == RUNS_NOT)
 		return (0);
 	if (set_add(&d->set, line, (size_t)(key - line) - 1, result))
 		return (-1);
@@ -167,7 +167,7 @@ load_line(struct day *d, const char *line, size_t len)
 
 /* Read a day's notes: those on disk, and those that are not there yet. */
 static int
-load_day(const struct ran *r, struct day *d)
+load_day(const struct runs *r, struct day *d)
 {
 	struct buf text = { 0 };
 	const char *line, *stop, *end;
@@ -196,7 +196,7 @@ out:
  * written yet can go as well: load_day() knows them.
  */
 static struct day *
-room_for_day(struct ran *r)
+room_for_day(struct runs *r)
 {
 	struct day *oldest = NULL;
 	void *more;
@@ -216,7 +216,7 @@ room_for_day(struct ran *r)
 
 /* A day's notes, read if they are not in memory. NULL with errno set. */
 static struct day *
-day_get(struct ran *r, const char *name)
+day_get(struct runs *r, const char *name)
 {
 	struct day *d;
 	int saved;
@@ -253,23 +253,23 @@ days_around(char names[WINDOW][TIMEFMT_DAY_SIZE], const char *file)
 		return (1);
 	}
 	for (int i = 0; i < WINDOW; i++)
-		timefmt_day(names[i], at.tv_sec + (int64_t)(i - RAN_DAYS) * SECONDS_A_DAY);
+		timefmt_day(names[i], at.tv_sec + (int64_t)(i - RUNS_DAYS) * SECONDS_A_DAY);
 	return (WINDOW);
 }
 
-struct ran *
-ran_open(int dir)
+struct runs *
+runs_open(int dir)
 {
-	struct ran *r = calloc(1, sizeof(*r));
+	struct runs *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
 		return (NULL);
-	*r = (struct ran){ .dir = dir, .fd = -1, .new_day = true };
+	*r = (struct runs){ .dir = dir, .fd = -1, .new_day = true };
 	return (r);
 }
 
 void
-ran_close(struct ran *r)
+runs_close(struct runs *r)
 {
 	if (r == NULL)
 		return;
@@ -283,7 +283,7 @@ ran_close(struct ran *r)
 }
 
 int
-ran_find(struct ran *r, const char *file, const char *what, enum ran_result *result)
+runs_find(struct runs *r, const char *file, const char *what, enum runs_result *result)
 {
 	char names[WINDOW][TIMEFMT_DAY_SIZE];
 	unsigned n = days_around(names, file);
@@ -291,20 +291,20 @@ ran_find(struct ran *r, const char *file, const char *what, enum ran_result *res
 	const struct slot *slot;
 	const struct day *d;
 
-	*result = RAN_NOT;
+	*result = RUNS_NOT;
 	digest_of(digest, what, strlen(what));
 	for (unsigned i = 0; i < n; i++) {
 		if ((d = day_get(r, names[i])) == NULL)
 			return (-1);
-		if ((slot = slot_of(&d->set, digest)) != NULL && slot->result != RAN_NOT &&
-		    *result != RAN_DONE)
-			*result = (enum ran_result)slot->result;
+		if ((slot = slot_of(&d->set, digest)) != NULL && slot->result != RUNS_NOT &&
+		    *result != RUNS_DONE)
+			*result = (enum runs_result)slot->result;
 	}
 	return (0);
 }
 
 bool
-ran_has_old(struct ran *r, const char *file)
+runs_has_old(struct runs *r, const char *file)
 {
 	char names[WINDOW][TIMEFMT_DAY_SIZE];
 	unsigned n = days_around(names, file);
@@ -317,7 +317,7 @@ ran_has_old(struct ran *r, const char *file)
 }
 
 static void
-close_file(struct ran *r)
+close_file(struct runs *r)
 {
 	int saved = errno;
 
@@ -329,7 +329,7 @@ close_file(struct ran *r)
 
 /* Open a day's file for more notes, behind what a crash may have left unfinished in it. */
 static int
-open_file(struct ran *r, const char *day)
+open_file(struct runs *r, const char *day)
 {
 	char last = '\n';
 	struct stat st;
@@ -358,7 +358,7 @@ open_file(struct ran *r, const char *day)
 }
 
 int
-ran_flush(struct ran *r)
+runs_flush(struct runs *r)
 {
 	while (r->n_unwritten) {
 		struct note *first = &r->unwritten[0];
@@ -376,8 +376,8 @@ ran_flush(struct ran *r)
 }
 
 int
-ran_add(struct ran *r, const char *file, const char *delivery, const char *key,
-    enum ran_result result)
+runs_add(struct runs *r, const char *file, const char *delivery, const char *key,
+    enum runs_result result)
 {
 	struct note note;
 	struct day *d;
@@ -395,14 +395,14 @@ ran_add(struct ran *r, const char *file, const char *delivery, const char *key,
 	r->unwritten[r->n_unwritten++] = note;
 	/* In memory first, so that it counts whatever becomes of the rest. */
 	if ((d = day_get(r, note.day)) == NULL || load_line(d, note.line, strlen(note.line) - 1)) {
-		ran_flush(r);
+		runs_flush(r);
 		return (-1);
 	}
-	return (ran_flush(r));
+	return (runs_flush(r));
 }
 
 int
-ran_reserve(struct ran *r, const char *file)
+runs_reserve(struct runs *r, const char *file)
 {
 	char day[TIMEFMT_DAY_SIZE];
 	struct stat st;
@@ -464,7 +464,7 @@ static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
 }
 
 static bool
-is_unwritten(const struct ran *r, const char *day)
+is_unwritten(const struct runs *r, const char *day)
 {
 	for (size_t i = 0; i < r->n_unwritten; i++)
 		if (strcmp(r->unwritten[i].day, day) == 0)
@@ -473,7 +473,7 @@ is_unwritten(const struct ran *r, const char *day)
 }
 
 void
-ran_drop_old(struct ran *r, int journal)
+runs_drop_old(struct runs *r, int journal)
 {
 	char(*files)[JOURNAL_NAME_SIZE], (*days)[TIMEFMT_DAY_SIZE];
 	size_t n_files, n_days;

@@ -1,4 +1,4 @@
-#include "worker/settle.h"
+#include "worker/resolve.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -84,8 +84,8 @@ struct attempt {
 };
 
 /* The token is dead, and this was the last try. */
-static enum settled
-on_expired(const struct settling *s, struct installation *i, const struct attempt *a)
+static enum resolved
+on_expired(const struct resolving *s, struct installation *i, const struct attempt *a)
 {
 	if (i->status == INSTALLATION_UNCONFIRMED)
 		return (outcome_remove(s, i,
@@ -101,8 +101,8 @@ on_expired(const struct settling *s, struct installation *i, const struct attemp
 }
 
 /* Fluid refused: this token will never be exchanged (any more). */
-static enum settled
-on_refused(const struct settling *s, struct installation *i, const struct attempt *a)
+static enum resolved
+on_refused(const struct resolving *s, struct installation *i, const struct attempt *a)
 {
 	if (i->status == INSTALLATION_UNCONFIRMED)
 		return (outcome_remove(s, i,
@@ -118,8 +118,8 @@ on_refused(const struct settling *s, struct installation *i, const struct attemp
 }
 
 /* Nothing came of this try. */
-static enum settled
-on_no_answer(const struct settling *s, struct installation *i, const struct attempt *a)
+static enum resolved
+on_no_answer(const struct resolving *s, struct installation *i, const struct attempt *a)
 {
 	int64_t left = expiry_of(i) - time(NULL);
 	char seconds[24];
@@ -129,21 +129,21 @@ on_no_answer(const struct settling *s, struct installation *i, const struct atte
 	/* The record says that a try was made; this one has spent nothing. */
 	if (a->outcome == EXCHANGE_AGAIN && !a->tried &&
 	    (installation_set(&i->exchange_tried_at, NULL) || outcome_save(s, i)))
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	snprintf(seconds, sizeof(seconds), "%lld", (long long)(left > 0 ? left : 0));
 	log_line(left < WARN_LEFT ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
 	    left < WARN_LEFT ? "exchange token is about to die unexchanged" :
 			       "exchange to be tried again",
 	    "installation", i->record, "seconds_left", seconds, "why", a->e.text, NULL);
-	return (SETTLE_LATER);
+	return (RESOLVE_LATER);
 }
 
 /*
  * An unsigned install was exchanged. The token is spent, so the credentials are saved even where Fluid has
  * not said all of it yet: the record then waits for the answer about their owner.
  */
-static enum settled
-on_exchanged_unsigned(const struct settling *s, struct installation *i, const struct attempt *a)
+static enum resolved
+on_exchanged_unsigned(const struct resolving *s, struct installation *i, const struct attempt *a)
 {
 	enum confirmation confirmation = confirm_compare(i, &a->x.installation);
 
@@ -152,11 +152,11 @@ on_exchanged_unsigned(const struct settling *s, struct installation *i, const st
 		    outcome_remove(s, i, "unsigned install denied by Fluid, its record is removed",
 			"Fluid's answer is about another company, shop, droplet or installation"));
 	if (take_credentials(i, &a->x) || confirm_complete(i, &a->x.installation))
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	installation_drop_exchange(i);
 	if (confirmation == CONFIRMED)
 		return (outcome_active(s, i));
-	return (outcome_save(s, i) ? SETTLE_LATER : SETTLE_ON);
+	return (outcome_save(s, i) ? RESOLVE_LATER : RESOLVE_ON);
 }
 
 /* Whether an install that came after the one that was asked for has brought the credentials at hand. */
@@ -168,26 +168,26 @@ has_newer_credentials(const struct installation *i, const struct attempt *a)
 }
 
 /* What came of an exchange, for the record as it is now. The caller holds the lock. */
-static enum settled
-on_exchanged(const struct settling *s, struct installation *i, const struct attempt *a)
+static enum resolved
+on_exchanged(const struct resolving *s, struct installation *i, const struct attempt *a)
 {
 	/* An install that came meanwhile has brought other credentials, or another token. */
 	bool overtaken = !same(i->exchange_token, a->asked->exchange_token);
 
 	/* That worker was killed between the record and the end of the file with the answer. */
 	if (a->adopted && same(i->authentication_token, a->x.authentication_token))
-		return (SETTLED);
+		return (RESOLVED);
 	if (overtaken &&
 	    (i->status == INSTALLATION_UNCONFIRMED || a->outcome != EXCHANGE_DONE ||
 		!agrees(i, &a->x.installation)))
-		return (SETTLED);
+		return (RESOLVED);
 	/* An uninstall that came meanwhile has ended the install that was asked for. */
 	if (overtaken && a->asked->installed_at <= i->last_uninstalled_at)
-		return (SETTLED);
+		return (RESOLVED);
 	if (overtaken && has_newer_credentials(i, a)) {
 		log_line(LOG_LEVEL_INFO, "credentials of an older install are not taken",
 		    "installation", i->record, NULL);
-		return (SETTLED);
+		return (RESOLVED);
 	}
 	if (a->outcome == EXCHANGE_REFUSED)
 		return (on_refused(s, i, a));
@@ -201,7 +201,7 @@ on_exchanged(const struct settling *s, struct installation *i, const struct atte
 		    "or about another droplet",
 		    install_again));
 	if (take_credentials(i, &a->x) || confirm_complete(i, &a->x.installation))
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	i->credentials_installed_at = overtaken ? a->asked->installed_at : 0;
 	if (!overtaken)
 		installation_drop_exchange(i);
@@ -213,7 +213,7 @@ on_exchanged(const struct settling *s, struct installation *i, const struct atte
  * caller holds the lock. Returns 0, or -1: Fluid is not to be called.
  */
 static int
-begin_exchange(const struct settling *s, struct installation *i, struct attempt *a)
+begin_exchange(const struct resolving *s, struct installation *i, struct attempt *a)
 {
 	char now[TIMEFMT_SECONDS_SIZE];
 	struct buf text = { 0 };
@@ -249,21 +249,21 @@ waits_for_exchange(const struct installation *i)
 		(i->status == INSTALLATION_UNCONFIRMED && i->authentication_token == NULL)));
 }
 
-static enum settled
-end_exchange(const struct settling *s, const struct attempt *a)
+static enum resolved
+end_exchange(const struct resolving *s, const struct attempt *a)
 {
 	struct installation *i = NULL;
-	enum settled settled;
+	enum resolved resolved;
 
 	if (state_lock(s->state)) {
 		log_errno(LOG_LEVEL_ERROR, "records cannot be locked", NULL);
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	}
-	if ((settled = outcome_load(s, a->asked->record, &i)) == SETTLED)
-		settled = on_exchanged(s, i, a);
+	if ((resolved = outcome_load(s, a->asked->record, &i)) == RESOLVED)
+		resolved = on_exchanged(s, i, a);
 	state_unlock(s->state);
 	installation_free(i);
-	return (settled);
+	return (resolved);
 }
 
 /* Where an unverified body says it, the endpoint counts as little as the rest of it. */
@@ -275,11 +275,11 @@ endpoint_of(const struct installation *i)
 		default_endpoint);
 }
 
-static enum settled
-exchange(const struct settling *s, struct attempt *a)
+static enum resolved
+exchange(const struct resolving *s, struct attempt *a)
 {
 	const struct installation *asked = a->asked;
-	enum settled settled;
+	enum resolved resolved;
 
 	a->outcome = installations_exchange(s->transport,
 	    &(struct exchange_request){
@@ -293,74 +293,74 @@ exchange(const struct settling *s, struct attempt *a)
 	if (a->outcome == EXCHANGE_DONE && answer_write(s->answer, asked, &a->x))
 		log_errno(LOG_LEVEL_ERROR, "credentials are in memory alone for now",
 		    "installation", asked->record, NULL);
-	settled = end_exchange(s, a);
+	resolved = end_exchange(s, a);
 	/* They have room, but the record may be unreadable just now. */
-	for (int n = 0; a->outcome == EXCHANGE_DONE && settled == SETTLE_LATER &&
+	for (int n = 0; a->outcome == EXCHANGE_DONE && resolved == RESOLVE_LATER &&
 	     n < SAVE_PATIENCE && s->reserve->fd != -1 && !atomic_load(s->stop);
 	     n++) {
 		sleep(1);
-		settled = end_exchange(s, a);
+		resolved = end_exchange(s, a);
 	}
-	if (a->outcome == EXCHANGE_DONE && settled == SETTLE_LATER)
+	if (a->outcome == EXCHANGE_DONE && resolved == RESOLVE_LATER)
 		reserve_leave(s->answer);
 	exchange_free(&a->x);
 	installation_free(a->asked);
-	return (settled);
+	return (resolved);
 }
 
-enum settled
-settle_adopt(const struct settling *s, const char *record)
+enum resolved
+resolve_adopt(const struct resolving *s, const char *record)
 {
 	struct attempt a = { .outcome = EXCHANGE_DONE, .adopted = true };
-	enum settled settled = SETTLE_LATER;
+	enum resolved resolved = RESOLVE_LATER;
 
 	if (answer_read(s->answers, record, &a.asked, &a.x)) {
 		if (errno != ENOENT && errno != EBADMSG) {
 			log_errno(LOG_LEVEL_ERROR, "credentials cannot be read: not exchanged",
 			    "file", record, NULL);
-			return (SETTLE_LATER);
+			return (RESOLVE_LATER);
 		}
 		/* Room for an answer that did not arrive. */
 		if (errno == EBADMSG)
 			unlinkat(s->answers, record, 0);
-		return (SETTLE_NOTHING);
+		return (RESOLVE_NOTHING);
 	}
 	log_line(LOG_LEVEL_INFO, "credentials that Fluid gave before are taken over",
 	    "installation", record, NULL);
 	if (outcome_note_active(s, record) == 0)
-		settled = end_exchange(s, &a);
-	if (settled != SETTLE_LATER && answer_remove(s->answers, record))
+		resolved = end_exchange(s, &a);
+	if (resolved != RESOLVE_LATER && answer_remove(s->answers, record))
 		log_errno(LOG_LEVEL_ERROR, "credentials in the queue cannot be removed",
 		    "installation", record, NULL);
 	exchange_free(&a.x);
 	installation_free(a.asked);
-	return (settled == SETTLE_NOTHING ? SETTLED : settled);
+	return (resolved == RESOLVE_NOTHING ? RESOLVED : resolved);
 }
 
-enum settled
-settle_record(const struct settling *s, int markers, const char *record, int64_t *deadline)
+enum resolved
+resolve_record(const struct resolving *s, int markers, const char *record, int64_t *deadline)
 {
 	enum { CONFIRM, EXCHANGE, NEITHER } todo = NEITHER;
-	enum settled settled;
+	enum resolved resolved;
 	struct attempt a = { .tried = false };
 	struct installation *i;
 
 	*deadline = 0;
-	if ((settled = settle_adopt(s, record)) != SETTLE_NOTHING)
-		return (settled);
+	if ((resolved = resolve_adopt(s, record)) != RESOLVE_NOTHING)
+		return (resolved);
 	/* Under the lock: whoever makes a record sets its marker first. */
 	if (state_lock(s->state))
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	i = installation_load(s->state->installations, record);
 	if (i == NULL && errno != ENOENT) {
 		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", record, NULL);
-		settled = SETTLE_LATER;
+		resolved = RESOLVE_LATER;
 	} else if (i && waits_for_exchange(i)) {
 		*deadline = expiry_of(i);
 		/* Our clock can be wrong: only a try shows whether the token is dead. */
 		a.last = *deadline <= time(NULL);
 		if (begin_exchange(s, i, &a))
-			settled = SETTLE_LATER;
+			resolved = RESOLVE_LATER;
 		else
 			todo = EXCHANGE;
 	} else if (i && i->status == INSTALLATION_UNCONFIRMED) {
@@ -371,19 +371,19 @@ settle_record(const struct settling *s, int markers, const char *record, int64_t
 	state_unlock(s->state);
 	if (todo == EXCHANGE) {
 		a.asked = i;
-		settled = exchange(s, &a);
+		resolved = exchange(s, &a);
 	} else if (todo == CONFIRM) {
-		settled = confirm_record(s, i);
+		resolved = confirm_record(s, i);
 	} else {
 		installation_free(i);
 	}
 	reserve_drop(s->reserve);
 	reserve_drop(s->answer);
-	return (settled);
+	return (resolved);
 }
 
 int
-settle_active(const struct settling *s, const char *record)
+resolve_active(const struct resolving *s, const char *record)
 {
 	struct installation *i;
 	int result = -1;

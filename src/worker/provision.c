@@ -1,4 +1,4 @@
-#include "worker/credentials.h"
+#include "worker/provision.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,7 +21,7 @@
 #include "worker/backoff.h"
 #include "worker/lane.h"
 #include "worker/markers.h"
-#include "worker/settle.h"
+#include "worker/resolve.h"
 #include "worker/subscribe.h"
 
 enum {
@@ -45,33 +45,33 @@ static const struct kind {
 	[SUBSCRIBE] = { "subscribe", 1, 3600 },
 };
 
-struct credentials {
+struct provision {
 	const struct conf *conf;
 	struct state *state;
 	int markers[N_DIRECTORIES]; /* the directories; the first two are the state's */
-	int reserves;              /* directory for what is set aside before an exchange */
-	int answers;               /* and for what Fluid answers to it */
+	int reserves;               /* directory for what is set aside before an exchange */
+	int answers;                /* and for what Fluid answers to it */
 	struct transport *transport;
 	pthread_mutex_t mutex; /* protects what is below */
 	struct markers seen;
 	struct lane lanes[N_DIRECTORIES];
-	unsigned busy;      /* how many are the lanes' */
-	unsigned n_settled; /* since credentials_run() began */
-	unsigned n_adopted; /* what a worker before has left behind, when this one began */
-	unsigned n_given;   /* how many the last pass gave to the lanes */
-	int64_t passed;     /* when the last one began */
-	bool rested;        /* nothing was called since memory was given back */
+	unsigned busy;       /* how many are the lanes' */
+	unsigned n_resolved; /* since provision_run() began */
+	unsigned n_adopted;  /* what a worker before has left behind, when this one began */
+	unsigned n_given;    /* how many the last pass gave to the lanes */
+	int64_t passed;      /* when the last one began */
+	bool rested;         /* nothing was called since memory was given back */
 	atomic_bool stop;
 	pthread_t thread;
 	bool has_thread;
-	int wake, settled; /* eventfds: to the thread, and from it */
+	int wake, resolved; /* eventfds: to the thread, and from it */
 };
 
 static void work(void *user, struct transport *t, struct lane_item *item);
 static void on_ended(void *user);
 
 static void
-init_lanes(struct credentials *c)
+init_lanes(struct provision *c)
 {
 	for (enum markers_directory directory = PENDING; directory < N_DIRECTORIES; directory++) {
 		struct lane *l = &c->lanes[directory];
@@ -90,7 +90,7 @@ init_lanes(struct credentials *c)
 static int
 drop_reserve(void *user, const char *name)
 {
-	const struct credentials *c = user;
+	const struct provision *c = user;
 
 	unlinkat(c->reserves, name, 0);
 	return (0);
@@ -100,29 +100,29 @@ drop_reserve(void *user, const char *name)
 static int
 adopt(void *user, const char *record)
 {
-	struct credentials *c = user;
-	const struct settling s = { .state = c->state,
+	struct provision *c = user;
+	const struct resolving s = { .state = c->state,
 		.became_active = c->markers[SUBSCRIBE],
 		.answers = c->answers };
 
-	if (settle_adopt(&s, record) == SETTLED) {
+	if (resolve_adopt(&s, record) == RESOLVED) {
 		c->n_adopted++;
-		eventfd_write(c->settled, 1);
+		eventfd_write(c->resolved, 1);
 	}
 	return (0);
 }
 
-struct credentials *
-credentials_new(const struct conf *conf, struct state *state)
+struct provision *
+provision_new(const struct conf *conf, struct state *state)
 {
-	struct credentials *c = calloc(1, sizeof(*c));
+	struct provision *c = calloc(1, sizeof(*c));
 	struct fluid_error e;
 
 	if (c == NULL)
 		return (NULL);
 	c->conf = conf;
 	c->state = state;
-	c->wake = c->settled = c->reserves = c->answers = c->markers[SUBSCRIBE] = -1;
+	c->wake = c->resolved = c->reserves = c->answers = c->markers[SUBSCRIBE] = -1;
 	c->markers[PENDING] = state->pending;
 	c->markers[UNCONFIRMED] = state->unconfirmed;
 	c->rested = true;
@@ -136,7 +136,7 @@ credentials_new(const struct conf *conf, struct state *state)
 	    (c->reserves = durable_directory(state->queue, "reserves")) == -1 ||
 	    (c->answers = durable_directory(state->queue, "answers")) == -1 ||
 	    (c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
-	    (c->settled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1) {
+	    (c->resolved = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1) {
 		log_errno(LOG_LEVEL_ERROR, "Fluid's API cannot be called", NULL);
 		goto err;
 	}
@@ -147,12 +147,12 @@ credentials_new(const struct conf *conf, struct state *state)
 	return (c);
 
 err:
-	credentials_free(c);
+	provision_free(c);
 	return (NULL);
 }
 
 static void
-stop_all(struct credentials *c)
+stop_all(struct provision *c)
 {
 	atomic_store(&c->stop, true);
 	if (c->wake != -1)
@@ -167,7 +167,7 @@ stop_all(struct credentials *c)
 }
 
 void
-credentials_free(struct credentials *c)
+provision_free(struct provision *c)
 {
 	if (c == NULL)
 		return;
@@ -182,15 +182,15 @@ credentials_free(struct credentials *c)
 		close(c->answers);
 	if (c->wake != -1)
 		close(c->wake);
-	if (c->settled != -1)
-		close(c->settled);
+	if (c->resolved != -1)
+		close(c->resolved);
 	pthread_mutex_destroy(&c->mutex);
 	free(c);
 }
 
 /* Have the subscriptions of a record that is active. Returns 0, or -1 to try again later. */
 static int
-subscribe(struct credentials *c, struct transport *t, const char *record)
+subscribe(struct provision *c, struct transport *t, const char *record)
 {
 	struct subscribe_failure f;
 
@@ -217,7 +217,7 @@ subscribe(struct credentials *c, struct transport *t, const char *record)
  * is held.
  */
 static bool
-is_elsewhere(struct credentials *c, enum markers_directory directory, const char *record)
+is_elsewhere(struct provision *c, enum markers_directory directory, const char *record)
 {
 	const struct marked *w;
 
@@ -229,32 +229,32 @@ is_elsewhere(struct credentials *c, enum markers_directory directory, const char
 }
 
 /* See to a record that became active. Its marker goes when all is done that can be. */
-static enum settled
-see_to_active(struct credentials *c, const struct settling *s, const char *record)
+static enum resolved
+see_to_active(struct provision *c, const struct resolving *s, const char *record)
 {
-	int active = settle_active(s, record);
-	enum settled settled = SETTLE_NOTHING;
+	int active = resolve_active(s, record);
+	enum resolved resolved = RESOLVE_NOTHING;
 
 	if (active == -1 || (active && subscribe(c, s->transport, record)))
-		return (SETTLE_LATER);
+		return (RESOLVE_LATER);
 	/* An exchange that has begun meanwhile counts on the marker. */
 	pthread_mutex_lock(&c->mutex);
 	if (is_elsewhere(c, SUBSCRIBE, record))
-		settled = SETTLE_LATER;
+		resolved = RESOLVE_LATER;
 	else
 		marker_clear(c->markers[SUBSCRIBE], record);
 	pthread_mutex_unlock(&c->mutex);
-	return (settled);
+	return (resolved);
 }
 
 /* In a thread of a lane. */
 static void
 work(void *user, struct transport *t, struct lane_item *item)
 {
-	struct credentials *c = user;
+	struct provision *c = user;
 	struct marked *w = (struct marked *)(void *)item;
 	struct reserve reserve = { .dir = -1, .fd = -1 }, answer = reserve;
-	struct settling s = { .state = c->state,
+	struct resolving s = { .state = c->state,
 		.transport = t,
 		.became_active = c->markers[SUBSCRIBE],
 		.reserves = c->reserves,
@@ -262,27 +262,27 @@ work(void *user, struct transport *t, struct lane_item *item)
 		.answers = c->answers,
 		.answer = &answer,
 		.stop = &c->stop };
-	enum settled settled;
+	enum resolved resolved;
 	int64_t deadline = 0;
 
-	settled = w->directory == SUBSCRIBE ?
+	resolved = w->directory == SUBSCRIBE ?
 	    see_to_active(c, &s, w->record) :
-	    settle_record(&s, c->markers[w->directory], w->record, &deadline);
+	    resolve_record(&s, c->markers[w->directory], w->record, &deadline);
 	pthread_mutex_lock(&c->mutex);
 	c->busy--;
 	w->busy = false;
-	if (settled == SETTLE_LATER)
+	if (resolved == RESOLVE_LATER)
 		w->next = backoff_now() +
 		    backoff_wait(w->tries++, kinds[w->directory].retry_max, deadline != 0,
 			deadline - time(NULL));
 	else
 		w->tries = 0;
 	/* Its marker is gone, unless it could not be removed, or waits for something new. */
-	if (settled == SETTLED || settled == SETTLE_NOTHING)
+	if (resolved == RESOLVED || resolved == RESOLVE_NOTHING)
 		w->next = backoff_now() + BACKOFF_FIRST * 1000;
-	if (settled == SETTLED) {
-		c->n_settled++;
-		eventfd_write(c->settled, 1);
+	if (resolved == RESOLVED) {
+		c->n_resolved++;
+		eventfd_write(c->resolved, 1);
 	}
 	eventfd_write(c->wake, 1);
 	pthread_mutex_unlock(&c->mutex);
@@ -291,14 +291,14 @@ work(void *user, struct transport *t, struct lane_item *item)
 static void
 on_ended(void *user)
 {
-	struct credentials *c = user;
+	struct provision *c = user;
 
 	eventfd_write(c->wake, 1);
 }
 
 /* While all is done here, without a thread, nobody sets `stop`: a signal that waits to be read does it. */
 static bool
-is_stopping(const struct credentials *c)
+is_stopping(const struct provision *c)
 {
 	sigset_t waiting;
 
@@ -309,7 +309,7 @@ is_stopping(const struct credentials *c)
 
 /* One reading of a directory. */
 struct reading {
-	struct credentials *c;
+	struct provision *c;
 	enum markers_directory directory;
 };
 
@@ -318,7 +318,7 @@ static int
 see_marker(void *user, const char *record)
 {
 	struct reading *r = user;
-	struct credentials *c = r->c;
+	struct provision *c = r->c;
 	struct marked **at = markers_find(&c->seen, r->directory, record), *w = *at;
 
 	if (w == NULL) {
@@ -339,7 +339,7 @@ see_marker(void *user, const char *record)
 
 /* Give what is due to the lanes. Returns when something is due again (see backoff_now()), 0 when nothing waits. */
 static int64_t
-pass(struct credentials *c)
+pass(struct provision *c)
 {
 	bool complete = true;
 	int64_t next;
@@ -368,7 +368,7 @@ pass(struct credentials *c)
 }
 
 static bool
-is_busy(struct credentials *c)
+is_busy(struct provision *c)
 {
 	bool busy = false;
 
@@ -382,7 +382,7 @@ is_busy(struct credentials *c)
 
 /* Wait for a call's end or a marker, for at most so long. watch: -1 for none. */
 static void
-wait_for_something(struct credentials *c, int watch, int64_t ms)
+wait_for_something(struct provision *c, int watch, int64_t ms)
 {
 	struct pollfd fds[2] = {
 		{ .fd = c->wake, .events = POLLIN },
@@ -398,11 +398,11 @@ wait_for_something(struct credentials *c, int watch, int64_t ms)
 }
 
 unsigned
-credentials_run(struct credentials *c)
+provision_run(struct provision *c)
 {
 	bool was_busy, more = true;
 
-	c->n_settled = c->n_adopted;
+	c->n_resolved = c->n_adopted;
 	c->n_adopted = 0;
 	/* Until a pass has found nothing to do, and nothing was being done that could bring more. */
 	while (more) {
@@ -417,12 +417,12 @@ credentials_run(struct credentials *c)
 		if (more)
 			wait_for_something(c, -1, SIGNAL_MS);
 	}
-	return (c->n_settled);
+	return (c->n_resolved);
 }
 
 /* Wakes the thread when there is a marker. -1 where there is no inotify. */
 static int
-watch_directories(const struct credentials *c)
+watch_directories(const struct provision *c)
 {
 	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	char path[PATH_SIZE];
@@ -437,7 +437,7 @@ watch_directories(const struct credentials *c)
 static void *
 thread(void *arg)
 {
-	struct credentials *c = arg;
+	struct provision *c = arg;
 	int watch = watch_directories(c);
 	int64_t next, wait;
 
@@ -458,7 +458,7 @@ thread(void *arg)
 }
 
 int
-credentials_start(struct credentials *c)
+provision_start(struct provision *c)
 {
 	int error = pthread_create(&c->thread, NULL, thread, c);
 
@@ -468,13 +468,13 @@ credentials_start(struct credentials *c)
 }
 
 int
-credentials_settled(const struct credentials *c)
+provision_resolved(const struct provision *c)
 {
-	return (c->settled);
+	return (c->resolved);
 }
 
 int
-credentials_want(const struct credentials *c, const char *record)
+provision_want(const struct provision *c, const char *record)
 {
 	/* Also with ids in its record: those can be from before an uninstall. */
 	if (c->conf->public_url == NULL || c->conf->n_subscribe == 0 ||
