@@ -1,0 +1,120 @@
+#include "base/escape.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+static const char dots[] = "...";
+
+/*
+ * The code point of a character that is not seen but changes how a line reads: zero-width ones, and
+ * those that turn the direction of writing. text: a whole character of n bytes. Any other: 0.
+ */
+static unsigned
+invisible(const char *text, size_t n)
+{
+	static const unsigned ranges[][2] = { { 0x00ad, 0x00ad }, { 0x061c, 0x061c },
+		{ 0x180e, 0x180e }, { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f },
+		{ 0xfeff, 0xfeff }, { 0xfff9, 0xfffb } };
+	const unsigned char *c = (const unsigned char *)text;
+	unsigned point = n == 2 ? (c[0] & 0x1fu) << 6 | (c[1] & 0x3fu) :
+	    n == 3              ? (c[0] & 0xfu) << 12 | (c[1] & 0x3fu) << 6 | (c[2] & 0x3fu) :
+				  0;
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (point >= ranges[i][0] && point <= ranges[i][1])
+			return (point);
+	return (0);
+}
+
+static size_t
+put_byte(char out[ESCAPE_SIZE], unsigned char c)
+{
+	return ((size_t)snprintf(out, ESCAPE_SIZE, "\\x%02x", c));
+}
+
+static size_t
+put(char out[ESCAPE_SIZE], const char *text, size_t n)
+{
+	memcpy(out, text, n);
+	out[n] = '\0';
+	return (n);
+}
+
+size_t
+escape_one(char out[ESCAPE_SIZE], size_t *n, const char *text, size_t len, enum escape_how how)
+{
+	unsigned char c = (unsigned char)*text;
+	size_t used = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+	if (how == ESCAPE_QUOTED && (c == '"' || c == '\\')) {
+		*n = put(out, (const char[]){ '\\', *text }, 2);
+	} else if (c < 0x20 || c == 0x7f || (how == ESCAPE_QUOTED && c >= 0x80)) {
+		*n = put_byte(out, c);
+	} else if (c < 0x80) {
+		*n = put(out, text, 1);
+	} else if (used > len || !utf8_is_valid(text, used)) {
+		*n = put_byte(out, c);
+		return (1);
+	} else if (c == 0xc2 && (unsigned char)text[1] < 0xa0) {
+		*n = put_byte(out, (unsigned char)text[1]);
+		return (2);
+	} else if (invisible(text, used)) {
+		*n = (size_t)snprintf(out, ESCAPE_SIZE, "\\u%04x", invisible(text, used));
+		return (used);
+	} else {
+		*n = put(out, text, used);
+		return (used);
+	}
+	return (1);
+}
+
+void
+escape_add(struct buf *out, const char *text, size_t len, enum escape_how how)
+{
+	char piece[ESCAPE_SIZE];
+	size_t n;
+
+	for (size_t i = 0; i < len;) {
+		i += escape_one(piece, &n, text + i, len - i, how);
+		buf_add(out, piece, n);
+	}
+}
+
+bool
+escape_copy(char *out, size_t size, const char *text, size_t len, enum escape_how how)
+{
+	const size_t dots_len = sizeof(dots) - 1;
+	size_t at = 0, room = 0, n;
+	char piece[ESCAPE_SIZE];
+
+	/* room: the end of the last whole piece behind which the dots fit. */
+	for (size_t i = 0; i < len;) {
+		i += escape_one(piece, &n, text + i, len - i, how);
+		if (at + n >= size) {
+			memcpy(out + room, dots, sizeof(dots));
+			return (false);
+		}
+		memcpy(out + at, piece, n);
+		at += n;
+		if (at + dots_len < size)
+			room = at;
+	}
+	out[at] = '\0';
+	return (true);
+}
+
+void
+escape_add_url(struct buf *out, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c < 0x80 && (isalnum(c) || (c && strchr("-._~", c))))
+			buf_addc(out, (char)c);
+		else
+			buf_addf(out, "%%%02X", c);
+	}
+}
