@@ -1,14 +1,14 @@
 #include "base/conf_value.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/url.h"
 
 enum { MESSAGE_SIZE = 4096 + 256, LIST_MAX = 64, NAME_MAX_BYTES = 200 };
 
@@ -79,37 +79,13 @@ is_path(struct conf_reading *r, const struct conf_key *k, const char *value)
 	return (false);
 }
 
-static bool
-is_loopback_host(const char *host, size_t len)
-{
-	struct in_addr v4;
-	char name[64];
-
-	if (len >= sizeof(name))
-		return (false);
-	memcpy(name, host, len);
-	name[len] = '\0';
-	if (strcasecmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0)
-		return (true);
-	return (inet_pton(AF_INET, name, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127);
-}
-
 /* API addresses are https; plain http only to a loopback address (contract section 2). */
 static bool
-is_api_address(const char *url)
+is_api_address(const char *text)
 {
-	const char *host;
+	struct url u;
 
-	if (strpbrk(url, " \t?#@") != NULL)
-		return (false);
-	if (strncmp(url, "https://", 8) == 0)
-		return (url[8] != '\0' && url[8] != '/');
-	if (strncmp(url, "http://", 7) != 0)
-		return (false);
-	host = url + 7;
-	if (*host == '[')
-		return (is_loopback_host(host, strcspn(host, "]") + 1));
-	return (is_loopback_host(host, strcspn(host, ":/")));
+	return (url_check(&u, text) == URL_OK && strchr(u.path, '?') == NULL);
 }
 
 static char *
@@ -303,18 +279,12 @@ set_log(struct conf_reading *r, const struct conf_key *k, const char *value)
 	}
 }
 
-/* An http or https address of printable characters, with a host. */
 static bool
 is_url(const char *value)
 {
-	size_t scheme = strncmp(value, "https://", 8) == 0 ? 8 :
-	    strncmp(value, "http://", 7) == 0              ? 7 :
-							     0;
+	struct url u;
 
-	for (const char *p = value; *p; p++)
-		if (*p <= ' ' || *p > '~')
-			return (false);
-	return (scheme && value[scheme] && strchr("/?#:", value[scheme]) == NULL);
+	return (url_parse(&u, value) == URL_OK);
 }
 
 void

@@ -3,12 +3,12 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/url.h"
 #include "cli/commands.h"
 #include "cli/company.h"
 #include "cli/lib/data_arg.h"
 #include "cli/lib/installation_arg.h"
 #include "cli/lib/progress.h"
-#include "fluid/address.h"
 #include "fluid/token.h"
 #include "fluid/transport.h"
 
@@ -138,7 +138,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if ((g.method = find_method(argv[1])) == NULL)
 		return (cli_misuse(self, "METHOD is GET, HEAD, POST, PUT, PATCH or DELETE"));
 	g.path = argv[2];
-	if (!address_path_check(g.path))
+	if (!url_is_path(g.path))
 		return (cli_misuse(self,
 		    "PATH is a path at Fluid's API, such as /api/products?page=2"));
 	return (api(c, &g));

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/url.h"
 #include "cli/commands.h"
 #include "cli/lib/secret_file.h"
-#include "fluid/address.h"
 #include "fluid/token.h"
 #include "fluid/transport.h"
 
@@ -106,17 +106,19 @@ out:
 static void
 check_worker_settings(struct checklist *l, const struct conf *conf)
 {
-	struct fluid_error e;
-	bool loopback;
+	enum url_problem problem;
+	struct url u;
 
 	if (conf->n_subscribe == 0)
 		return;
 	if (conf->public_url == NULL)
 		checklist_bad(l, "subscribe", "Add \"public_url = https://...\" under [worker].",
 		    "nothing is subscribed to without public_url");
-	else if (address_check(conf->public_url, &loopback, &e))
+	else if ((problem = url_check(&u, conf->public_url)) != URL_OK)
 		checklist_bad(l, "subscribe",
-		    "public_url is the https address that Fluid delivers to.", "%s", e.text);
+		    "public_url is the https address that Fluid delivers to.", "%s: %s",
+		    problem == URL_USER ? "public_url" : conf->public_url,
+		    url_problem_text(problem));
 	else
 		checklist_good(l, "subscribe", "%zu event%s to %s", conf->n_subscribe,
 		    conf->n_subscribe == 1 ? "" : "s", conf->public_url);

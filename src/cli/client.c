@@ -8,9 +8,9 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/url.h"
 #include "cli/lib/cli.h"
 #include "config.h"
-#include "fluid/address.h"
 
 struct call {
 	CURL *curl;
@@ -257,18 +257,18 @@ client_send(const struct client_request *r, struct client_answer *a)
 {
 	struct call call = { .answer = a };
 	struct curl_slist *headers = NULL;
-	struct fluid_error e = { 0 };
-	bool loopback = false;
+	enum url_problem problem;
+	struct url u;
 	CURLcode code = CURLE_OUT_OF_MEMORY;
 
 	*a = (struct client_answer){ 0 };
-	if (address_check(r->url, &loopback, &e)) {
+	if ((problem = url_check(&u, r->url)) != URL_OK) {
+		snprintf(a->error, sizeof(a->error), "%s", url_problem_text(problem));
 		a->failure = CLIENT_ADDRESS;
-		snprintf(a->error, sizeof(a->error), "%s", e.text);
 		return (-1);
 	}
 	if ((call.curl = curl_easy_init()) != NULL && (headers = make_headers(r)) != NULL) {
-		set_options(&call, r, headers, loopback);
+		set_options(&call, r, headers, u.loopback);
 		code = perform_without_sigpipe(call.curl);
 		learn(&call);
 	}
@@ -308,15 +308,11 @@ client_proxy(void)
 int
 client_check_url(const char *url)
 {
-	static const char prefix[] = "fluid: ";
-	struct fluid_error e = { 0 };
-	bool loopback;
+	struct url u;
+	enum url_problem problem = url_check(&u, url);
 
-	if (address_check(url, &loopback, &e) == 0)
+	if (problem == URL_OK)
 		return (0);
-	/* It is not Fluid that says so. */
-	cli_fail("%s",
-	    strncmp(e.text, prefix, sizeof(prefix) - 1) == 0 ? e.text + sizeof(prefix) - 1 :
-							       e.text);
+	cli_fail("%s: %s", problem == URL_USER ? "URL" : url, url_problem_text(problem));
 	return (-1);
 }

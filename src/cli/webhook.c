@@ -3,13 +3,13 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "base/url.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/company.h"
 #include "cli/lib/progress.h"
 #include "cli/lib/secret_arg.h"
 #include "cli/lib/table.h"
-#include "fluid/address.h"
 #include "fluid/webhooks.h"
 
 /* The webhooks that Fluid knows for the company: create, list, show, update, delete, events. */
@@ -120,7 +120,7 @@ is_registered(const struct webhook_list *l, const char *id, const char *url)
 			continue;
 		if (w->resource && strcmp(w->resource, "droplet") == 0 && w->url &&
 		    !(w->http_method && strcasecmp(w->http_method, "get") == 0) &&
-		    address_is_same(w->url, url))
+		    url_is_same(w->url, url))
 			return (true);
 	}
 	return (false);
@@ -133,7 +133,7 @@ is_our_address(struct company *k, const char *id, const char *url)
 	struct webhook_list list = { 0 };
 	int result;
 
-	if (k->conf->public_url && address_is_same(k->conf->public_url, url))
+	if (k->conf->public_url && url_is_same(k->conf->public_url, url))
 		return (1);
 	if (webhooks_list(k->transport, &k->token, &list, &k->e))
 		return (-1);
@@ -156,7 +156,7 @@ check_method(struct company *k, const char *id, const struct webhook_values *v)
 	/* Also an older webhook with get that is moved to our address. */
 	if (id &&
 	    (method ? strcmp(method, "get") == 0 && url == NULL :
-		      url && k->conf->public_url && address_is_same(k->conf->public_url, url))) {
+		      url && k->conf->public_url && url_is_same(k->conf->public_url, url))) {
 		if (webhooks_show(k->transport, &k->token, id, &before, &k->e))
 			return (company_fail(k));
 		method = method ? method : before.http_method;

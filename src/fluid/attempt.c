@@ -241,7 +241,7 @@ answer_error(struct transport *t, const struct transport_request *r, const struc
     struct fluid_error *e)
 {
 	const struct buf *body = &at->answer->body;
-	char redirect[ADDRESS_ORIGIN_SIZE], *to = NULL;
+	char redirect[URL_ORIGIN_SIZE], *to = NULL;
 	curl_off_t wait = 0;
 	struct fluid_error_context ctx = {
 		.token_source = r->token ? r->token->source : NULL,
@@ -250,7 +250,7 @@ answer_error(struct transport *t, const struct transport_request *r, const struc
 
 	curl_easy_getinfo(t->curl, CURLINFO_REDIRECT_URL, &to);
 	if (to) {
-		address_origin(redirect, to);
+		url_origin(redirect, to);
 		ctx.redirect = redirect;
 	}
 	curl_easy_getinfo(t->curl, CURLINFO_RETRY_AFTER, &wait);
@@ -297,7 +297,7 @@ attempt_make(struct transport *t, const struct transport_request *r, struct atte
 
 	if (headers == NULL)
 		return (fluid_error_set(e, FLUID_LOCAL, "out of memory"));
-	address_origin(at->origin, r->url);
+	url_origin(at->origin, r->url);
 	curl_easy_reset(t->curl);
 	set_limits(t, loopback);
 	set_request(t, r, headers, at);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "fluid/address.h"
+#include "base/url.h"
 #include "fluid/error.h"
 #include "fluid/transport.h"
 
@@ -29,7 +29,7 @@ struct attempt {
 	bool too_large;
 	bool final; /* another try would fail the same way, or take too long */
 	char error[CURL_ERROR_SIZE];
-	char origin[ADDRESS_ORIGIN_SIZE];
+	char origin[URL_ORIGIN_SIZE];
 };
 
 /**

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
-#include "fluid/address.h"
+#include "base/url.h"
 #include "fluid/json_tree.h"
 #include "store/name.h"
 
@@ -176,7 +176,7 @@ bool
 exchange_endpoint_check(const char *endpoint)
 {
 	return (strlen(endpoint) <= ENDPOINT_MAX && strchr(endpoint, '?') == NULL &&
-	    address_path_check(endpoint));
+	    url_is_path(endpoint));
 }
 
 static bool

@@ -68,7 +68,7 @@ enum exchange_outcome installations_exchange(struct transport *t, const struct e
 
 void exchange_free(struct exchange *x);
 
-/** Whether an exchange_endpoint is acceptable: a path (address_path_check()) without a query. */
+/** Whether an exchange_endpoint is acceptable: a path (url_is_path()) without a query. */
 bool exchange_endpoint_check(const char *endpoint);
 
 #endif

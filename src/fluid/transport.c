@@ -8,7 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "fluid/address.h"
+#include "base/url.h"
 #include "fluid/attempt.h"
 #include "store/durable.h"
 
@@ -183,21 +183,23 @@ int
 transport_call(struct transport *t, const struct transport_request *r, struct transport_answer *a,
     struct fluid_error *e)
 {
-	bool loopback = false;
+	enum url_problem problem;
+	struct url u;
 	int result;
 
 	fluid_error_clear(e);
 	if (!is_method(r->method))
 		return (fluid_error_set(e, FLUID_LOCAL,
 		    "%s: not a method (GET, HEAD, POST, PUT, PATCH, DELETE)", r->method));
-	if (address_check(r->url, &loopback, e))
-		return (-1);
+	if ((problem = url_check(&u, r->url)) != URL_OK)
+		return (fluid_error_set(e, FLUID_LOCAL, "%s: %s",
+		    problem == URL_USER ? "..." : r->url, url_problem_text(problem)));
 	for (unsigned tries = 1;; tries++) {
 		struct attempt at = { .answer = a };
 
 		fluid_error_clear(e);
 		transport_answer_free(a);
-		result = attempt_make(t, r, &at, loopback, e);
+		result = attempt_make(t, r, &at, u.loopback, e);
 		if (result == 0 || tries == TRIES || !worth_repeating(r, &at, e))
 			return (result);
 		pause_before(tries + 1, e);
@@ -219,7 +221,7 @@ transport_api_call(struct transport *t, const char *method, const char *path,
 	int result;
 
 	fluid_error_clear(e);
-	if (!address_path_check(path))
+	if (!url_is_path(path))
 		return (fluid_error_set(e, FLUID_LOCAL,
 		    "%s: not a path of the API, "
 		    "which looks like /api/company/webhooks",

@@ -71,7 +71,7 @@ int transport_call(struct transport *t, const struct transport_request *r,
 
 /**
  * A call to a path of the API, as `fluidhook api` makes it: any method of the table, any path that
- * address_path_check() lets pass. As transport_call() otherwise.
+ * url_is_path() lets pass. As transport_call() otherwise.
  */
 int transport_api_call(struct transport *t, const char *method, const char *path,
     const struct fluid_token *token, const char *body, size_t body_len, struct transport_answer *a,
