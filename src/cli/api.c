@@ -5,12 +5,12 @@
 #include "base/buf.h"
 #include "base/url.h"
 #include "cli/commands.h"
-#include "cli/company.h"
+#include "cli/lib/api_session.h"
 #include "cli/lib/data_arg.h"
 #include "cli/lib/installation_arg.h"
 #include "cli/lib/progress.h"
 #include "fluid/token.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 
 /* Any call of Fluid's API, as an installation or as the company. */
 
@@ -40,7 +40,7 @@ token_of(const struct conf *conf, const char *word, struct fluid_token *token)
 		cli_fail("%s: is %s, and only an active installation can call Fluid", i->record,
 		    installation_status_name(i->status));
 	else if (token_installation(token, i->authentication_token, i->record, &e))
-		company_say(&e);
+		api_session_say(&e);
 	else
 		result = 0;
 	installation_free(i);
@@ -64,23 +64,23 @@ print_body(const struct buf *body)
 
 /* Make the call and print its answer. Returns the exit status. */
 static int
-call(struct transport *t, const struct fluid_token *token, const char *method, const char *path,
+call(struct fluid_api *t, const struct fluid_token *token, const char *method, const char *path,
     const struct buf *data)
 {
-	struct transport_answer a = { 0 };
+	struct fluid_answer a = { 0 };
 	struct progress progress;
 	struct fluid_error e;
 	int failed;
 
 	progress_begin(&progress, "Waiting for Fluid");
-	failed = transport_api_call(t, method, path, token, data ? data->data : NULL,
+	failed = fluid_api_call_path(t, method, path, token, data ? data->data : NULL,
 	    data ? data->len : 0, &a, &e);
 	progress_end(&progress);
 	/* Half an answer is none: only one that came with a status as a whole is shown. */
 	if (!failed || e.failure == FLUID_REFUSED || e.failure == FLUID_BUSY)
 		print_body(&a.body);
-	transport_answer_free(&a);
-	return (failed ? company_say(&e) : CLI_DONE);
+	fluid_answer_free(&a);
+	return (failed ? api_session_say(&e) : CLI_DONE);
 }
 
 struct given {
@@ -92,7 +92,7 @@ api(const struct cli *c, const struct given *g)
 {
 	struct conf *conf = cli_conf(c);
 	struct fluid_token token = { 0 };
-	struct transport *t = NULL;
+	struct fluid_api *t = NULL;
 	struct buf data = { 0 };
 	struct fluid_error e;
 	int status = CLI_FAILED;
@@ -102,9 +102,9 @@ api(const struct cli *c, const struct given *g)
 	/* All that only root may read comes first. */
 	if (g->data && data_arg(g->data, &data))
 		goto out;
-	if ((t = transport_new(conf, &e)) == NULL ||
+	if ((t = fluid_api_new(conf, &e)) == NULL ||
 	    (g->installation == NULL && token_company(&token, conf, &e))) {
-		company_say(&e);
+		api_session_say(&e);
 		goto out;
 	}
 	if (g->installation && token_of(conf, g->installation, &token))
@@ -112,7 +112,7 @@ api(const struct cli *c, const struct given *g)
 	status = call(t, &token, g->method, g->path, g->data ? &data : NULL);
 out:
 	buf_wipe(&data);
-	transport_free(t);
+	fluid_api_free(t);
 	token_free(&token);
 	conf_free(conf);
 	return (status);

@@ -11,7 +11,7 @@
 #include "cli/commands.h"
 #include "cli/lib/secret_file.h"
 #include "fluid/token.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 
 /* Is everything in order, as far as it can be seen on this machine? Nothing is changed. */
 
@@ -45,7 +45,7 @@ check_fluid(struct checklist *l, const struct conf *conf)
 {
 	struct fluid_token token = { 0 };
 	struct fluid_error e;
-	struct transport *t;
+	struct fluid_api *t;
 
 	if (conf->company_token == NULL && getenv("FLUID_COMPANY_TOKEN") == NULL)
 		checklist_good(l, "company token", "none; register, webhook and api want one");
@@ -66,11 +66,11 @@ check_fluid(struct checklist *l, const struct conf *conf)
 	token_free(&token);
 	if (conf->ca_file == NULL)
 		return;
-	if ((t = transport_new(conf, &e)) == NULL)
+	if ((t = fluid_api_new(conf, &e)) == NULL)
 		checklist_bad(l, "ca_file", "Without it every call of Fluid fails.", "%s", e.text);
 	else
 		checklist_good(l, "ca_file", "%s", conf->ca_file);
-	transport_free(t);
+	fluid_api_free(t);
 }
 
 static void
@@ -135,7 +135,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 		{ NULL, '\0', NULL, NULL },
 	};
 	struct fluid_token token = { 0 };
-	struct transport *t = NULL;
+	struct fluid_api *t = NULL;
 	struct fluid_error e;
 	struct conf *conf;
 	int status;
@@ -145,7 +145,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if ((conf = cli_conf(c)) == NULL)
 		return (CLI_USAGE);
 	/* What root alone may read. What is wrong with it, check_fluid() says. */
-	if (remote && ((t = transport_new(conf, &e)) == NULL || token_company(&token, conf, &e)))
+	if (remote && ((t = fluid_api_new(conf, &e)) == NULL || token_company(&token, conf, &e)))
 		token_free(&token);
 	check_conf(&l, conf);
 	check_fluid(&l, conf);
@@ -165,7 +165,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 			check_remote(&l, conf, t, &token);
 	}
 	status = checklist_status(&l);
-	transport_free(t);
+	fluid_api_free(t);
 	token_free(&token);
 	conf_free(conf);
 	return (status);

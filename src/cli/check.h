@@ -6,7 +6,7 @@
 #include "base/conf.h"
 #include "cli/lib/checklist.h"
 #include "fluid/token.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 
 /* The parts of `fluidhook check`. Each adds lines to the list. */
 
@@ -50,7 +50,7 @@ bool check_secret_lines(struct checklist *l, const char *path);
  * What Fluid says: whether the tokens are valid (token: the company's; {0} for none), and whether the webhooks lead here.
  * Reads the records, so it is called as the owner of the state directory.
  */
-void check_remote(struct checklist *l, const struct conf *conf, struct transport *t,
+void check_remote(struct checklist *l, const struct conf *conf, struct fluid_api *t,
     const struct fluid_token *token);
 
 /** systemd's units that are enabled and use our configuration: do they run as the state directory's owner? */

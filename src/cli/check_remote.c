@@ -19,7 +19,7 @@ enum { ASKED_MOST = 20, PATH_SIZE = 4096 + 32, WAY_OUT_SIZE = 256 };
 struct asking {
 	struct checklist *list;
 	const struct conf *conf;
-	struct transport *transport;
+	struct fluid_api *api;
 	unsigned active, asked, bad;
 	bool away; /* Fluid cannot be asked now */
 };
@@ -73,7 +73,7 @@ check_company(struct asking *k, const struct fluid_token *token)
 	struct fluid_error e;
 	bool good = true, found;
 
-	if (webhooks_list(k->transport, token, &list, &e)) {
+	if (webhooks_list(k->api, token, &list, &e)) {
 		k->away = e.failure != FLUID_REFUSED;
 		checklist_bad(k->list, "company token",
 		    k->away ? "Is this machine on the internet, and Fluid up? Then try "
@@ -115,7 +115,7 @@ check_subscribed(struct asking *k, const struct installation *i, const struct fl
 	char hint[WAY_OUT_SIZE];
 	bool good = true, found;
 
-	if (webhooks_list(k->transport, token, &list, &e)) {
+	if (webhooks_list(k->api, token, &list, &e)) {
 		checklist_bad(k->list, "subscriptions",
 		    "Try again later, or look at what Fluid says.", "%s: %s", i->record, e.text);
 		return (false);
@@ -155,8 +155,7 @@ ask(struct asking *k, const struct installation *i)
 	if (token_installation(&token, i->authentication_token, i->record, &e)) {
 		checklist_bad(k->list, "tokens",
 		    "Have the company uninstall the droplet and install it again.", "%s", e.text);
-	} else if (installations_get(k->transport, &token, i->droplet_installation_uuid, &found,
-		       &e)) {
+	} else if (installations_get(k->api, &token, i->droplet_installation_uuid, &found, &e)) {
 		k->away = e.failure != FLUID_REFUSED;
 		checklist_bad(k->list, "tokens",
 		    k->away ? "Is this machine on the internet, and Fluid up? Then try again." :
@@ -195,10 +194,10 @@ look_at(void *user, const char *file, struct installation *i)
 }
 
 void
-check_remote(struct checklist *l, const struct conf *conf, struct transport *t,
+check_remote(struct checklist *l, const struct conf *conf, struct fluid_api *t,
     const struct fluid_token *token)
 {
-	struct asking k = { .list = l, .conf = conf, .transport = t };
+	struct asking k = { .list = l, .conf = conf, .api = t };
 	char path[PATH_SIZE];
 	int dir;
 

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/company.h"
+#include "cli/lib/api_session.h"
 #include "cli/lib/registered.h"
 #include "cli/lib/secret_file.h"
 #include "fluid/webhooks.h"
@@ -38,7 +38,7 @@ struct subscription {
 struct registering {
 	const char *url;
 	bool new_secret, json;
-	struct company k;
+	struct api_session k;
 	int lock; /* of the configuration file; -1: none */
 	const struct conf_droplet *droplet;
 	char *secret; /* for secret_free(); NULL while it is not known */
@@ -89,8 +89,8 @@ static int
 look(struct registering *r)
 {
 	struct webhook_list list = { 0 };
-	struct company *k = &r->k;
-	int result = webhooks_list(k->transport, &k->token, &list, &k->e);
+	struct api_session *k = &r->k;
+	int result = webhooks_list(k->api, &k->token, &list, &k->e);
 
 	for (size_t i = 0; result == 0 && i < list.n; i++) {
 		const struct webhook *w = &list.items[i];
@@ -105,7 +105,7 @@ look(struct registering *r)
 			if (!is_same(w->url, r->url) || ours->id)
 				note_other(r, w);
 			else
-				result = webhooks_show(k->transport, &k->token, w->id, ours, &k->e);
+				result = webhooks_show(k->api, &k->token, w->id, ours, &k->e);
 		}
 	}
 	webhook_list_free(&list);
@@ -213,13 +213,12 @@ find_created(struct registering *r, size_t which)
 	struct subscription *s = &r->subscriptions[which];
 	const struct fluid_error failed = r->k.e;
 	struct webhook_list list = { 0 };
-	struct company *k = &r->k;
+	struct api_session *k = &r->k;
 
-	if (webhooks_list(k->transport, &k->token, &list, &k->e) == 0)
+	if (webhooks_list(k->api, &k->token, &list, &k->e) == 0)
 		for (size_t i = 0; s->webhook.id == NULL && i < list.n; i++)
 			if (is_ours(r, &list.items[i], which) &&
-			    webhooks_show(k->transport, &k->token, list.items[i].id, &s->webhook,
-				&k->e))
+			    webhooks_show(k->api, &k->token, list.items[i].id, &s->webhook, &k->e))
 				break;
 	webhook_list_free(&list);
 	if (s->webhook.id && is_complete(r, &s->webhook)) {
@@ -235,7 +234,7 @@ static int
 subscribe(struct registering *r, size_t which)
 {
 	struct subscription *s = &r->subscriptions[which];
-	struct company *k = &r->k;
+	struct api_session *k = &r->k;
 	const bool active = true;
 	struct webhook_values v = { .http_method = "post",
 		.auth_token = r->secret,
@@ -249,13 +248,12 @@ subscribe(struct registering *r, size_t which)
 		return (0);
 	}
 	if (s->webhook.id) {
-		result = webhooks_update(k->transport, &k->token, s->webhook.id, &v, &answer,
-		    &k->e);
+		result = webhooks_update(k->api, &k->token, s->webhook.id, &v, &answer, &k->e);
 	} else {
 		v.resource = resource;
 		v.event = events[which];
 		v.url = r->url;
-		result = webhooks_create(k->transport, &k->token, &v, &answer, &k->e);
+		result = webhooks_create(k->api, &k->token, &v, &answer, &k->e);
 	}
 	if (result)
 		return (done == DONE_CREATED && fluid_error_is_uncertain(&k->e) ?
@@ -274,7 +272,7 @@ say_incomplete(const struct registering *r, size_t failed)
 	const bool uncertain = fluid_error_is_uncertain(&r->k.e);
 	char print[FINGERPRINT_SIZE];
 
-	company_fail(&r->k);
+	api_session_fail(&r->k);
 	for (size_t e = 0; e < failed; e++) {
 		fputs("fluidhook: ", stderr);
 		print_event(stderr, events[e]);
@@ -382,7 +380,7 @@ lock(struct registering *r)
 static int
 register_url(struct registering *r, const struct cli *c, const char *droplet)
 {
-	int status = company_open(&r->k, c);
+	int status = api_session_open(&r->k, c);
 	char fingerprint[FINGERPRINT_SIZE];
 
 	if (status != CLI_DONE)
@@ -393,7 +391,7 @@ register_url(struct registering *r, const struct cli *c, const char *droplet)
 		return (CLI_FAILED);
 	/* A refused token or a missing network show here, before anything is changed. */
 	if (look(r))
-		return (company_fail(&r->k));
+		return (api_session_fail(&r->k));
 	if (choose_secret(r))
 		return (CLI_FAILED);
 	for (size_t e = 0; e < N_EVENTS; e++)
@@ -427,7 +425,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	for (size_t e = 0; e < N_EVENTS; e++)
 		webhook_free(&r.subscriptions[e].webhook);
 	secret_free(r.secret);
-	company_close(&r.k);
+	api_session_close(&r.k);
 	if (r.lock != -1)
 		close(r.lock);
 	return (status);

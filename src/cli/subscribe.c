@@ -4,9 +4,9 @@
 
 #include "cli/lib/cli.h"
 #include "cli/commands.h"
-#include "cli/company.h"
+#include "cli/lib/api_session.h"
 #include "cli/lib/installation_arg.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 #include "store/installations.h"
 #include "worker/alert.h"
 #include "worker/subscribe.h"
@@ -16,7 +16,7 @@
 struct subscribing {
 	const struct conf *conf;
 	struct state *state;
-	struct transport *transport;
+	struct fluid_api *api;
 	int status;
 };
 
@@ -25,7 +25,7 @@ subscribe_one(struct subscribing *s, const char *record)
 {
 	struct subscribe_failure f;
 
-	if (subscribe_record(s->conf, s->transport, s->state, record, true, &f) == 0)
+	if (subscribe_record(s->conf, s->api, s->state, record, true, &f) == 0)
 		printf("%s\n", record);
 	else
 		s->status = cli_fail("%s: subscriptions not made: %s", record, f.e.text);
@@ -78,15 +78,15 @@ subscribe(const struct conf *conf, const char *word)
 				 "both are needed",
 		    conf->file));
 	/* First, while the certificates can be read. */
-	if ((s.transport = transport_new(conf, &e)) == NULL)
-		return (company_say(&e));
+	if ((s.api = fluid_api_new(conf, &e)) == NULL)
+		return (api_session_say(&e));
 	if ((s.state = cli_state(conf)) == NULL)
 		s.status = CLI_FAILED;
 	else if (word)
 		subscribe_named(&s, word);
 	else if (installations_each(s.state->installations, subscribe_active, &s))
 		s.status = cli_fail("%s/installations: %s", s.state->path, strerror(errno));
-	transport_free(s.transport);
+	fluid_api_free(s.api);
 	state_close(s.state);
 	return (s.status);
 }

@@ -6,7 +6,7 @@
 #include "base/url.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/company.h"
+#include "cli/lib/api_session.h"
 #include "cli/lib/progress.h"
 #include "cli/lib/secret_arg.h"
 #include "cli/lib/table.h"
@@ -128,14 +128,14 @@ is_registered(const struct webhook_list *l, const char *id, const char *url)
 
 /* Whether deliveries to this address reach a receiver of ours. Returns 1, 0, or -1 with the error set. */
 static int
-is_our_address(struct company *k, const char *id, const char *url)
+is_our_address(struct api_session *k, const char *id, const char *url)
 {
 	struct webhook_list list = { 0 };
 	int result;
 
 	if (k->conf->public_url && url_is_same(k->conf->public_url, url))
 		return (1);
-	if (webhooks_list(k->transport, &k->token, &list, &k->e))
+	if (webhooks_list(k->api, &k->token, &list, &k->e))
 		return (-1);
 	result = is_registered(&list, id, url);
 	webhook_list_free(&list);
@@ -147,7 +147,7 @@ is_our_address(struct company *k, const char *id, const char *url)
  * Refuse to make such a webhook. id: of the one that is updated, or NULL. Returns the exit status.
  */
 static int
-check_method(struct company *k, const char *id, const struct webhook_values *v)
+check_method(struct api_session *k, const char *id, const struct webhook_values *v)
 {
 	struct webhook before = { 0 };
 	const char *method = v->http_method, *url = v->url;
@@ -157,14 +157,14 @@ check_method(struct company *k, const char *id, const struct webhook_values *v)
 	if (id &&
 	    (method ? strcmp(method, "get") == 0 && url == NULL :
 		      url && k->conf->public_url && url_is_same(k->conf->public_url, url))) {
-		if (webhooks_show(k->transport, &k->token, id, &before, &k->e))
-			return (company_fail(k));
+		if (webhooks_show(k->api, &k->token, id, &before, &k->e))
+			return (api_session_fail(k));
 		method = method ? method : before.http_method;
 		url = url ? url : before.url;
 	}
 	if (method && url && strcasecmp(method, "get") == 0) {
 		if ((ours = is_our_address(k, id, url)) == -1)
-			status = company_fail(k);
+			status = api_session_fail(k);
 		else if (ours)
 			status =
 			    cli_fail("%s: fluidhook answers GET as a health check, so deliveries "
@@ -185,7 +185,7 @@ send_values(const struct cli *c, const char *id, const struct given *g)
 		.url = g->url,
 		.http_method = lower_method(g->method) };
 	struct webhook w = { 0 };
-	struct company k;
+	struct api_session k;
 	char *secret = NULL;
 	int status, failed;
 
@@ -194,14 +194,14 @@ send_values(const struct cli *c, const char *id, const struct given *g)
 	if (g->token_file && (secret = secret_arg(g->token_file)) == NULL)
 		return (CLI_FAILED);
 	v.auth_token = secret;
-	if ((status = company_open(&k, c)) == CLI_DONE &&
+	if ((status = api_session_open(&k, c)) == CLI_DONE &&
 	    (status = check_method(&k, id, &v)) == CLI_DONE) {
-		failed = id ? webhooks_update(k.transport, &k.token, id, &v, &w, &k.e) :
-			      webhooks_create(k.transport, &k.token, &v, &w, &k.e);
-		status = failed ? company_fail(&k) : print_webhook(&w, g->json);
+		failed = id ? webhooks_update(k.api, &k.token, id, &v, &w, &k.e) :
+			      webhooks_create(k.api, &k.token, &v, &w, &k.e);
+		status = failed ? api_session_fail(&k) : print_webhook(&w, g->json);
 		webhook_free(&w);
 	}
-	company_close(&k);
+	api_session_close(&k);
 	secret_free(secret);
 	return (status);
 }
@@ -312,20 +312,20 @@ run_show(const struct cli *c, const struct command *self, int argc, char **argv)
 		{ NULL, '\0', NULL, NULL },
 	};
 	struct webhook w = { 0 };
-	struct company k;
+	struct api_session k;
 	int status;
 
 	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
 		return (status);
 	if (!webhook_is_id(argv[1]))
 		return (cli_misuse(self, "the ID of a webhook is a number"));
-	if ((status = company_open(&k, c)) == CLI_DONE) {
-		status = webhooks_show(k.transport, &k.token, argv[1], &w, &k.e) ?
-		    company_fail(&k) :
+	if ((status = api_session_open(&k, c)) == CLI_DONE) {
+		status = webhooks_show(k.api, &k.token, argv[1], &w, &k.e) ?
+		    api_session_fail(&k) :
 		    print_webhook(&w, json);
 		webhook_free(&w);
 	}
-	company_close(&k);
+	api_session_close(&k);
 	return (status);
 }
 
@@ -344,20 +344,20 @@ static const struct command show_webhook_command = {
 static int
 run_delete(const struct cli *c, const struct command *self, int argc, char **argv)
 {
-	struct company k;
+	struct api_session k;
 	int status;
 
 	if (cli_parse(self, argc, argv, NULL, 1, 1, &status) == -1)
 		return (status);
 	if (!webhook_is_id(argv[1]))
 		return (cli_misuse(self, "the ID of a webhook is a number"));
-	if ((status = company_open(&k, c)) == CLI_DONE) {
-		if (webhooks_delete(k.transport, &k.token, argv[1], &k.e))
-			status = company_fail(&k);
+	if ((status = api_session_open(&k, c)) == CLI_DONE) {
+		if (webhooks_delete(k.api, &k.token, argv[1], &k.e))
+			status = api_session_fail(&k);
 		else
 			printf("deleted webhook %s\n", argv[1]);
 	}
-	company_close(&k);
+	api_session_close(&k);
 	return (status);
 }
 
@@ -421,19 +421,19 @@ run_list(const struct cli *c, const struct command *self, int argc, char **argv)
 	};
 	struct webhook_list l = { 0 };
 	struct progress progress;
-	struct company k;
+	struct api_session k;
 	int status, failed;
 
 	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
 		return (status);
-	if ((status = company_open(&k, c)) == CLI_DONE) {
+	if ((status = api_session_open(&k, c)) == CLI_DONE) {
 		progress_begin(&progress, "Waiting for Fluid");
-		failed = webhooks_list(k.transport, &k.token, &l, &k.e);
+		failed = webhooks_list(k.api, &k.token, &l, &k.e);
 		progress_end(&progress);
-		status = failed ? company_fail(&k) : print_list(&l, json);
+		status = failed ? api_session_fail(&k) : print_list(&l, json);
 		webhook_list_free(&l);
 	}
-	company_close(&k);
+	api_session_close(&k);
 	return (status);
 }
 
@@ -493,17 +493,17 @@ run_events(const struct cli *c, const struct command *self, int argc, char **arg
 		{ NULL, '\0', NULL, NULL },
 	};
 	struct webhook_events l = { 0 };
-	struct company k;
+	struct api_session k;
 	int status;
 
 	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
 		return (status);
-	if ((status = company_open(&k, c)) == CLI_DONE) {
-		status = webhooks_events(k.transport, &k.token, &l, &k.e) ? company_fail(&k) :
-									    print_events(&l, json);
+	if ((status = api_session_open(&k, c)) == CLI_DONE) {
+		status = webhooks_events(k.api, &k.token, &l, &k.e) ? api_session_fail(&k) :
+								      print_events(&l, json);
 		webhook_events_free(&l);
 	}
-	company_close(&k);
+	api_session_close(&k);
 	return (status);
 }
 

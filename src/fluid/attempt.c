@@ -35,7 +35,7 @@ on_body(char *data, size_t size, size_t n, void *user)
 	struct buf *body = &at->answer->body;
 
 	n *= size;
-	if (n > TRANSPORT_ANSWER_MAX - body->len) {
+	if (n > FLUID_ANSWER_MAX - body->len) {
 		at->too_large = true;
 		return (CURL_WRITEFUNC_ERROR);
 	}
@@ -75,7 +75,7 @@ free_headers(struct curl_slist *headers)
 
 /* The token goes into a header and nowhere else. Returns NULL when out of memory. */
 static struct curl_slist *
-make_headers(const struct transport_request *r)
+make_headers(const struct fluid_request *r)
 {
 	struct curl_slist *headers = NULL;
 	struct buf line = { 0 };
@@ -111,7 +111,7 @@ attempt_is_safe(const char *method)
 
 /* What does not depend on the request. */
 static void
-set_limits(struct transport *t, bool loopback)
+set_limits(struct fluid_api *t, bool loopback)
 {
 	CURL *c = t->curl;
 
@@ -144,7 +144,7 @@ set_limits(struct transport *t, bool loopback)
 }
 
 static void
-set_request(struct transport *t, const struct transport_request *r, struct curl_slist *headers,
+set_request(struct fluid_api *t, const struct fluid_request *r, struct curl_slist *headers,
     struct attempt *at)
 {
 	CURL *c = t->curl;
@@ -195,7 +195,7 @@ network_reason(CURLcode code)
 
 /* Why there is no whole answer. Always returns -1. */
 static int
-network_error(struct transport *t, struct attempt *at, CURLcode code, struct fluid_error *e)
+network_error(struct fluid_api *t, struct attempt *at, CURLcode code, struct fluid_error *e)
 {
 	const char *text = network_reason(code);
 	/* Without ca_file, a bad file is the system's: curl looks for it where it was built to. */
@@ -213,7 +213,7 @@ network_error(struct transport *t, struct attempt *at, CURLcode code, struct flu
 	at->final = at->too_large || code == CURLE_OPERATION_TIMEDOUT || untrusted;
 	if (at->too_large)
 		return (fluid_error_set(e, e->failure, "%s: the answer is larger than %d MiB",
-		    at->origin, TRANSPORT_ANSWER_MAX >> 20));
+		    at->origin, FLUID_ANSWER_MAX >> 20));
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return (fluid_error_set(e, e->failure, "%s: %s within %g s", at->origin,
 		    sent ? "no answer" : "could not connect", (double)t->timeout_ms / 1000));
@@ -237,7 +237,7 @@ network_error(struct transport *t, struct attempt *at, CURLcode code, struct flu
 
 /* The error for an answer that is whole, but not 2xx. Always returns -1. */
 static int
-answer_error(struct transport *t, const struct transport_request *r, const struct attempt *at,
+answer_error(struct fluid_api *t, const struct fluid_request *r, const struct attempt *at,
     struct fluid_error *e)
 {
 	const struct buf *body = &at->answer->body;
@@ -273,7 +273,7 @@ perform_without_sigpipe(CURL *curl)
 }
 
 static void
-log_attempt(struct transport *t, const struct transport_request *r, const struct attempt *at)
+log_attempt(struct fluid_api *t, const struct fluid_request *r, const struct attempt *at)
 {
 	char status[24] = "none", ms[32];
 	curl_off_t us = 0;
@@ -287,8 +287,8 @@ log_attempt(struct transport *t, const struct transport_request *r, const struct
 }
 
 int
-attempt_make(struct transport *t, const struct transport_request *r, struct attempt *at,
-    bool loopback, struct fluid_error *e)
+attempt_make(struct fluid_api *t, const struct fluid_request *r, struct attempt *at, bool loopback,
+    struct fluid_error *e)
 {
 	struct curl_slist *headers = make_headers(r);
 	long *status = &at->answer->status;

@@ -8,11 +8,11 @@
 #include "base/buf.h"
 #include "base/url.h"
 #include "fluid/error.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 
-/* One try of a call. For transport.c alone. */
+/* One try of a call. For api.c alone. */
 
-struct transport {
+struct fluid_api {
 	CURL *curl;
 	bool is_another; /* all but curl is owned by the one that it was made of */
 	char *api;
@@ -25,7 +25,7 @@ struct transport {
 
 /* What the callbacks of curl need, and what is learnt from a try. */
 struct attempt {
-	struct transport_answer *answer;
+	struct fluid_answer *answer;
 	bool too_large;
 	bool final; /* another try would fail the same way, or take too long */
 	char error[CURL_ERROR_SIZE];
@@ -34,9 +34,9 @@ struct attempt {
 
 /**
  * Make one try of the call. at: {0} with `answer` set, which must be empty.
- * Returns and sets the error as transport_call().
+ * Returns and sets the error as fluid_api_call().
  */
-int attempt_make(struct transport *t, const struct transport_request *r, struct attempt *at,
+int attempt_make(struct fluid_api *t, const struct fluid_request *r, struct attempt *at,
     bool loopback, struct fluid_error *e);
 
 /** Whether a method only reads, so that making the call twice does no harm. */

@@ -104,7 +104,7 @@ ask_owner(const struct resolving *s, const struct fluid_token *token, struct ans
 
 	if (a->f.fluid_company_id && a->f.fluid_shop)
 		return (0);
-	if (installations_owner(s->transport, token, &owner, &a->e))
+	if (installations_owner(s->api, token, &owner, &a->e))
 		return (-1);
 	if (a->f.fluid_company_id && owner.fluid_company_id &&
 	    strcmp(a->f.fluid_company_id, owner.fluid_company_id) != 0) {
@@ -137,7 +137,7 @@ ask(const struct resolving *s, const struct installation *i, struct answers *a)
 	}
 	if (token_installation(&token, i->authentication_token, i->record, &a->e))
 		return;
-	if (installations_get(s->transport, &token, i->droplet_installation_uuid, &a->f, &a->e)) {
+	if (installations_get(s->api, &token, i->droplet_installation_uuid, &a->f, &a->e)) {
 		a->result = is_denial(&a->e) ? DENIED : UNSAID;
 	} else if (confirm_compare(i, &a->f) == DENIED) {
 		fluid_error_set(&a->e, FLUID_REFUSED,

@@ -41,18 +41,18 @@ run_caller(void *arg)
 {
 	struct lane_caller *me = arg;
 	struct lane *l = me->lane;
-	struct transport *t = transport_another(l->transport);
+	struct fluid_api *t = fluid_api_another(l->api);
 	struct lane_item *item;
 
 	pthread_mutex_lock(l->mutex);
-	/* Without memory for a transport, the items wait for another thread. */
+	/* Without memory for another API handle, the items wait for another thread. */
 	while (t && (item = next_item(l)) != NULL) {
 		pthread_mutex_unlock(l->mutex);
 		l->work(l->user, t, item);
 		pthread_mutex_lock(l->mutex);
 	}
 	pthread_mutex_unlock(l->mutex);
-	transport_free(t);
+	fluid_api_free(t);
 	pthread_mutex_lock(l->mutex);
 	me->state = CALLER_ENDED;
 	l->running--;

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "fluid/transport.h"
+#include "fluid/api.h"
 
 /*
  * Calls of Fluid that run side by side: one lane for each kind, so that one kind never waits for another.
@@ -31,9 +31,9 @@ struct lane_caller {
 struct lane {
 	unsigned max;           /* how many run at once, up to LANE_MAX */
 	pthread_mutex_t *mutex; /* the caller's; protects this, and is not held during work */
-	const struct transport *transport;
+	const struct fluid_api *api;
 	const atomic_bool *stop; /* the items that still wait are left then */
-	void (*work)(void *user, struct transport *t, struct lane_item *item);
+	void (*work)(void *user, struct fluid_api *t, struct lane_item *item);
 	void (*ended)(void *user); /* a thread has ended; called with the mutex held */
 	void *user;
 	struct lane_item *first, **last;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 #include "store/durable.h"
 #include "store/index.h"
 #include "store/marker.h"
@@ -51,7 +51,7 @@ struct provision {
 	int markers[N_DIRECTORIES]; /* the directories; the first two are the state's */
 	int reserves;               /* directory for what is set aside before an exchange */
 	int answers;                /* and for what Fluid answers to it */
-	struct transport *transport;
+	struct fluid_api *api;
 	pthread_mutex_t mutex; /* protects what is below */
 	struct markers seen;
 	struct lane lanes[N_DIRECTORIES];
@@ -67,7 +67,7 @@ struct provision {
 	int wake, resolved; /* eventfds: to the thread, and from it */
 };
 
-static void work(void *user, struct transport *t, struct lane_item *item);
+static void work(void *user, struct fluid_api *t, struct lane_item *item);
 static void on_ended(void *user);
 
 static void
@@ -78,7 +78,7 @@ init_lanes(struct provision *c)
 
 		l->max = kinds[directory].calls;
 		l->mutex = &c->mutex;
-		l->transport = c->transport;
+		l->api = c->api;
 		l->stop = &c->stop;
 		l->work = work;
 		l->ended = on_ended;
@@ -127,7 +127,7 @@ provision_new(const struct conf *conf, struct state *state)
 	c->markers[UNCONFIRMED] = state->unconfirmed;
 	c->rested = true;
 	pthread_mutex_init(&c->mutex, NULL);
-	if ((c->transport = transport_new(conf, &e)) == NULL) {
+	if ((c->api = fluid_api_new(conf, &e)) == NULL) {
 		log_line(LOG_LEVEL_ERROR, "Fluid's API cannot be called", "why", e.text, NULL);
 		goto err;
 	}
@@ -160,7 +160,7 @@ stop_all(struct provision *c)
 	if (c->has_thread)
 		pthread_join(c->thread, NULL);
 	c->has_thread = false;
-	for (enum markers_directory directory = PENDING; c->transport && directory < N_DIRECTORIES;
+	for (enum markers_directory directory = PENDING; c->api && directory < N_DIRECTORIES;
 	     directory++)
 		if (c->lanes[directory].mutex)
 			lane_join(&c->lanes[directory]);
@@ -173,7 +173,7 @@ provision_free(struct provision *c)
 		return;
 	stop_all(c);
 	markers_free(&c->seen);
-	transport_free(c->transport);
+	fluid_api_free(c->api);
 	if (c->markers[SUBSCRIBE] != -1)
 		close(c->markers[SUBSCRIBE]);
 	if (c->reserves != -1)
@@ -190,7 +190,7 @@ provision_free(struct provision *c)
 
 /* Have the subscriptions of a record that is active. Returns 0, or -1 to try again later. */
 static int
-subscribe(struct provision *c, struct transport *t, const char *record)
+subscribe(struct provision *c, struct fluid_api *t, const char *record)
 {
 	struct subscribe_failure f;
 
@@ -235,7 +235,7 @@ see_to_active(struct provision *c, const struct resolving *s, const char *record
 	int active = resolve_active(s, record);
 	enum resolved resolved = RESOLVE_NOTHING;
 
-	if (active == -1 || (active && subscribe(c, s->transport, record)))
+	if (active == -1 || (active && subscribe(c, s->api, record)))
 		return (RESOLVE_LATER);
 	/* An exchange that has begun meanwhile counts on the marker. */
 	pthread_mutex_lock(&c->mutex);
@@ -249,13 +249,13 @@ see_to_active(struct provision *c, const struct resolving *s, const char *record
 
 /* In a thread of a lane. */
 static void
-work(void *user, struct transport *t, struct lane_item *item)
+work(void *user, struct fluid_api *t, struct lane_item *item)
 {
 	struct provision *c = user;
 	struct marked *w = (struct marked *)(void *)item;
 	struct reserve reserve = { .dir = -1, .fd = -1 }, answer = reserve;
 	struct resolving s = { .state = c->state,
-		.transport = t,
+		.api = t,
 		.became_active = c->markers[SUBSCRIBE],
 		.reserves = c->reserves,
 		.reserve = &reserve,
@@ -447,7 +447,7 @@ thread(void *arg)
 			poll(NULL, 0, (int)wait);
 		next = pass(c);
 		if (!c->rested && !is_busy(c)) {
-			transport_rest(c->transport);
+			fluid_api_rest(c->api);
 			c->rested = true;
 		}
 		wait_for_something(c, watch, next ? next - backoff_now() : POLL_MS);

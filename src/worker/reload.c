@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 #include "worker/hook_env.h"
 
 /* Whether a configuration that could be read is one that this worker can go on with; else why not. */
@@ -14,7 +14,7 @@ static bool
 is_usable(const struct conf *conf, const struct conf *old, const char *path, struct buf *errors)
 {
 	struct fluid_error e;
-	struct transport *t;
+	struct fluid_api *t;
 
 	if (strcmp(conf->state_dir, old->state_dir) != 0)
 		buf_addf(errors,
@@ -25,9 +25,9 @@ is_usable(const struct conf *conf, const struct conf *old, const char *path, str
 	else if (strlen(path) > HOOK_CONF_MAX)
 		buf_addf(errors, "%s: longer than the %d bytes that a hook's variable can hold\n",
 		    path, HOOK_CONF_MAX);
-	if ((t = transport_new(conf, &e)) == NULL)
+	if ((t = fluid_api_new(conf, &e)) == NULL)
 		buf_addf(errors, "%s: %s\n", conf->file, e.text);
-	transport_free(t);
+	fluid_api_free(t);
 	return (errors->len == 0);
 }
 

@@ -281,7 +281,7 @@ exchange(const struct resolving *s, struct attempt *a)
 	const struct installation *asked = a->asked;
 	enum resolved resolved;
 
-	a->outcome = installations_exchange(s->transport,
+	a->outcome = installations_exchange(s->api,
 	    &(struct exchange_request){
 		.endpoint = endpoint_of(asked),
 		.exchange_token = asked->exchange_token,

@@ -5,16 +5,16 @@
 #include <stdint.h>
 
 #include "base/conf.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 #include "store/reserve.h"
 #include "store/state.h"
 
 /* Getting one installation what it waits for from Fluid: its credentials, or its confirmation. */
 
-/* Several threads settle at once, each with its own transport and reserve, and never the same record. */
+/* Several threads settle at once, each with its own API handle and reserve, and never the same record. */
 struct resolving {
 	struct state *state; /* used under its lock, beside other threads */
-	struct transport *transport;
+	struct fluid_api *api;
 	int became_active;       /* directory of markers for the records that may have */
 	int reserves;            /* directory for the space set aside before an exchange */
 	struct reserve *reserve; /* {.fd = -1} between records */

@@ -30,7 +30,7 @@ static const char key_prefix[] = "fhk_";
 /* One installation's subscribing. */
 struct subscribing {
 	const struct conf *conf;
-	struct transport *transport;
+	struct fluid_api *api;
 	struct state *state;
 	const struct installation *installation;
 	const struct fluid_token *token;
@@ -113,10 +113,10 @@ mend(const struct subscribing *s, const struct webhook *listed, struct fluid_err
 {
 	const char *key = s->installation->subscription_auth_token;
 	struct webhook now = { 0 }, after = { 0 };
-	int result = webhooks_show(s->transport, s->token, listed->id, &now, e);
+	int result = webhooks_show(s->api, s->token, listed->id, &now, e);
 
 	if (result == 0 && !is_complete(&now, key))
-		result = webhooks_update(s->transport, s->token, listed->id,
+		result = webhooks_update(s->api, s->token, listed->id,
 		    &(struct webhook_values){ .resource = now.resource,
 			.event = now.event,
 			.url = now.url,
@@ -148,7 +148,7 @@ subscribe_event(const struct subscribing *s, const struct webhook_list *there, c
 		note_id(ids, found->id);
 		return (mend(s, found, e));
 	}
-	result = webhooks_create(s->transport, s->token,
+	result = webhooks_create(s->api, s->token,
 	    &(struct webhook_values){ .resource = resource,
 		.event = dot + 1,
 		.url = s->conf->public_url,
@@ -291,7 +291,7 @@ subscribe_all(const struct subscribing *s, struct subscribe_failure *f)
 	bool listed;
 
 	/* Without the list nothing is known of what is there, and making one could make it twice. */
-	listed = webhooks_list(s->transport, s->token, &there, &e) == 0;
+	listed = webhooks_list(s->api, s->token, &there, &e) == 0;
 	if (!listed)
 		note_error(&errors, "webhooks", &e, f);
 	for (size_t k = 0; listed && k < s->conf->n_subscribe; k++) {
@@ -317,7 +317,7 @@ subscribe_all(const struct subscribing *s, struct subscribe_failure *f)
 
 /* With the turn taken. Returns 0, or -1 with *f filled in. */
 static int
-subscribe_in_turn(const struct conf *conf, struct transport *t, struct state *s, const char *record,
+subscribe_in_turn(const struct conf *conf, struct fluid_api *t, struct state *s, const char *record,
     struct subscribe_failure *f)
 {
 	struct installation *i = installation_load(s->installations, record);
@@ -340,7 +340,7 @@ subscribe_in_turn(const struct conf *conf, struct transport *t, struct state *s,
 }
 
 int
-subscribe_record(const struct conf *conf, struct transport *t, struct state *s, const char *record,
+subscribe_record(const struct conf *conf, struct fluid_api *t, struct state *s, const char *record,
     bool wait, struct subscribe_failure *f)
 {
 	int turn = durable_directory(s->queue, "subscribe"), result;

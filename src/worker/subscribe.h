@@ -2,7 +2,7 @@
 #define WORKER_SUBSCRIBE_H
 
 #include "base/conf.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 #include "store/state.h"
 
 /* Subscribing an installation to the events that the configuration lists, with its own token. */
@@ -24,7 +24,7 @@ struct subscribe_failure {
  * time. wait: for the one that does it now; otherwise that is an error.
  * Returns 0 when all are there, or the installation is not active (any more); -1 with *f filled in.
  */
-int subscribe_record(const struct conf *conf, struct transport *t, struct state *s,
+int subscribe_record(const struct conf *conf, struct fluid_api *t, struct state *s,
     const char *record, bool wait, struct subscribe_failure *f);
 
 #endif

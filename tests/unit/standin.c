@@ -75,11 +75,11 @@ standin_stop(struct standin *s)
 	free(s);
 }
 
-struct transport *
-transport_to(struct world *w, const char *url, const char *more)
+struct fluid_api *
+api_to(struct world *w, const char *url, const char *more)
 {
 	struct buf text = { 0 };
-	struct transport *t;
+	struct fluid_api *t;
 	struct conf *c;
 
 	buf_addf(&text,
@@ -87,7 +87,7 @@ transport_to(struct world *w, const char *url, const char *more)
 	    "webhooks = %s/api/webhooks %s/api/company/webhooks\n%s\n",
 	    w->directory, url, url, url, more);
 	c = conf_make(w->directory, text.data);
-	t = transport_new(c, &w->error);
+	t = fluid_api_new(c, &w->error);
 	CHECK(t != NULL, "%s", w->error.text);
 	conf_free(c);
 	buf_free(&text);
@@ -102,8 +102,8 @@ world_setup(void **state)
 	assert_non_null(w);
 	w->directory = directory_make();
 	w->standin = standin_start(NULL, NULL);
-	w->t = transport_to(w, w->standin->url, "timeout = 2");
-	w->control = transport_to(w, w->standin->url, "timeout = 20");
+	w->t = api_to(w, w->standin->url, "timeout = 2");
+	w->control = api_to(w, w->standin->url, "timeout = 20");
 	w->token.value = strdup(COMPANY_TOKEN);
 	w->token.source = strdup("the test");
 	*state = w;
@@ -115,8 +115,8 @@ world_teardown(void **state)
 {
 	struct world *w = *state;
 
-	transport_free(w->t);
-	transport_free(w->control);
+	fluid_api_free(w->t);
+	fluid_api_free(w->control);
 	standin_stop(w->standin);
 	token_free(&w->token);
 	json_tree_free(w->requests);
@@ -127,13 +127,13 @@ world_teardown(void **state)
 
 static void
 control(struct world *w, const char *method, const char *what, const char *json,
-    struct transport_answer *a)
+    struct fluid_answer *a)
 {
 	struct fluid_error e;
 	char path[128];
 
 	snprintf(path, sizeof(path), "/_standin/%s", what);
-	CHECK(transport_api_call(w->control, method, path, NULL, json, json ? strlen(json) : 0, a,
+	CHECK(fluid_api_call_path(w->control, method, path, NULL, json, json ? strlen(json) : 0, a,
 		  &e) == 0,
 	    "%s %s: %s", method, path, e.text);
 }
@@ -141,10 +141,10 @@ control(struct world *w, const char *method, const char *what, const char *json,
 void
 world_tell(struct world *w, const char *what, const char *json)
 {
-	struct transport_answer a = { 0 };
+	struct fluid_answer a = { 0 };
 
 	control(w, "POST", what, quoted(json), &a);
-	transport_answer_free(&a);
+	fluid_answer_free(&a);
 }
 
 void
@@ -157,12 +157,12 @@ int
 world_reset(void **state)
 {
 	struct world *w = *state;
-	struct transport_answer a = { 0 };
+	struct fluid_answer a = { 0 };
 
 	world_tell(w, "forget", "{}");
 	world_tell(w, "families", "{'families':['/api/webhooks','/api/company/webhooks']}");
 	control(w, "DELETE", "webhooks", NULL, &a);
-	transport_answer_free(&a);
+	fluid_answer_free(&a);
 	fluid_error_clear(&w->error);
 	return (0);
 }
@@ -170,13 +170,13 @@ world_reset(void **state)
 struct json_node *
 world_ask(struct world *w, const char *what)
 {
-	struct transport_answer a = { 0 };
+	struct fluid_answer a = { 0 };
 	struct json_node *root;
 
 	control(w, "GET", what, NULL, &a);
 	root = json_tree_read(a.body.data, a.body.len);
 	assert_non_null(root);
-	transport_answer_free(&a);
+	fluid_answer_free(&a);
 	return (root);
 }
 

@@ -2,7 +2,7 @@
 #define TESTS_UNIT_STANDIN_H
 
 #include "fluid/json_tree.h"
-#include "fluid/transport.h"
+#include "fluid/api.h"
 #include "support.h"
 
 /* Tests against the stand-in for Fluid's API, tests/integration/fluid_standin.py, as a child. */
@@ -26,8 +26,8 @@ struct world {
 	struct standin *standin;
 	char *directory;
 	struct conf *conf;
-	struct transport *t;
-	struct transport *control; /* for what the test says to the stand-in itself */
+	struct fluid_api *t;
+	struct fluid_api *control; /* for what the test says to the stand-in itself */
 	struct fluid_token token;  /* the company's */
 	struct fluid_error error;
 	struct json_node *requests; /* what world_requests() read last */
@@ -40,8 +40,8 @@ int world_teardown(void **state);
 /** Before each test: forget requests and faults; both addresses of the webhooks API are there. */
 int world_reset(void **state);
 
-/** A transport for addresses below `url`; more: further lines for [fluid]. */
-struct transport *transport_to(struct world *w, const char *url, const char *more);
+/** An API handle for addresses below `url`; more: further lines for [fluid]. */
+struct fluid_api *api_to(struct world *w, const char *url, const char *more);
 
 /** Say something to the stand-in: POST /_standin/WHAT. ' in the text stands for ". */
 void world_tell(struct world *w, const char *what, const char *json);

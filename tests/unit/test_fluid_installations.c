@@ -28,7 +28,7 @@ offer(struct world *w, const char *dri, const char *lives)
 }
 
 static enum exchange_outcome
-exchange(struct world *w, struct transport *t, const char *token, const char *dri,
+exchange(struct world *w, struct fluid_api *t, const char *token, const char *dri,
     struct exchange *out)
 {
 	struct exchange_request r = {
@@ -269,7 +269,7 @@ static void
 test_exchange_before_anything_is_sent(void **state)
 {
 	struct world *w = *state;
-	struct transport *t = transport_to(w, "http://127.0.0.1:1", "");
+	struct fluid_api *t = api_to(w, "http://127.0.0.1:1", "");
 	struct exchange_request r = { .exchange_token = "dex_x" };
 	struct timespec begun, done;
 	struct exchange x;
@@ -280,7 +280,7 @@ test_exchange_before_anything_is_sent(void **state)
 	clock_gettime(CLOCK_MONOTONIC, &done);
 	assert_int_equal(w->error.failure, FLUID_NOT_SENT);
 	assert_true(done.tv_sec - begun.tv_sec <= 1);
-	transport_free(t);
+	fluid_api_free(t);
 	r.endpoint = "@evil.example/exchange";
 	assert_int_equal(installations_exchange(w->t, &r, &x, &w->error), EXCHANGE_REFUSED);
 	r.endpoint = "//evil.example/exchange";

@@ -11,12 +11,12 @@
 static const char path[] = "/api/company/v1/orders?page=2";
 
 static int
-get(struct world *w, struct transport *t)
+get(struct world *w, struct fluid_api *t)
 {
-	struct transport_answer a = { 0 };
-	int result = transport_api_call(t, "GET", path, &w->token, NULL, 0, &a, &w->error);
+	struct fluid_answer a = { 0 };
+	int result = fluid_api_call_path(t, "GET", path, &w->token, NULL, 0, &a, &w->error);
 
-	transport_answer_free(&a);
+	fluid_answer_free(&a);
 	return (result);
 }
 
@@ -35,10 +35,10 @@ test_api_call(void **state)
 {
 	static const char *const bodied[] = { "POST", "PUT", "PATCH", "DELETE" };
 	struct world *w = *state;
-	struct transport_answer a = { 0 };
+	struct fluid_answer a = { 0 };
 	char want[64];
 
-	CHECK(transport_api_call(w->t, "GET", path, &w->token, NULL, 0, &a, &w->error) == 0, "%s",
+	CHECK(fluid_api_call_path(w->t, "GET", path, &w->token, NULL, 0, &a, &w->error) == 0, "%s",
 	    w->error.text);
 	assert_int_equal(a.status, 200);
 	assert_non_null(strstr(a.body.data, "\"path\": \"/api/company/v1/orders\""));
@@ -47,7 +47,7 @@ test_api_call(void **state)
 	assert_string_equal(world_header(w, "Accept"), "application/json");
 	for (size_t i = 0; i < LENGTH(bodied); i++) {
 		world_reset(state);
-		CHECK(transport_api_call(w->t, bodied[i], "/api/x", &w->token, "{\"a\":1}", 7, &a,
+		CHECK(fluid_api_call_path(w->t, bodied[i], "/api/x", &w->token, "{\"a\":1}", 7, &a,
 			  &w->error) == 0,
 		    "%s", w->error.text);
 		snprintf(want, sizeof(want), "%s /api/x\n", bodied[i]);
@@ -55,34 +55,34 @@ test_api_call(void **state)
 		assert_string_equal(world_body(w), "{\"a\":1}");
 		assert_string_equal(world_header(w, "Content-Type"), "application/json");
 		world_reset(state);
-		CHECK(transport_api_call(w->t, bodied[i], "/api/x", &w->token, NULL, 0, &a,
+		CHECK(fluid_api_call_path(w->t, bodied[i], "/api/x", &w->token, NULL, 0, &a,
 			  &w->error) == 0,
 		    "%s", w->error.text);
 		world_calls(w);
 		assert_null(world_header(w, "Content-Type"));
 		assert_string_equal(world_header(w, "Content-Length"), "0");
 	}
-	CHECK(transport_api_call(w->t, "HEAD", "/api/x", &w->token, NULL, 0, &a, &w->error) == 0,
+	CHECK(fluid_api_call_path(w->t, "HEAD", "/api/x", &w->token, NULL, 0, &a, &w->error) == 0,
 	    "%s", w->error.text);
 	assert_int_equal(a.body.len, 0);
-	transport_answer_free(&a);
+	fluid_answer_free(&a);
 }
 
 static void
 test_api_call_refuses_nonsense(void **state)
 {
 	struct world *w = *state;
-	struct transport_answer a = { 0 };
+	struct fluid_answer a = { 0 };
 
-	assert_int_equal(transport_api_call(w->t, "GET", "//evil.example/", &w->token, NULL, 0, &a,
+	assert_int_equal(fluid_api_call_path(w->t, "GET", "//evil.example/", &w->token, NULL, 0, &a,
 			     &w->error),
 	    -1);
 	assert_int_equal(w->error.failure, FLUID_LOCAL);
-	assert_int_equal(transport_api_call(w->t, "TRACE", "/api/x", &w->token, NULL, 0, &a,
+	assert_int_equal(fluid_api_call_path(w->t, "TRACE", "/api/x", &w->token, NULL, 0, &a,
 			     &w->error),
 	    -1);
 	assert_int_equal(w->error.failure, FLUID_LOCAL);
-	assert_int_equal(transport_api_call(w->t, "get", "/api/x", &w->token, NULL, 0, &a,
+	assert_int_equal(fluid_api_call_path(w->t, "get", "/api/x", &w->token, NULL, 0, &a,
 			     &w->error),
 	    -1);
 	assert_string_equal(world_calls(w), "");
@@ -93,14 +93,14 @@ static void
 test_error_body_is_kept(void **state)
 {
 	struct world *w = *state;
-	struct transport_answer a = { 0 };
+	struct fluid_answer a = { 0 };
 
 	world_fault(w, "{'shape':'422_object'}");
-	assert_int_equal(transport_api_call(w->t, "GET", path, &w->token, NULL, 0, &a, &w->error),
+	assert_int_equal(fluid_api_call_path(w->t, "GET", path, &w->token, NULL, 0, &a, &w->error),
 	    -1);
 	assert_int_equal(a.status, 422);
 	assert_non_null(strstr(a.body.data, "must be https"));
-	transport_answer_free(&a);
+	fluid_answer_free(&a);
 }
 
 /* Reading is tried again when it can help, and only then. */
@@ -129,8 +129,8 @@ test_what_is_repeated(void **state)
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		world_reset(state);
 		/* No connection of an earlier call: curl itself repeats a GET on one that died. */
-		transport_free(w->t);
-		w->t = transport_to(w, w->standin->url, "timeout = 2");
+		fluid_api_free(w->t);
+		w->t = api_to(w, w->standin->url, "timeout = 2");
 		world_fault(w, cases[i].fault);
 		CHECK((get(w, w->t) == 0) == cases[i].works, "%s: %s", cases[i].fault,
 		    w->error.text);
@@ -178,14 +178,15 @@ static void
 test_nobody_listens(void **state)
 {
 	struct world *w = *state;
-	struct transport *t = transport_to(w, "http://127.0.0.1:1", "timeout = 2");
-	struct transport_answer a = { 0 };
+	struct fluid_api *t = api_to(w, "http://127.0.0.1:1", "timeout = 2");
+	struct fluid_answer a = { 0 };
 
-	assert_int_equal(transport_api_call(t, "POST", "/api/x", &w->token, "{}", 2, &a, &w->error),
+	assert_int_equal(fluid_api_call_path(t, "POST", "/api/x", &w->token, "{}", 2, &a,
+			     &w->error),
 	    -1);
 	assert_int_equal(w->error.failure, FLUID_NOT_SENT);
 	assert_string_equal(w->error.text, "fluid: http://127.0.0.1:1: could not connect");
-	transport_free(t);
+	fluid_api_free(t);
 }
 
 /* A server that quotes the token does not bring it into the error. */
@@ -202,20 +203,20 @@ test_token_is_not_quoted(void **state)
 
 /* How many requests a stand-in had that is not the world's. */
 static size_t
-requests_of(struct transport *t)
+requests_of(struct fluid_api *t)
 {
-	struct transport_answer a = { 0 };
+	struct fluid_answer a = { 0 };
 	struct fluid_error e;
 	struct json_node *root;
 	size_t n = 0;
 
-	CHECK(transport_api_call(t, "GET", "/_standin/requests", NULL, NULL, 0, &a, &e) == 0, "%s",
+	CHECK(fluid_api_call_path(t, "GET", "/_standin/requests", NULL, NULL, 0, &a, &e) == 0, "%s",
 	    e.text);
 	root = json_tree_read(a.body.data, a.body.len);
 	for (const struct json_node *r = json_tree_get(root, "requests")->child; r; r = r->next)
 		n++;
 	json_tree_free(root);
-	transport_answer_free(&a);
+	fluid_answer_free(&a);
 	return (n);
 }
 
@@ -224,7 +225,7 @@ test_redirects_are_not_followed(void **state)
 {
 	struct world *w = *state;
 	struct standin *other = standin_start(NULL, NULL);
-	struct transport *t = transport_to(w, other->url, "");
+	struct fluid_api *t = api_to(w, other->url, "");
 	char fault[256], want[256];
 
 	snprintf(fault, sizeof(fault), "{'kind':'redirect','location':'%s/api/stolen'}",
@@ -235,7 +236,7 @@ test_redirects_are_not_followed(void **state)
 	    other->url);
 	CHECK(strncmp(w->error.text, want, strlen(want)) == 0, "%s", w->error.text);
 	assert_int_equal(requests_of(t), 0);
-	transport_free(t);
+	fluid_api_free(t);
 	standin_stop(other);
 }
 
@@ -244,16 +245,16 @@ test_tls(void **state)
 {
 	struct world *w = *state;
 	struct standin *s = standin_start("--tls", NULL);
-	struct transport *trusting, *other;
-	struct transport_answer a = { 0 };
+	struct fluid_api *trusting, *other;
+	struct fluid_answer a = { 0 };
 	char more[512];
 
 	snprintf(more, sizeof(more), "ca_file = %s", s->ca_file);
-	trusting = transport_to(w, s->url, more);
-	other = transport_to(w, s->url, "");
+	trusting = api_to(w, s->url, more);
+	other = api_to(w, s->url, "");
 	CHECK(get(w, trusting) == 0, "%s", w->error.text);
 	assert_int_equal(requests_of(trusting), 1);
-	assert_int_equal(transport_api_call(other, "POST", "/api/x", &w->token, "{}", 2, &a,
+	assert_int_equal(fluid_api_call_path(other, "POST", "/api/x", &w->token, "{}", 2, &a,
 			     &w->error),
 	    -1);
 	assert_int_equal(w->error.failure, FLUID_NOT_SENT);
@@ -261,8 +262,8 @@ test_tls(void **state)
 		strstr(w->error.text, "`ca_file`") != NULL,
 	    "%s", w->error.text);
 	assert_int_equal(requests_of(trusting), 1);
-	transport_free(trusting);
-	transport_free(other);
+	fluid_api_free(trusting);
+	fluid_api_free(other);
 	standin_stop(s);
 }
 
@@ -271,26 +272,26 @@ test_tls_of_another_host(void **state)
 {
 	struct world *w = *state;
 	struct standin *s = standin_start("--tls", NULL), *other;
-	struct transport *t;
+	struct fluid_api *t;
 	char more[512];
 
 	/* The right certificate of another authority, then the wrong name. */
 	other = standin_start("--tls", NULL);
 	snprintf(more, sizeof(more), "ca_file = %s", other->ca_file);
-	t = transport_to(w, s->url, more);
+	t = api_to(w, s->url, more);
 	assert_int_equal(get(w, t), -1);
 	assert_int_equal(w->error.failure, FLUID_NOT_SENT);
 	CHECK(strstr(w->error.text, other->ca_file) != NULL, "%s", w->error.text);
-	transport_free(t);
+	fluid_api_free(t);
 	standin_stop(s);
 	standin_stop(other);
 	other = standin_start("--tls", "--name=DNS:other.example");
 	snprintf(more, sizeof(more), "ca_file = %s", other->ca_file);
-	t = transport_to(w, other->url, more);
+	t = api_to(w, other->url, more);
 	assert_int_equal(get(w, t), -1);
 	assert_int_equal(w->error.failure, FLUID_NOT_SENT);
 	CHECK(strstr(w->error.text, "not trusted") != NULL, "%s", w->error.text);
-	transport_free(t);
+	fluid_api_free(t);
 	standin_stop(other);
 }
 
@@ -301,11 +302,11 @@ test_ca_file_must_be_good(void **state)
 	struct conf conf = { .api = (char *)"https://localhost:1", .timeout = 1 };
 
 	conf.ca_file = (char *)path_in(w->directory, "missing.pem");
-	assert_null(transport_new(&conf, &w->error));
+	assert_null(fluid_api_new(&conf, &w->error));
 	CHECK(strstr(w->error.text, "missing.pem: No such file") != NULL, "%s", w->error.text);
 	file_text(w->directory, "empty.pem", "", 0644);
 	conf.ca_file = (char *)path_in(w->directory, "empty.pem");
-	assert_null(transport_new(&conf, &w->error));
+	assert_null(fluid_api_new(&conf, &w->error));
 	CHECK(strstr(w->error.text, "no certificates") != NULL, "%s", w->error.text);
 }
 
@@ -314,8 +315,8 @@ static void
 test_proxies(void **state)
 {
 	struct world *w = *state;
-	struct transport *far = transport_to(w, "https://api.example.invalid", "timeout = 2");
-	struct transport_answer a = { 0 };
+	struct fluid_api *far = api_to(w, "https://api.example.invalid", "timeout = 2");
+	struct fluid_answer a = { 0 };
 
 	setenv("http_proxy", "http://127.0.0.1:1", 1);
 	setenv("all_proxy", "http://127.0.0.1:1", 1);
@@ -326,7 +327,7 @@ test_proxies(void **state)
 	unsetenv("NO_PROXY");
 	world_reset(state);
 	setenv("https_proxy", w->standin->url, 1);
-	assert_int_equal(transport_api_call(far, "DELETE", "/api/x", &w->token, NULL, 0, &a,
+	assert_int_equal(fluid_api_call_path(far, "DELETE", "/api/x", &w->token, NULL, 0, &a,
 			     &w->error),
 	    -1);
 	unsetenv("https_proxy");
@@ -336,8 +337,8 @@ test_proxies(void **state)
 	CHECK(strncmp(world_calls(w), "CONNECT api.example.invalid:443\n", 32) == 0, "%s",
 	    world_calls(w));
 	assert_null(world_header(w, "Authorization"));
-	transport_answer_free(&a);
-	transport_free(far);
+	fluid_answer_free(&a);
+	fluid_api_free(far);
 }
 
 /* What a hook of the worker would inherit: no connection. */

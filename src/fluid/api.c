@@ -1,4 +1,4 @@
-#include "fluid/transport.h"
+#include "fluid/api.h"
 
 #include <curl/curl.h>
 #include <malloc.h>
@@ -23,7 +23,7 @@ enum {
 static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" };
 
 static int
-copy_addresses(struct transport *t, const struct conf *c)
+copy_addresses(struct fluid_api *t, const struct conf *c)
 {
 	if ((t->api = strdup(c->api)) == NULL)
 		return (-1);
@@ -37,7 +37,7 @@ copy_addresses(struct transport *t, const struct conf *c)
 
 /* The certificates are read once, here, while the process may still read the file. */
 static int
-read_ca(struct transport *t, const char *path, struct fluid_error *e)
+read_ca(struct fluid_api *t, const char *path, struct fluid_error *e)
 {
 	if ((t->ca_file = strdup(path)) == NULL || read_whole_path(path, CA_FILE_MAX, &t->ca))
 		return (fluid_error_errno(e, path));
@@ -46,10 +46,10 @@ read_ca(struct transport *t, const char *path, struct fluid_error *e)
 	return (0);
 }
 
-struct transport *
-transport_new(const struct conf *c, struct fluid_error *e)
+struct fluid_api *
+fluid_api_new(const struct conf *c, struct fluid_error *e)
 {
-	struct transport *t;
+	struct fluid_api *t;
 
 	fluid_error_clear(e);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
@@ -68,16 +68,16 @@ transport_new(const struct conf *c, struct fluid_error *e)
 
 err:
 	if (t)
-		transport_free(t);
+		fluid_api_free(t);
 	else
 		curl_global_cleanup();
 	return (NULL);
 }
 
-struct transport *
-transport_another(const struct transport *t)
+struct fluid_api *
+fluid_api_another(const struct fluid_api *t)
 {
-	struct transport *other = malloc(sizeof(*other));
+	struct fluid_api *other = malloc(sizeof(*other));
 
 	if (other == NULL)
 		return (NULL);
@@ -91,7 +91,7 @@ transport_another(const struct transport *t)
 }
 
 void
-transport_free(struct transport *t)
+fluid_api_free(struct fluid_api *t)
 {
 	if (t == NULL)
 		return;
@@ -111,7 +111,7 @@ transport_free(struct transport *t)
 }
 
 void
-transport_rest(struct transport *t)
+fluid_api_rest(struct fluid_api *t)
 {
 	CURL *fresh = curl_easy_init();
 
@@ -123,27 +123,27 @@ transport_rest(struct transport *t)
 }
 
 const char *
-transport_api(const struct transport *t)
+fluid_api_address(const struct fluid_api *t)
 {
 	return (t->api);
 }
 
 char *const *
-transport_webhooks(const struct transport *t, size_t *n)
+fluid_api_webhooks(const struct fluid_api *t, size_t *n)
 {
 	*n = t->n_webhooks;
 	return (t->webhooks);
 }
 
 void
-transport_answer_free(struct transport_answer *a)
+fluid_answer_free(struct fluid_answer *a)
 {
 	buf_wipe(&a->body);
 	a->status = 0;
 }
 
 static bool
-worth_repeating(const struct transport_request *r, const struct attempt *at,
+worth_repeating(const struct fluid_request *r, const struct attempt *at,
     const struct fluid_error *e)
 {
 	if (r->once || at->final || e->retry_after > RETRY_AFTER_MAX)
@@ -180,7 +180,7 @@ is_method(const char *method)
 }
 
 int
-transport_call(struct transport *t, const struct transport_request *r, struct transport_answer *a,
+fluid_api_call(struct fluid_api *t, const struct fluid_request *r, struct fluid_answer *a,
     struct fluid_error *e)
 {
 	enum url_problem problem;
@@ -198,7 +198,7 @@ transport_call(struct transport *t, const struct transport_request *r, struct tr
 		struct attempt at = { .answer = a };
 
 		fluid_error_clear(e);
-		transport_answer_free(a);
+		fluid_answer_free(a);
 		result = attempt_make(t, r, &at, u.loopback, e);
 		if (result == 0 || tries == TRIES || !worth_repeating(r, &at, e))
 			return (result);
@@ -207,12 +207,12 @@ transport_call(struct transport *t, const struct transport_request *r, struct tr
 }
 
 int
-transport_api_call(struct transport *t, const char *method, const char *path,
-    const struct fluid_token *token, const char *body, size_t body_len, struct transport_answer *a,
+fluid_api_call_path(struct fluid_api *t, const char *method, const char *path,
+    const struct fluid_token *token, const char *body, size_t body_len, struct fluid_answer *a,
     struct fluid_error *e)
 {
 	struct buf url = { 0 };
-	struct transport_request r = {
+	struct fluid_request r = {
 		.method = method,
 		.token = token,
 		.body = body,
@@ -232,7 +232,7 @@ transport_api_call(struct transport *t, const char *method, const char *path,
 		return (fluid_error_set(e, FLUID_LOCAL, "out of memory"));
 	}
 	r.url = url.data;
-	result = transport_call(t, &r, a, e);
+	result = fluid_api_call(t, &r, a, e);
 	buf_free(&url);
 	return (result);
 }

@@ -1,5 +1,5 @@
-#ifndef FLUID_TRANSPORT_H
-#define FLUID_TRANSPORT_H
+#ifndef FLUID_API_H
+#define FLUID_API_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,11 +12,11 @@
 /* HTTP calls to Fluid. Every one of them is made here. For one thread at a time. */
 
 /* Answers larger than this are an error, in bytes. */
-enum { TRANSPORT_ANSWER_MAX = 4 << 20 };
+enum { FLUID_ANSWER_MAX = 4 << 20 };
 
-struct transport;
+struct fluid_api;
 
-struct transport_request {
+struct fluid_request {
 	const char *method;              /* GET, HEAD, POST, PUT, PATCH or DELETE */
 	const char *url;                 /* whole; https, or http to a loopback address */
 	const struct fluid_token *token; /* NULL: no Authorization */
@@ -27,56 +27,56 @@ struct transport_request {
 };
 
 /* {0} is an empty one. Bodies can hold credentials, so they are wiped. */
-struct transport_answer {
+struct fluid_answer {
 	long status;
 	struct buf body;
 };
 
 /**
  * Ready to call: reads ca_file. `c` is only used during this call.
- * Returns it (the caller ends it with transport_free()), or NULL with the error set.
+ * Returns it (the caller ends it with fluid_api_free()), or NULL with the error set.
  */
-struct transport *transport_new(const struct conf *c, struct fluid_error *e);
+struct fluid_api *fluid_api_new(const struct conf *c, struct fluid_error *e);
 
 /**
  * Another one for the same addresses and with the same certificates, for another thread. `t` outlives it.
- * The caller ends it with transport_free(). NULL: ENOMEM.
+ * The caller ends it with fluid_api_free(). NULL: ENOMEM.
  */
-struct transport *transport_another(const struct transport *t);
+struct fluid_api *fluid_api_another(const struct fluid_api *t);
 
-void transport_free(struct transport *t);
+void fluid_api_free(struct fluid_api *t);
 
 /**
  * Nothing is to be called for a while: close what connections are left, and give back the memory that
  * they and their certificates took.
  */
-void transport_rest(struct transport *t);
+void fluid_api_rest(struct fluid_api *t);
 
 /** The address that API paths are added to, without a trailing slash. Owned by t. */
-const char *transport_api(const struct transport *t);
+const char *fluid_api_address(const struct fluid_api *t);
 
 /** The addresses for managing webhooks, in the order they are tried. Owned by t. */
-char *const *transport_webhooks(const struct transport *t, size_t *n);
+char *const *fluid_api_webhooks(const struct fluid_api *t, size_t *n);
 
 /**
  * Make a call. Redirects are not followed. GET and HEAD are tried up to three times when the
  * network or Fluid fails in a way that can pass; everything else only when nothing at all was sent.
  *
- * *a is {0} or was used before; the caller ends it with transport_answer_free().
+ * *a is {0} or was used before; the caller ends it with fluid_answer_free().
  * Returns 0 when the answer is 2xx and here as a whole; else -1 with the error set. *a holds what was
  * answered in both cases, perhaps nothing.
  */
-int transport_call(struct transport *t, const struct transport_request *r,
-    struct transport_answer *a, struct fluid_error *e);
+int fluid_api_call(struct fluid_api *t, const struct fluid_request *r, struct fluid_answer *a,
+    struct fluid_error *e);
 
 /**
  * A call to a path of the API, as `fluidhook api` makes it: any method of the table, any path that
- * url_is_path() lets pass. As transport_call() otherwise.
+ * url_is_path() lets pass. As fluid_api_call() otherwise.
  */
-int transport_api_call(struct transport *t, const char *method, const char *path,
-    const struct fluid_token *token, const char *body, size_t body_len, struct transport_answer *a,
+int fluid_api_call_path(struct fluid_api *t, const char *method, const char *path,
+    const struct fluid_token *token, const char *body, size_t body_len, struct fluid_answer *a,
     struct fluid_error *e);
 
-void transport_answer_free(struct transport_answer *a);
+void fluid_answer_free(struct fluid_answer *a);
 
 #endif
