@@ -36,7 +36,9 @@ get(struct search *s, const char *name)
 	const struct record *r = records_get(s->a->records, name);
 
 	if (r == NULL && errno != ENOENT) {
-		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", name, NULL);
+		/* Who may not wait for the disk searches again where that is allowed (store/wait.h). */
+		if (errno != EAGAIN)
+			log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", name, NULL);
 		s->unreadable = true;
 		errno = EIO;
 	}
@@ -210,8 +212,9 @@ look_in(struct search *s, int directory, const char *key)
 	if (!s->indexed)
 		s->incomplete = !index_is_complete(s->a->state);
 	s->indexed = true;
-	if (index_each(directory, key, 0, look_at, s)) {
-		log_errno(LOG_LEVEL_ERROR, "index cannot be read", "key", key, NULL);
+	if (records_each(s->a->records, s->a->state, directory, key, look_at, s)) {
+		if (errno != EAGAIN)
+			log_errno(LOG_LEVEL_ERROR, "index cannot be read", "key", key, NULL);
 		s->unreadable = true;
 	}
 }

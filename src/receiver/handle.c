@@ -9,6 +9,7 @@
 #include "delivery/accept.h"
 #include "receiver/take.h"
 #include "store/glance.h"
+#include "store/wait.h"
 
 /* An unsigned install has no larger body (contract section 3). */
 enum { UNSIGNED_BODY_MAX = 64 * 1024 };
@@ -294,11 +295,15 @@ release_store(struct handling *h)
 
 /*
  * Find the verdict. Nothing is refused because of what a file was like a moment ago: it is judged again then.
+ * Returns false if that has to wait for the disk and this thread may not.
  */
-static void
+static bool
 judge(struct handling *h)
 {
 	bool recent = h->request->one_of_many, again;
+
+	if (h->judged)
+		return (true);
 
 	do {
 		glance_permit(recent);
@@ -310,10 +315,12 @@ judge(struct handling *h)
 		    h->body.bytes.data ? h->body.bytes.data : "", h->body.bytes.len, h->now.tv_sec,
 		    &h->evidence, &h->reason);
 		again = glance_relied() && (h->verdict != VERDICT_GENUINE || h->evidence.foreign);
-		if (again)
+		h->judged = !wait_was_needed();
+		if (again || !h->judged)
 			release_store(h);
 		recent = false;
-	} while (again);
+	} while (again && h->judged);
+	return (h->judged);
 }
 
 static enum handled
@@ -324,8 +331,9 @@ handle_delivery(struct handling *h)
 
 	if (event)
 		memccpy(h->answer.event, event, '\0', sizeof(h->answer.event));
-	judge(h);
-	handled = act(h);
+	wait_permit(h->may_wait);
+	handled = judge(h) ? act(h) : HANDLED_SLOW;
+	wait_permit(true);
 	glance_permit(false);
 	return (handled);
 }
@@ -448,8 +456,10 @@ handle_committed(struct handling *h)
 	enum taken taken = TAKEN_NOT;
 
 	h->in_journal = true;
+	wait_permit(h->may_wait);
 	if ((errno = h->line.error) == 0)
 		taken = take_committed(&t, &h->answer);
+	wait_permit(true);
 	return (end(h, answer_to_taken(h, taken)));
 }
 
@@ -460,7 +470,7 @@ handle_slow(struct handling *h)
 	if (h->in_journal)
 		handle_committed(h);
 	else
-		end(h, act(h));
+		end(h, handle_delivery(h));
 }
 
 void

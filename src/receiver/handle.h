@@ -29,7 +29,7 @@ struct handling {
 
 	struct journal_line line;
 	struct buf text; /* of the line */
-	bool may_wait, in_journal;
+	bool may_wait, judged, in_journal;
 	struct answer answer;
 	struct store *store; /* NULL where the state directory cannot be opened */
 	struct body body;

@@ -15,6 +15,7 @@
 #include "store/glance.h"
 #include "store/index.h"
 #include "store/lifecycle.h"
+#include "store/wait.h"
 
 struct counting {
 	const struct taking *t;
@@ -31,6 +32,9 @@ count_active(void *user, const char *name)
 
 	/* Also one that is missing: an index names it, so there was one. */
 	if (r == NULL) {
+		c->error = EAGAIN;
+		if (wait_was_needed())
+			return (1);
 		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", name, NULL);
 		c->error = EIO;
 		return (1);
@@ -50,7 +54,7 @@ count_active(void *user, const char *name)
  * with errno set if that could not be found out.
  */
 static int
-attribute(const struct taking *t, const struct record **out)
+find_only(const struct taking *t, const struct record **out)
 {
 	const char *company = delivery_text(t->body->delivery, COMPANY_FLUID_COMPANY_ID);
 	struct counting c = { .t = t };
@@ -61,7 +65,8 @@ attribute(const struct taking *t, const struct record **out)
 		return (0);
 	/* Before and after: it can be lost, or made again, during the look-up. */
 	complete = index_is_complete(t->store->state);
-	if (index_each(t->store->state->companies, company, 0, count_active, &c))
+	if (records_each(t->store->records, t->store->state, t->store->state->companies, company,
+		count_active, &c))
 		c.error = errno;
 	/* An index that was lost in part says nothing about installations that it does not have. */
 	if (c.error == 0 && c.n == 0 && !(complete && index_is_complete(t->store->state)))
@@ -73,6 +78,24 @@ attribute(const struct taking *t, const struct record **out)
 	records_release(t->store->records, c.only);
 	errno = c.error;
 	return (c.error ? -1 : 0);
+}
+
+/*
+ * The same. What was seen a moment ago counts if it names one; that there is none, or that there are several,
+ * is found afresh.
+ */
+static int
+attribute(const struct taking *t, const struct record **out)
+{
+	int result;
+
+	glance_permit(t->line != NULL);
+	result = find_only(t, out);
+	if (glance_relied() && (result || *out == NULL)) {
+		glance_permit(false);
+		result = find_only(t, out);
+	}
+	return (result);
 }
 
 static const char *
@@ -343,7 +366,7 @@ take_business(const struct taking *t, struct answer *a)
 
 	if (t->evidence->key == KEY_DROPLET &&
 	    delivery_text(t->body->delivery, COMPANY_DRI) == NULL && attribute(t, &found))
-		return (TAKEN_NOT);
+		return (t->line && wait_was_needed() ? TAKEN_SLOW : TAKEN_NOT);
 	if (found)
 		r = found;
 	if (r)
@@ -361,7 +384,7 @@ take_business(const struct taking *t, struct answer *a)
 enum taken
 take_genuine(const struct taking *t, struct answer *a)
 {
-	/* Who may say it is known. What changes a record, or names one, is decided by the files as they are. */
+	/* Who may say it is known. What changes a record is decided by the files as they are. */
 	glance_permit(false);
 	uuid_v7(a->delivery, &t->now);
 	return (

@@ -92,15 +92,27 @@ walk(const char *entries, size_t len, unsigned *left, int (*each)(void *, const 
 	return (0);
 }
 
-/* *result: what each() returned last. Returns 0, or -1 with errno set. */
+/* The same for an open directory; *result: what each() returned last. Returns 0, or -1 with errno set. */
 static int
-each_entry(int directory, const char *key, unsigned most,
-    int (*each)(void *user, const char *record), void *user, int *result)
+walk_directory(int dir, unsigned most, int (*each)(void *user, const char *record), void *user,
+    int *result)
 {
 	_Alignas(struct dirent64) char entries[4096];
 	unsigned left = most; /* 0 wraps around: as good as no limit */
 	ssize_t n;
-	int dir, saved;
+
+	*result = 0;
+	while ((n = getdents64(dir, entries, sizeof(entries))) > 0)
+		if (walk(entries, (size_t)n, &left, each, user, result))
+			break;
+	return (n == -1 ? -1 : 0);
+}
+
+static int
+each_entry(int directory, const char *key, unsigned most,
+    int (*each)(void *user, const char *record), void *user, int *result)
+{
+	int dir, result_of_walk, saved;
 
 	*result = 0;
 	if (!name_is_safe(key, strlen(key)))
@@ -108,13 +120,19 @@ each_entry(int directory, const char *key, unsigned most,
 	dir = openat(directory, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir == -1)
 		return (errno == ENOENT ? 0 : -1);
-	while ((n = getdents64(dir, entries, sizeof(entries))) > 0)
-		if (walk(entries, (size_t)n, &left, each, user, result))
-			break;
+	result_of_walk = walk_directory(dir, most, each, user, result);
 	saved = errno;
 	close(dir);
 	errno = saved;
-	return (n == -1 ? -1 : 0);
+	return (result_of_walk);
+}
+
+int
+index_each_in(int dir, int (*each)(void *user, const char *record), void *user)
+{
+	int result;
+
+	return (walk_directory(dir, 0, each, user, &result));
 }
 
 int

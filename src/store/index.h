@@ -32,6 +32,9 @@ int index_remove(int directory, const char *key, const char *record);
 int index_each(int directory, const char *key, unsigned most,
     int (*each)(void *user, const char *record), void *user);
 
+/** The same for the directory of a key that was opened, without a limit. */
+int index_each_in(int dir, int (*each)(void *user, const char *record), void *user);
+
 /** Without a limit; returns what each() returned where that is not 0. */
 int index_each_until(int directory, const char *key, int (*each)(void *user, const char *record),
     void *user);

@@ -10,9 +10,6 @@
 #include "base/utf8.h"
 #include "store/durable.h"
 
-/* Far above any record: the largest thing in it is the company's name. */
-enum { RECORD_MAX = 8 << 20 };
-
 static const char *const status_names[] = {
 	[INSTALLATION_ACTIVE] = "active",
 	[INSTALLATION_PENDING] = "pending",
@@ -265,36 +262,53 @@ load_member(void *user, const char *key, size_t key_len, enum json_kind kind, co
 }
 
 struct installation *
-installation_load(int dir, const char *record)
+installation_new(const char *record)
 {
-	struct loading l = { 0 };
-	struct buf text = { 0 };
-	char file[NAME_SIZE + 8];
+	struct installation *i = calloc(1, sizeof(*i));
 
-	snprintf(file, sizeof(file), "%s.json", record);
-	if (read_whole(dir, file, RECORD_MAX, &text))
-		goto err0;
-	if ((l.i = calloc(1, sizeof(*l.i))) == NULL)
-		goto err0;
-	snprintf(l.i->record, sizeof(l.i->record), "%s", record);
+	if (i && (i->record = strdup(record)) == NULL) {
+		free(i);
+		return (NULL);
+	}
+	return (i);
+}
+
+struct installation *
+installation_parse(const char *record, const char *text, size_t len)
+{
+	struct loading l = { .i = installation_new(record) };
+
+	if (l.i == NULL)
+		return (NULL);
 	errno = EBADMSG;
-	if (json_read_members(text.data, text.len, load_member, &l) || !l.has_status)
-		goto err1;
+	if (json_read_members(text, len, load_member, &l) || !l.has_status)
+		goto err;
 	if (l.nomem) {
 		errno = ENOMEM;
-		goto err1;
+		goto err;
 	}
 	/* A record of version 0.1 that was uninstalled says so only once. */
 	if (l.i->last_uninstalled_at < l.i->uninstalled_at)
 		l.i->last_uninstalled_at = l.i->uninstalled_at;
-	buf_wipe(&text);
 	return (l.i);
 
-err1:
+err:
 	installation_free(l.i);
-err0:
-	buf_wipe(&text);
 	return (NULL);
+}
+
+struct installation *
+installation_load(int dir, const char *record)
+{
+	struct installation *i = NULL;
+	struct buf text = { 0 };
+	char file[NAME_SIZE + 8];
+
+	snprintf(file, sizeof(file), "%s.json", record);
+	if (read_whole(dir, file, INSTALLATION_FILE_MAX, &text) == 0)
+		i = installation_parse(record, text.data, text.len);
+	buf_wipe(&text);
+	return (i);
 }
 
 static void
@@ -379,6 +393,7 @@ installation_free(struct installation *i)
 	for (size_t m = 0; m < N_MEMBERS; m++)
 		if (members[m].kind == TEXT && members[m].presence != FORMER)
 			secret_free(*(char **)member_at(i, &members[m]));
+	free(i->record);
 	free(i->fluid_company_id);
 	free(i->name);
 	free(i);

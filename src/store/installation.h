@@ -29,7 +29,7 @@ enum { INSTALLS_REMEMBERED = 8 };
 
 /* Strings are owned by the struct, and NULL where there is nothing. */
 struct installation {
-	char record[NAME_SIZE]; /* the record's name, without ".json" */
+	char *record; /* the record's name, without ".json" */
 	enum installation_status status;
 	char *reason; /* why it failed */
 	char *droplet_installation_uuid;
@@ -88,6 +88,15 @@ void installation_drop_credentials(struct installation *i);
 
 /** Forget the exchange token and what belongs to it. */
 void installation_drop_exchange(struct installation *i);
+
+/* Far above any record: the largest thing in it is the company's name. */
+enum { INSTALLATION_FILE_MAX = 8 << 20 };
+
+/** A record of this name, which says nothing yet. NULL: ENOMEM. */
+struct installation *installation_new(const char *record);
+
+/** Read the text of a record called `record`. Returns it, or NULL with errno set: EBADMSG, ENOMEM. */
+struct installation *installation_parse(const char *record, const char *text, size_t len);
 
 /**
  * Read the record called `record` from the installations directory.

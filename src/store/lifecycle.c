@@ -536,10 +536,9 @@ lifecycle_apply(struct state *s, struct records *records, const struct lifecycle
 	}
 	is_new = i == NULL;
 	if (is_new) {
-		if ((i = calloc(1, sizeof(*i))) == NULL)
+		if ((i = installation_new(e->record)) == NULL)
 			return (-1);
 		i->status = INSTALLATION_PENDING;
-		snprintf(i->record, sizeof(i->record), "%s", e->record);
 	} else if (leave_former(s, i)) {
 		/* First, so that where it was before the last move need not be remembered any longer. */
 		goto out;

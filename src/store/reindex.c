@@ -171,7 +171,7 @@ look_at_record(void *user, const char *file, struct installation *i)
 		return (0);
 	}
 	c->r->records++;
-	memcpy(record, i->record, sizeof(record));
+	snprintf(record, sizeof(record), "%s", i->record);
 	derive(&d, i);
 	installation_free(i);
 	missing = lacks(c->state, &d, record);

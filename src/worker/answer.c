@@ -112,9 +112,8 @@ answer_read(int dir, const char *record, struct installation **asked, struct exc
 	int error = 0;
 
 	*x = (struct exchange){ .installation = { .active = false } };
-	if ((*asked = r.asked = calloc(1, sizeof(**asked))) == NULL)
+	if ((*asked = r.asked = installation_new(record)) == NULL)
 		return (-1);
-	snprintf(r.asked->record, sizeof(r.asked->record), "%s", record);
 	if (read_whole(dir, record, ANSWER_SIZE, &text))
 		error = errno;
 	else if (text.len == 0 || (end = memchr(text.data, '\n', text.len)) == NULL ||

@@ -28,11 +28,10 @@ void
 evidence_records(struct keys *k)
 {
 	for (size_t i = 0; i < LENGTH(records); i++) {
-		struct installation *r = calloc(1, sizeof(*r));
+		struct installation *r = installation_new(records[i].name);
 		char shop[NAME_SIZE];
 
 		assert_non_null(r);
-		snprintf(r->record, sizeof(r->record), "%s", records[i].name);
 		r->status = records[i].status;
 		installation_set(&r->droplet_installation_uuid, records[i].name);
 		installation_set(&r->fluid_shop, records[i].shop);

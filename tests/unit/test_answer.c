@@ -38,8 +38,9 @@ teardown(void **state)
 	return (0);
 }
 
-static struct installation asked = { .record = DRI,
-	.exchange_token = "dex_1",
+static char dri[] = DRI, dex_1[] = "dex_1";
+static struct installation asked = { .record = dri,
+	.exchange_token = dex_1,
 	.installed_at = 1700000000 };
 
 static const struct exchange answered = {

@@ -1,10 +1,11 @@
 /*
  * Requests handled one after the other by one process, while files change. The clock hardly moves, so that
- * all happens within 10 ms. Link with: -Wl,--wrap=clock_gettime
+ * all happens within 10 ms. Link with: -Wl,--wrap=clock_gettime -Wl,--wrap=syscall
  */
 #include "support.h"
 #include "wrap.h"
 
+#include <errno.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 
 int __real_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__real_");
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__wrap_");
+
+long __wrap_syscall(long number, ...);
 
 enum { NOW = 2000000000 };
 
@@ -25,6 +28,15 @@ __wrap_clock_gettime(clockid_t clock, struct timespec *out)
 	(void)clock;
 	*out = (struct timespec){ .tv_sec = NOW, .tv_nsec = ++ns };
 	return (0);
+}
+
+/* Nothing is in the kernel's memory. */
+long
+__wrap_syscall(long number, ...)
+{
+	(void)number;
+	errno = EAGAIN;
+	return (-1);
 }
 
 static const char install[] =
@@ -40,20 +52,24 @@ struct world {
 	struct receiver *receiver;
 };
 
+static void
+start(struct world *w)
+{
+	w->receiver = receiver_new(conf_make(w->directory,
+	    "state_dir = state\nmin_free = 1M\nlog_level = error\n"
+	    "[droplet]\nuuid = drp_x\nsecrets = secrets\n"));
+	assert_non_null(w->receiver);
+}
+
 static int
 setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	char text[1024];
 
 	w->directory = directory_make();
 	file_text(w->directory, "secrets", "dws_one\n", 0600);
 	state_close(state_make(path_in(w->directory, "state")));
-	snprintf(text, sizeof(text),
-	    "state_dir = state\nmin_free = 1M\nlog_level = error\n"
-	    "[droplet]\nuuid = drp_x\nsecrets = secrets\n");
-	w->receiver = receiver_new(conf_make(w->directory, text));
-	assert_non_null(w->receiver);
+	start(w);
 	*state = w;
 	return (0);
 }
@@ -82,31 +98,52 @@ read_text(void *source, char *out, size_t size)
 	return ((ssize_t)n);
 }
 
+/* A request on its way, signed with this key. */
+struct post {
+	struct request request;
+	const char *body;
+	struct buf answer;
+	char header[sizeof("HTTP_X_FLUID_SIGNATURE=") + SIGNATURE_HEX_SIZE];
+	char *params[5];
+};
+
+static void
+sign(struct post *p, const char *body, const char *key)
+{
+	static char method[] = "REQUEST_METHOD=POST",
+		    timestamp[] = "HTTP_X_FLUID_TIMESTAMP=2000000000",
+		    shop[] = "HTTP_X_FLUID_SHOP=a.fluid.app";
+	unsigned char signature[SIGNATURE_LEN];
+	char hex[SIGNATURE_HEX_SIZE];
+
+	*p = (struct post){ .body = body, .params = { method, timestamp, shop, p->header, NULL } };
+	signature_compute(signature, key, "2000000000", body, strlen(body));
+	signature_hex(hex, signature);
+	snprintf(p->header, sizeof(p->header), "HTTP_X_FLUID_SIGNATURE=%s", hex);
+	request_from_params(&p->request, p->params);
+	p->request.read = read_text;
+	p->request.source = &p->body;
+}
+
+static int
+status_of(struct post *p)
+{
+	int status = p->answer.data ? atoi(p->answer.data + strlen("Status: ")) : 0;
+
+	buf_free(&p->answer);
+	return (status);
+}
+
 /* The status that a request signed with this key gets. */
 static int
 post(struct world *w, const char *body, const char *key, bool one_of_many)
 {
-	unsigned char signature[SIGNATURE_LEN];
-	char header[sizeof("HTTP_X_FLUID_SIGNATURE=") + SIGNATURE_HEX_SIZE],
-	    hex[SIGNATURE_HEX_SIZE];
-	char *params[] = { (char[]){ "REQUEST_METHOD=POST" },
-		(char[]){ "HTTP_X_FLUID_TIMESTAMP=2000000000" },
-		(char[]){ "HTTP_X_FLUID_SHOP=a.fluid.app" }, header, NULL };
-	struct buf answer = { 0 };
-	struct request q;
-	int status;
+	struct post p;
 
-	signature_compute(signature, key, "2000000000", body, strlen(body));
-	signature_hex(hex, signature);
-	snprintf(header, sizeof(header), "HTTP_X_FLUID_SIGNATURE=%s", hex);
-	request_from_params(&q, params);
-	q.read = read_text;
-	q.source = &body;
-	q.one_of_many = one_of_many;
-	handle(w->receiver, &q, &answer);
-	status = atoi(answer.data + strlen("Status: "));
-	buf_free(&answer);
-	return (status);
+	sign(&p, body, key);
+	p.request.one_of_many = one_of_many;
+	handle(w->receiver, &p.request, &p.answer);
+	return (status_of(&p));
 }
 
 /* Goal: a new secret counts at once, whatever was seen before; a retired one for 10 ms at most. */
@@ -205,6 +242,33 @@ test_moved(void **state)
 	assert_false(file_exists(w->directory, "state/installations/dri_b.json"));
 }
 
+/*
+ * Goal: a thread that serves many requests does not read a record from the disk. Another thread judges and
+ * stores the delivery; then the record is in memory.
+ */
+static void
+test_not_in_memory(void **state)
+{
+	struct world *w = *state;
+	struct post p;
+
+	assert_int_equal(post(w, install, "dws_one", true), 200);
+	receiver_release(w->receiver);
+	start(w);
+	for (int n = 0; n < 2; n++) {
+		struct handling h = { .receiver = w->receiver,
+			.request = &p.request,
+			.out = &p.answer };
+
+		sign(&p, order, "dws_one");
+		p.request.one_of_many = true;
+		assert_int_equal(handle_begin(&h, false), n == 0 ? HANDLED_SLOW : HANDLED_IN_BATCH);
+		assert_null(p.answer.data);
+		handle_slow(&h);
+		assert_int_equal(status_of(&p), 200);
+	}
+}
+
 int
 main(void)
 {
@@ -214,6 +278,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_own_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_secrets_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_in_memory, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -39,10 +39,9 @@ teardown(void **state)
 static struct installation *
 example(void)
 {
-	struct installation *i = calloc(1, sizeof(*i));
+	struct installation *i = installation_new("dri_a");
 
 	assert_non_null(i);
-	snprintf(i->record, sizeof(i->record), "dri_a");
 	i->status = INSTALLATION_ACTIVE;
 	installation_set(&i->droplet_installation_uuid, "dri_a");
 	installation_set(&i->droplet_uuid, "drp_a");

@@ -151,12 +151,12 @@ test_held(void **state)
 	struct world *w = *state;
 	const struct record *held;
 
-	put(w, "{'status':'active','name':'held'}");
+	put(w, "{'status':'active','delivery':'held'}");
 	ahead = 3600;
 	assert_non_null(held = records_get(w->records, "dri_a"));
-	put(w, "{'status':'uninstalled','name':'new'}");
+	put(w, "{'status':'uninstalled','delivery':'new'}");
 	assert_int_equal(status_now(w), INSTALLATION_UNINSTALLED);
-	assert_string_equal(held->installation->name, "held");
+	assert_string_equal(held->installation->delivery, "held");
 	/* A note about the record as it is now says nothing of what it was. */
 	records_settle(w->records, "dri_a");
 	assert_false(records_is_settled(w->records, held));
@@ -164,7 +164,7 @@ test_held(void **state)
 	records_release(w->records, NULL);
 }
 
-/* Goal: records that share a slot of the cache do not stand in for each other. */
+/* Goal: records do not stand in for each other, however many there are. */
 static void
 test_many(void **state)
 {
@@ -177,13 +177,13 @@ test_many(void **state)
 			const struct record *r;
 
 			snprintf(name, sizeof(name), "state/installations/dri_%d.json", i);
-			snprintf(text, sizeof(text), "{\"status\":\"active\",\"name\":\"%d\"}", i);
+			snprintf(text, sizeof(text), "{\"status\":\"active\",\"delivery\":\"%d\"}", i);
 			if (round == 0)
 				file_text(w->directory, name, text, 0600);
 			snprintf(name, sizeof(name), "dri_%d", i);
 			assert_non_null(r = records_get(w->records, name));
 			snprintf(text, sizeof(text), "%d", i);
-			assert_string_equal(r->installation->name, text);
+			assert_string_equal(r->installation->delivery, text);
 			records_release(w->records, r);
 		}
 }
@@ -198,8 +198,8 @@ read_many(void *arg)
 		const struct record *r = records_get(w->records, "dri_a");
 
 		if (r == NULL ||
-		    (strcmp(r->installation->name, "one") != 0 &&
-			strcmp(r->installation->name, "two") != 0))
+		    (strcmp(r->installation->delivery, "one") != 0 &&
+			strcmp(r->installation->delivery, "two") != 0))
 			bad++;
 		records_release(w->records, r);
 	}
@@ -215,13 +215,13 @@ test_threads(void **state)
 	pthread_t threads[4];
 	void *bad;
 
-	put(w, "{'status':'active','name':'one'}");
+	put(w, "{'status':'active','delivery':'one'}");
 	ahead = 3600;
 	assert_non_null(i = installation_load(w->state->installations, "dri_a"));
 	for (size_t t = 0; t < LENGTH(threads); t++)
 		assert_int_equal(pthread_create(&threads[t], NULL, read_many, w), 0);
 	for (int n = 0; n < 200; n++) {
-		installation_set_name(i, n % 2 ? "one" : "two", 3);
+		installation_set(&i->delivery, n % 2 ? "one" : "two");
 		assert_int_equal(installation_save(w->state->installations, i), 0);
 	}
 	for (size_t t = 0; t < LENGTH(threads); t++) {

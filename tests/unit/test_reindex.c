@@ -57,10 +57,9 @@ exists(const struct world *w, const char *name)
 static void
 add(struct world *w, const char *name, enum installation_status status, const char *shop)
 {
-	struct installation *i = calloc(1, sizeof(*i));
+	struct installation *i = installation_new(name);
 
 	assert_non_null(i);
-	snprintf(i->record, sizeof(i->record), "%s", name);
 	i->status = status;
 	installation_set(&i->fluid_shop, shop);
 	installation_set(&i->fluid_company_id, "7");

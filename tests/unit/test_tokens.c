@@ -415,10 +415,12 @@ test_crowded_shop(void **state)
 	const struct expected e = { "crowded", ORDER, "wvt_a", GENUINE_INSTALLATION("dri_a") };
 	struct keys *k = *state;
 	struct installation *gone = installation_load(k->state->installations, "dri_gone");
+	char name[NAME_SIZE];
 
 	assert_non_null(gone);
 	for (int i = 0; i < 600; i++) {
-		snprintf(gone->record, sizeof(gone->record), "dri_%d", i);
+		snprintf(name, sizeof(name), "dri_%d", i);
+		assert_int_equal(installation_set(&gone->record, name), 0);
 		assert_int_equal(installation_save(k->state->installations, gone), 0);
 		assert_int_equal(index_add(k->state->shops, "acme", gone->record), 0);
 	}

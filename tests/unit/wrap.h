@@ -16,11 +16,13 @@
 #define AS_TIME(prefix) __asm__(prefix "__time64")
 #define AS_FSTATAT(prefix) __asm__(prefix "__fstatat64_time64")
 #define AS_PREAD(prefix) __asm__(prefix "pread64")
+#define AS_PREADV2(prefix) __asm__(prefix "preadv64v2")
 #else
 #define AS_CLOCK_GETTIME(prefix)
 #define AS_TIME(prefix)
 #define AS_FSTATAT(prefix)
 #define AS_PREAD(prefix)
+#define AS_PREADV2(prefix)
 #endif
 
 #endif
