@@ -30,6 +30,15 @@ file_close_stream(FILE *fp)
 	errno = saved;
 }
 
+void
+file_unlink(int dir, const char *name)
+{
+	int saved = errno;
+
+	unlinkat(dir, name, 0);
+	errno = saved;
+}
+
 int
 file_write_all(int fd, const void *data, size_t len)
 {

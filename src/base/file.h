@@ -15,6 +15,9 @@ void file_close(int fd);
 /** fclose() of a file that was only read, which leaves errno as it is. NULL: nothing. */
 void file_close_stream(FILE *fp);
 
+/** unlinkat() of a file that was not to be, which leaves errno as it is. */
+void file_unlink(int dir, const char *name);
+
 /** write() until all is written. Returns 0, or -1 with errno set and perhaps a part written. */
 int file_write_all(int fd, const void *data, size_t len);
 

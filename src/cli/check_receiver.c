@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/check.h"
 #include "store/durable.h"
 #include "store/layout.h"
@@ -142,16 +143,14 @@ ask(const char *address)
 	char answer[ANSWER_SIZE] = "";
 	int fd = strncmp(address, "unix:", 5) == 0 ? connect_unix(address + 5) :
 						     connect_tcp(address);
-	int result, saved, status = -1;
+	int result, status = -1;
 
 	if (fd == -1)
 		return (-1);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	result = write_all(fd, request, sizeof(request)) || read_answer(fd, answer) ? -1 : 0;
-	saved = errno;
-	close(fd);
-	errno = saved;
+	result = file_write_all(fd, request, sizeof(request)) || read_answer(fd, answer) ? -1 : 0;
+	file_close(fd);
 	if (result)
 		return (-1);
 	if (strncmp(answer, "Status: ", 8) == 0)

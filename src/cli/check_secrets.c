@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "base/utf8.h"
 #include "cli/check.h"
 #include "delivery/secrets.h"
@@ -108,7 +109,7 @@ check_secret_lines(struct checklist *l, const char *path)
 	size_t len;
 
 	/* One that cannot be read was named before. */
-	if (read_whole_path(path, FILE_MAX, &text) == 0)
+	if (file_read_path(path, FILE_MAX, &text) == 0)
 		for (size_t at = utf8_mark(text.data, text.len); at < text.len; at += len + 1) {
 			end = memchr(text.data + at, '\n', text.len - at);
 			len = end ? (size_t)(end - text.data) - at : text.len - at;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "cli/check.h"
 #include "store/durable.h"
 
@@ -126,7 +127,7 @@ take_file(struct unit *u, const char *path, const char *conf)
 	bool service = false;
 	char *line, *rest = NULL;
 
-	if (read_whole_path(path, UNIT_MAX, &text) == 0 && text.len &&
+	if (file_read_path(path, UNIT_MAX, &text) == 0 && text.len &&
 	    !(buf_addc(&text, '\0'), text.failed))
 		for (line = strtok_r(text.data, "\n", &rest); line;
 		     line = strtok_r(NULL, "\n", &rest)) {

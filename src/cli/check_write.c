@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/check.h"
 #include "store/durable.h"
 #include "store/fstype.h"
@@ -38,7 +39,7 @@ try_file(struct trial *t)
 		return (failed(t, "open"));
 	if (lock_try(fd))
 		result = failed(t, "flock");
-	else if (write_all(fd, "check\n", 6))
+	else if (file_write_all(fd, "check\n", 6))
 		result = failed(t, "write");
 	else if (fdatasync(fd))
 		result = failed(t, "fdatasync");

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/lib/cli.h"
 #include "cli/commands.h"
 #include "cli/lib/secret_file.h"
@@ -281,7 +282,7 @@ make_file(const char *path, const char *text, mode_t mode, gid_t gid)
 	if (fd == -1)
 		return (cli_fail("%s: %s", path, strerror(errno)));
 	if ((geteuid() == 0 && fchown(fd, (uid_t)-1, gid)) || fchmod(fd, mode) ||
-	    write_all(fd, text, strlen(text)) || fsync(fd) || close(fd)) {
+	    file_write_all(fd, text, strlen(text)) || fsync(fd) || close(fd)) {
 		cli_fail("%s: %s", path, strerror(errno));
 		unlink(path);
 		return (CLI_FAILED);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "cli/lib/cli.h"
@@ -42,7 +43,7 @@ read_secret(const char *file, char out[SECRET_LEN_MAX + 1])
 	int result = -1;
 	size_t len, mark;
 
-	if (strcmp(file, "-") == 0 ? read_stdin(&text) : read_whole_path(file, 64 * 1024, &text)) {
+	if (strcmp(file, "-") == 0 ? read_stdin(&text) : file_read_path(file, 64 * 1024, &text)) {
 		cli_fail("%s: %s", file, strerror(errno));
 		goto out;
 	}

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/utf8.h"
 #include "delivery/signature.h"
 #include "store/durable.h"
@@ -112,7 +113,7 @@ secret_list_read(const char *path)
 		goto err;
 	}
 	/* The file may be a link: its name comes from the configuration. */
-	if (read_whole_path(path, FILE_MAX, &text))
+	if (file_read_path(path, FILE_MAX, &text))
 		goto err;
 	for (size_t at = utf8_mark(text.data, text.len); at < text.len; at += len + 1) {
 		end = memchr(text.data + at, '\n', text.len - at);

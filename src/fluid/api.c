@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "base/url.h"
 #include "fluid/attempt.h"
 #include "store/durable.h"
@@ -39,7 +40,7 @@ copy_addresses(struct fluid_api *t, const struct conf *c)
 static int
 read_ca(struct fluid_api *t, const char *path, struct fluid_error *e)
 {
-	if ((t->ca_file = strdup(path)) == NULL || read_whole_path(path, CA_FILE_MAX, &t->ca))
+	if ((t->ca_file = strdup(path)) == NULL || file_read_path(path, CA_FILE_MAX, &t->ca))
 		return (fluid_error_errno(e, path));
 	if (t->ca.len == 0 || memmem(t->ca.data, t->ca.len, "-----BEGIN ", 11) == NULL)
 		return (fluid_error_set(e, FLUID_LOCAL, "%s: no certificates in it", path));

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/utf8.h"
 #include "store/durable.h"
 
@@ -77,7 +78,7 @@ read_file(struct fluid_token *t, const char *path, struct fluid_error *e)
 	if (st.st_mode & S_IRWXO)
 		return (
 		    fluid_error_set(e, FLUID_LOCAL, "%s: open to other users: chmod o= it", path));
-	if (read_whole_path(path, TOKEN_FILE_MAX, &text)) {
+	if (file_read_path(path, TOKEN_FILE_MAX, &text)) {
 		fluid_error_errno(e, path);
 		goto out;
 	}

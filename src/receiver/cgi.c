@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "receiver/answer.h"
 #include "receiver/handle.h"
@@ -132,7 +133,7 @@ cgi(void)
 		answer_unconfigured(&errors, strcmp(q.method, "HEAD") == 0, &answer);
 	}
 	text = answer_text(&answer, &len);
-	if (write_all(STDOUT_FILENO, text, len))
+	if (file_write_all(STDOUT_FILENO, text, len))
 		log_errno(LOG_LEVEL_ERROR, "answer not sent", NULL);
 	discard_input();
 	buf_free(&answer);

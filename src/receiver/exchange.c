@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "receiver/answer.h"
 #include "store/durable.h"
@@ -106,7 +107,8 @@ file_of_spool(struct connection *c, bool whole)
 	size_t size = whole ? c->arrival.at : c->spool.len;
 	int file = memfd_create("request", MFD_CLOEXEC);
 
-	if (file == -1 || write_all(file, c->spool.data, size) || lseek(file, 0, SEEK_SET) == -1) {
+	if (file == -1 || file_write_all(file, c->spool.data, size) ||
+	    lseek(file, 0, SEEK_SET) == -1) {
 		log_errno(LOG_LEVEL_ERROR, "no memory for a request", NULL);
 		if (file != -1)
 			close(file);

@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 /* A full backlog makes nginx answer 502 at once. */
 enum { BACKLOG = 4096 };
 
@@ -159,15 +161,12 @@ bind_inet(const struct addrinfo *ai)
 {
 	const int on = 1;
 	int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, ai->ai_protocol);
-	int saved;
 
 	if (fd == -1)
 		return (-1);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, BACKLOG)) {
-		saved = errno;
-		close(fd);
-		errno = saved;
+		file_close(fd);
 		return (-1);
 	}
 	return (fd);

@@ -7,11 +7,9 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 
 /* Files that are always whole. Nothing here follows a symbolic link in the last part of a name. */
-
-/** write() until all is written. Returns 0, or -1 with errno set and perhaps a part written. */
-int write_all(int fd, const void *data, size_t len);
 
 /**
  * Open a directory, and make it (mode 0700) where it is missing, with its entry on stable storage.
@@ -35,15 +33,6 @@ int make_directory(int parent, const char *name, bool *made);
  * Returns 0, or -1 with errno set and the old file as it was.
  */
 int durable_replace(int dir, const char *name, const void *data, size_t len, mode_t mode);
-
-/**
- * Read a regular file of at most `most` bytes whole into `out` (appended).
- * Returns 0, or -1 with errno set: EFBIG when larger, EINVAL when not a regular file.
- */
-int read_whole(int dir, const char *name, size_t most, struct buf *out);
-
-/** read_whole() of a path out of the configuration, which may be a symbolic link. */
-int read_whole_path(const char *path, size_t most, struct buf *out);
 
 /**
  * Whether two looks at a file found it unchanged, and whether it has rested long enough for that to

@@ -1,6 +1,6 @@
 #include "store/glance.h"
 
-#include <time.h>
+#include "base/clock.h"
 
 static _Thread_local bool permitted, relied;
 
@@ -10,10 +10,7 @@ static atomic_int_fast64_t changed_at;
 int64_t
 glance_now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return ((int64_t)t.tv_sec * 1000000000 + t.tv_nsec);
+	return (clock_monotonic_ns());
 }
 
 void

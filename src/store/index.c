@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "store/durable.h"
 #include "store/name.h"
 
@@ -33,7 +34,7 @@ static int
 add(int directory, const char *key, const char *record, bool durable)
 {
 	bool made;
-	int dir = make_directory(directory, key, &made), result, saved;
+	int dir = make_directory(directory, key, &made), result;
 
 	if (dir == -1)
 		return (-1);
@@ -41,9 +42,7 @@ add(int directory, const char *key, const char *record, bool durable)
 	/* Also where the link was there before: whoever made it may have died before this. */
 	if (result == 0 && durable && (sync_directory(dir) || sync_directory(directory)))
 		result = -1;
-	saved = errno;
-	close(dir);
-	errno = saved;
+	file_close(dir);
 	return (result);
 }
 
@@ -63,15 +62,13 @@ int
 index_remove(int directory, const char *key, const char *record)
 {
 	int dir = openat(directory, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int result = 0, saved;
+	int result = 0;
 
 	if (dir == -1)
 		return (errno == ENOENT ? 0 : -1);
 	if (unlinkat(dir, record, 0) && errno != ENOENT)
 		result = -1;
-	saved = errno;
-	close(dir);
-	errno = saved;
+	file_close(dir);
 	return (result);
 }
 
@@ -112,7 +109,7 @@ static int
 each_entry(int directory, const char *key, unsigned most,
     int (*each)(void *user, const char *record), void *user, int *result)
 {
-	int dir, result_of_walk, saved;
+	int dir, result_of_walk;
 
 	*result = 0;
 	if (!name_is_safe(key, strlen(key)))
@@ -121,9 +118,7 @@ each_entry(int directory, const char *key, unsigned most,
 	if (dir == -1)
 		return (errno == ENOENT ? 0 : -1);
 	result_of_walk = walk_directory(dir, most, each, user, result);
-	saved = errno;
-	close(dir);
-	errno = saved;
+	file_close(dir);
 	return (result_of_walk);
 }
 

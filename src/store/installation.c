@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/timefmt.h"
 #include "base/utf8.h"
@@ -305,7 +306,7 @@ installation_load(int dir, const char *record)
 	char file[NAME_SIZE + 8];
 
 	snprintf(file, sizeof(file), "%s.json", record);
-	if (read_whole(dir, file, INSTALLATION_FILE_MAX, &text) == 0)
+	if (file_read_at(dir, file, INSTALLATION_FILE_MAX, &text) == 0)
 		i = installation_parse(record, text.data, text.len);
 	buf_wipe(&text);
 	return (i);

@@ -1,11 +1,12 @@
 #include "store/installations.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/dir.h"
 
 static const char suffix[] = ".json";
 
@@ -35,28 +36,26 @@ int
 installations_each(int dir, int (*each)(void *user, const char *file, struct installation *i),
     void *user)
 {
-	/* A descriptor of its own: the caller's keeps its place. */
-	int own = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
-	DIR *directory = own == -1 ? NULL : fdopendir(own);
 	struct installation *i;
-	struct dirent *entry;
+	const char *name;
+	struct dir d;
+	int more, result = 0;
 	size_t len;
 
-	if (directory == NULL) {
-		if (own != -1)
-			close(own);
+	if (dir_open(&d, dir, "."))
 		return (-1);
-	}
-	while (result == 0 && (errno = 0, entry = readdir(directory)) != NULL) {
-		if (!is_record(entry->d_name, len = strlen(entry->d_name)))
+	while (result == 0 && (more = dir_next(&d, &name)) != 0) {
+		if (more == -1) {
+			result = -1;
+			break;
+		}
+		if (!is_record(name, len = strlen(name)))
 			continue;
-		i = load(dir, entry->d_name, len);
+		i = load(dir, name, len);
 		/* Removed meanwhile. */
 		if (i || errno != ENOENT)
-			result = each(user, entry->d_name, i);
+			result = each(user, name, i);
 	}
-	if (result == 0 && errno)
-		result = -1;
-	closedir(directory);
+	dir_close(&d);
 	return (result);
 }

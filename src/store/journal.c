@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "store/durable.h"
@@ -64,7 +65,7 @@ journal_open(int dir, const char *path)
 }
 
 static void
-file_close(struct file *f)
+file_free(struct file *f)
 {
 	if (f)
 		close(f->fd);
@@ -76,7 +77,7 @@ journal_close(struct journal *j)
 {
 	if (j == NULL)
 		return;
-	file_close(j->current);
+	file_free(j->current);
 	pthread_cond_destroy(&j->changed);
 	pthread_mutex_destroy(&j->batch_mutex);
 	pthread_mutex_destroy(&j->mutex);
@@ -110,7 +111,6 @@ file_open(struct journal *j, const char *day)
 	struct file *f = calloc(1, sizeof(*f));
 	struct stat st;
 	unsigned number;
-	int saved;
 
 	if (f == NULL)
 		return (NULL);
@@ -134,13 +134,9 @@ file_open(struct journal *j, const char *day)
 	return (f);
 
 err1:
-	saved = errno;
-	close(f->fd);
-	errno = saved;
+	file_close(f->fd);
 err0:
-	saved = errno;
 	free(f);
-	errno = saved;
 	return (NULL);
 }
 
@@ -300,14 +296,14 @@ file_acquire(struct journal *j, const char *day)
 		if (f == NULL || f->failed || strcmp(f->day, day) != 0) {
 			if ((f = file_open(j, day)) == NULL)
 				return (NULL);
-			file_close(j->current);
+			file_free(j->current);
 			j->current = f;
 		}
 		if (file_lock(j, f, &w))
 			return (NULL);
 		if (file_in_place(j, f))
 			return (f);
-		file_close(f);
+		file_free(f);
 		j->current = NULL;
 	}
 	errno = ESTALE;

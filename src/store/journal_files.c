@@ -1,18 +1,19 @@
 #include "store/journal_files.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "base/dir.h"
+#include "base/number.h"
 
 long
 journal_file_number(const char *name)
 {
-	long number;
-	char *end;
+	uint64_t number;
+	size_t digits;
 
 	for (size_t i = 0; i < JOURNAL_DAY_LEN; i++)
 		if (i == 4 || i == 7 ? name[i] != '-' : name[i] < '0' || name[i] > '9')
@@ -24,8 +25,11 @@ journal_file_number(const char *name)
 		return (0);
 	if (*name != '.' || name[1] < '1' || name[1] > '9')
 		return (-1);
-	number = strtol(name + 1, &end, 10);
-	return (strcmp(end, ".jsonl") == 0 ? number : -1);
+	digits = strcspn(++name, ".");
+	return (number_parse_len(name, digits, 1, UINT_MAX, &number) == 0 &&
+		    strcmp(name + digits, ".jsonl") == 0 ?
+		(long)number :
+		-1);
 }
 
 int
@@ -54,25 +58,19 @@ compare(const void *a, const void *b)
 
 char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE]
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *directory = fd == -1 ? NULL : fdopendir(fd);
 	char(*names)[JOURNAL_NAME_SIZE] = NULL, (*more)[JOURNAL_NAME_SIZE];
-	const struct dirent *entry;
+	const char *name;
 	size_t cap = 64;
-	int saved;
+	struct dir d;
+	int result;
 
 	*n = 0;
-	if (directory == NULL) {
-		saved = errno;
-		if (fd != -1)
-			close(fd);
-		errno = saved;
+	if (dir_open(&d, dir, "."))
 		return (NULL);
-	}
 	if ((names = calloc(cap, sizeof(*names))) == NULL)
 		goto out;
-	while ((errno = 0, entry = readdir(directory)) != NULL) {
-		if (journal_file_number(entry->d_name) < 0)
+	while ((result = dir_next(&d, &name)) == 1) {
+		if (journal_file_number(name) < 0)
 			continue;
 		if (*n == cap) {
 			cap *= 2;
@@ -84,21 +82,17 @@ char (*journal_files(int dir, size_t *n))[JOURNAL_NAME_SIZE]
 			}
 			names = more;
 		}
-		memcpy(names[(*n)++], entry->d_name, strlen(entry->d_name) + 1);
+		memcpy(names[(*n)++], name, strlen(name) + 1);
 	}
 	/* A list that was cut short would look like a journal without its other days. */
-	if (errno) {
-		saved = errno;
+	if (result == -1) {
 		free(names);
 		names = NULL;
 		*n = 0;
-		errno = saved;
 		goto out;
 	}
 	qsort(names, *n, sizeof(*names), compare);
 out:
-	saved = errno;
-	closedir(directory);
-	errno = saved;
+	dir_close(&d);
 	return (names);
 }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 enum { BLOCK = 64 * 1024, LINE_LIMIT = 512 << 20 };
 
 struct journal_reader {
@@ -117,12 +119,8 @@ read_before(struct journal_reader *r)
 static void
 leave_file(struct journal_reader *r)
 {
-	int saved = errno;
-
-	if (r->fd != -1)
-		close(r->fd);
+	file_close(r->fd);
 	r->fd = -1;
-	errno = saved;
 }
 
 /* Go on with the file before. Returns 1, 0 when there is none, or -1 with errno set. */

@@ -1,6 +1,5 @@
 #include "store/layout.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -8,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/dir.h"
+#include "base/file.h"
 #include "store/durable.h"
 #include "store/journal_files.h"
 
@@ -41,15 +42,6 @@ layout_path(enum layout_dir dir)
 	return (dirs[dir].path);
 }
 
-static void
-close_keeping_errno(int fd)
-{
-	int saved = errno;
-
-	close(fd);
-	errno = saved;
-}
-
 int
 layout_open(int top, enum layout_dir dir)
 {
@@ -61,7 +53,7 @@ layout_open(int top, enum layout_dir dir)
 	if ((parent = layout_open(top, (enum layout_dir)dirs[dir].parent)) == -1)
 		return (-1);
 	fd = openat(parent, dirs[dir].name, flags);
-	close_keeping_errno(parent);
+	file_close(parent);
 	return (fd);
 }
 
@@ -80,9 +72,8 @@ make(int top, enum layout_dir dir)
 	if ((fd = make_directory(parent, dirs[dir].name, &made)) != -1 && sync_directory(fd) == 0 &&
 	    sync_directory(parent) == 0)
 		result = made;
-	if (fd != -1)
-		close_keeping_errno(fd);
-	close_keeping_errno(parent);
+	file_close(fd);
+	file_close(parent);
 	return (result);
 }
 
@@ -121,24 +112,22 @@ is_journal(const char *name)
 static int
 has_file(int top, enum layout_dir dir, bool (*wanted)(const char *name))
 {
-	int fd = layout_open(top, dir), result = 0;
-	DIR *list = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
+	int parent = dirs[dir].parent == -1 ? top :
+					      layout_open(top, (enum layout_dir)dirs[dir].parent);
+	const char *name;
+	struct dir d;
+	int more = -1;
 
-	if (list == NULL) {
-		if (fd != -1)
-			close_keeping_errno(fd);
-		return (errno == ENOENT ? 0 : -1);
+	if (parent != -1 && dir_open(&d, parent, dirs[dir].name) == 0) {
+		while ((more = dir_next(&d, &name)) == 1 && !wanted(name))
+			;
+		dir_close(&d);
+	} else if (errno == ENOENT) {
+		more = 0;
 	}
-	while (result == 0 && (errno = 0, entry = readdir(list)) != NULL)
-		if (wanted(entry->d_name))
-			result = 1;
-	if (result == 0 && errno)
-		result = -1;
-	fd = errno;
-	closedir(list);
-	errno = fd;
-	return (result);
+	if (parent != top)
+		file_close(parent);
+	return (more);
 }
 
 int
@@ -156,7 +145,7 @@ layout_version(int top, char number[LAYOUT_NUMBER_SIZE])
 
 	number[0] = '\0';
 	buf_adds(&text, "");
-	if (read_whole(top, layout_version_file, LAYOUT_NUMBER_SIZE - 1, &text) == 0) {
+	if (file_read_at(top, layout_version_file, LAYOUT_NUMBER_SIZE - 1, &text) == 0) {
 		ours = strcmp(text.data, version_text) == 0 || strcmp(text.data, "1") == 0;
 		memccpy(number, text.data, '\n', LAYOUT_NUMBER_SIZE);
 		number[strcspn(number, "\n")] = '\0';

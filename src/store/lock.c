@@ -4,22 +4,15 @@
 #include <sys/file.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 enum { PAUSE_LEAST = 100000, PAUSE_MOST = 10000000 }; /* nanoseconds */
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
-}
 
 void
 lock_wait_begin(struct lock_wait *w, int ms)
 {
 	*w = (struct lock_wait){ .ms = ms, .seen = INT64_MIN, .pause = PAUSE_LEAST };
-	w->until = now_ms() + ms;
+	w->until = clock_monotonic_ms() + ms;
 	w->last = w->until + LOCK_QUEUE_MS;
 }
 
@@ -29,14 +22,15 @@ lock_wait_saw(struct lock_wait *w, int64_t seen)
 	if (seen == w->seen)
 		return;
 	if (w->seen != INT64_MIN)
-		w->until = now_ms() + w->ms < w->last ? now_ms() + w->ms : w->last;
+		w->until = clock_monotonic_ms() + w->ms < w->last ? clock_monotonic_ms() + w->ms :
+								    w->last;
 	w->seen = seen;
 }
 
 bool
 lock_wait_pause(struct lock_wait *w)
 {
-	if (now_ms() >= w->until)
+	if (clock_monotonic_ms() >= w->until)
 		return (false);
 	nanosleep(&(struct timespec){ .tv_nsec = w->pause }, NULL);
 	w->pause = w->pause < PAUSE_MOST / 2 ? 2 * w->pause : PAUSE_MOST;

@@ -1,7 +1,6 @@
 #include "store/receivers.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -12,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/dir.h"
+#include "base/file.h"
 #include "store/durable.h"
 #include "store/layout.h"
 #include "store/lock.h"
@@ -80,27 +81,22 @@ each_note(int dir,
     void *user)
 {
 	char address[RECEIVERS_ADDRESS_SIZE];
-	struct dirent *entry;
-	DIR *d;
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result;
+	const char *name;
+	struct dir d;
 	bool alive;
+	int fd, more;
 
-	if (fd == -1)
+	if (dir_open(&d, dir, "."))
 		return (-1);
-	if ((d = fdopendir(fd)) == NULL) {
-		close(fd);
-		return (-1);
-	}
-	while (errno = 0, (entry = readdir(d)) != NULL) {
-		if (entry->d_name[0] == '.' || (fd = note_read(dir, entry->d_name, address)) == -1)
+	while ((more = dir_next(&d, &name)) == 1) {
+		if (name[0] == '.' || (fd = note_read(dir, name, address)) == -1)
 			continue;
 		alive = lock_try(fd) != 0;
-		each(user, dir, entry->d_name, address, alive);
+		each(user, dir, name, address, alive);
 		close(fd);
 	}
-	result = errno ? -1 : 0;
-	closedir(d);
-	return (result);
+	dir_close(&d);
+	return (more);
 }
 
 static void
@@ -120,8 +116,8 @@ make_note(struct receiver_note *n, const char *address)
 	n->fd = openat(n->dir, hidden, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (n->fd == -1)
 		return (-1);
-	if (lock_try(n->fd) == 0 && write_all(n->fd, address, strlen(address)) == 0 &&
-	    write_all(n->fd, "\n", 1) == 0 && renameat(n->dir, hidden, n->dir, n->name) == 0)
+	if (lock_try(n->fd) == 0 && file_write_all(n->fd, address, strlen(address)) == 0 &&
+	    file_write_all(n->fd, "\n", 1) == 0 && renameat(n->dir, hidden, n->dir, n->name) == 0)
 		return (0);
 	unlinkat(n->dir, hidden, 0);
 	close(n->fd);
@@ -135,7 +131,6 @@ receivers_enter(struct receiver_note *n, int top, int listener)
 	/* A process that reloads has two for a moment. */
 	static atomic_uint number;
 	char address[RECEIVERS_ADDRESS_SIZE];
-	int saved;
 
 	*n = (struct receiver_note){ .dir = -1, .fd = -1 };
 	if (address_of(listener, address) || (n->dir = layout_open(top, LAYOUT_RECEIVERS)) == -1)
@@ -143,10 +138,8 @@ receivers_enter(struct receiver_note *n, int top, int listener)
 	snprintf(n->name, sizeof(n->name), "%d.%u", (int)getpid(), atomic_fetch_add(&number, 1));
 	if (each_note(n->dir, remove_stale, address) == 0 && make_note(n, address) == 0)
 		return (0);
-	saved = errno;
-	close(n->dir);
+	file_close(n->dir);
 	n->dir = -1;
-	errno = saved;
 	return (-1);
 }
 
@@ -180,13 +173,11 @@ receivers_each(int top, void (*each)(void *user, const char *name, const char *a
     void *user)
 {
 	struct telling t = { each, user };
-	int dir = layout_open(top, LAYOUT_RECEIVERS), result, saved;
+	int dir = layout_open(top, LAYOUT_RECEIVERS), result;
 
 	if (dir == -1)
 		return (-1);
 	result = each_note(dir, tell, &t);
-	saved = errno;
-	close(dir);
-	errno = saved;
+	file_close(dir);
 	return (result);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "store/cache.h"
 #include "store/durable.h"
 #include "store/glance.h"
@@ -190,7 +191,7 @@ open_record(struct records *r, const char *name, struct kept_record *kept, int64
 	char file[NAME_SIZE + 8];
 	struct kept_record *k = NULL;
 	struct stat st;
-	int fd, saved;
+	int fd;
 
 	snprintf(file, sizeof(file), "%s.json", name);
 	if ((fd = wait_open(r->dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)) == -1)
@@ -201,9 +202,7 @@ open_record(struct records *r, const char *name, struct kept_record *kept, int64
 		else
 			k = read_record(r, name, fd, &st, now);
 	}
-	saved = errno;
-	close(fd);
-	errno = saved;
+	file_close(fd);
 	return (k);
 }
 
@@ -312,7 +311,7 @@ open_list(struct records *r, int index, const char *path, const char *key, struc
 {
 	struct kept_list *l = NULL;
 	struct stat st;
-	int fd, saved;
+	int fd;
 
 	if ((fd = wait_open(index, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1)
 		return (NULL);
@@ -322,9 +321,7 @@ open_list(struct records *r, int index, const char *path, const char *key, struc
 		else
 			l = read_list(r, path, fd, &st, now);
 	}
-	saved = errno;
-	close(fd);
-	errno = saved;
+	file_close(fd);
 	return (l);
 }
 

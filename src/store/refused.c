@@ -1,6 +1,5 @@
 #include "store/refused.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,7 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/dir.h"
+#include "base/file.h"
 #include "base/json.h"
+#include "base/number.h"
 #include "base/timefmt.h"
 #include "base/utf8.h"
 #include "base/uuid.h"
@@ -54,15 +57,12 @@ struct refused_store *
 refused_open(int top)
 {
 	struct refused_store *s = calloc(1, sizeof(*s));
-	int saved;
 
 	if (s == NULL)
 		return (NULL);
 	s->dir = layout_open(top, LAYOUT_REFUSED);
 	if (s->dir == -1) {
-		saved = errno;
 		free(s);
-		errno = saved;
 		return (NULL);
 	}
 	pthread_mutex_init(&s->mutex, NULL);
@@ -103,7 +103,7 @@ static void
 remove_leftover(int dir, const char *name, const struct stat *st)
 {
 	if (name[0] == '.' && strstr(name, ".new") &&
-	    st->st_mtim.tv_sec < time(NULL) - LEFTOVER_SECONDS)
+	    st->st_mtim.tv_sec < clock_wall_s() - LEFTOVER_SECONDS)
 		unlinkat(dir, name, 0);
 }
 
@@ -154,28 +154,18 @@ compare_files(const void *a, const void *b)
 static int
 read_files(int dir, struct files *f)
 {
-	/* A descriptor of its own: the caller's keeps its place. */
-	int own = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), saved;
-	DIR *open = own == -1 ? NULL : fdopendir(own);
-	struct dirent *entry;
-	int result = 0;
+	const char *name;
+	struct dir d;
+	int more;
 
 	*f = (struct files){ 0 };
-	if (open == NULL) {
-		saved = errno;
-		if (own != -1)
-			close(own);
-		errno = saved;
+	if (dir_open(&d, dir, "."))
 		return (-1);
-	}
-	while (result == 0 && (errno = 0, entry = readdir(open)) != NULL)
-		result = add_file(f, dir, entry->d_name);
-	saved = errno;
-	closedir(open);
-	if (result || saved) {
-		errno = saved;
+	while ((more = dir_next(&d, &name)) == 1 && add_file(f, dir, name) == 0)
+		;
+	dir_close(&d);
+	if (more)
 		return (-1);
-	}
 	if (f->n)
 		qsort(f->items, f->n, sizeof(*f->items), compare_files);
 	return (0);
@@ -261,13 +251,8 @@ static void
 on_count(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text,
     size_t len)
 {
-	char copy[COUNT_DIGITS + 1] = "";
-
-	if (kind == JSON_NUMBER && key_len == 5 && memcmp(key, "count", 5) == 0 &&
-	    len < sizeof(copy)) {
-		memcpy(copy, text, len);
-		*(uint64_t *)user = strtoull(copy, NULL, 10);
-	}
+	if (kind == JSON_NUMBER && key_len == 5 && memcmp(key, "count", 5) == 0)
+		number_parse_len(text, len, 0, UINT64_MAX, user);
 }
 
 /*
@@ -300,19 +285,17 @@ write_file(int dir, const struct refused *r, const struct buf *head)
 {
 	const struct timespec times[2] = { r->received_at, r->received_at };
 	char unique[UUID_SIZE], tmp[REFUSED_ID_SIZE + UUID_SIZE + 8];
-	int fd, saved;
+	int fd;
 
 	uuid_v7(unique, &r->received_at);
 	snprintf(tmp, sizeof(tmp), ".%s.new", unique);
 	if ((fd = openat(dir, tmp, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600)) ==
 	    -1)
 		return (-1);
-	if (write_all(fd, head->data, head->len) || write_all(fd, r->body, r->body_len) ||
+	if (file_write_all(fd, head->data, head->len) || file_write_all(fd, r->body, r->body_len) ||
 	    futimens(fd, times) || renameat(dir, tmp, dir, r->id)) {
-		saved = errno;
-		close(fd);
-		unlinkat(dir, tmp, 0);
-		errno = saved;
+		file_close(fd);
+		file_unlink(dir, tmp);
 		return (-1);
 	}
 	return (close(fd));
@@ -411,6 +394,17 @@ text_at(const struct reading *r, enum text k)
 	return (r->found[k] ? r->texts->data + r->at[k] : NULL);
 }
 
+/* The number of a member, or `otherwise` where it has none of at most `most`. */
+static uint64_t
+number_at(const struct reading *r, enum text m, uint64_t most, uint64_t otherwise)
+{
+	uint64_t n = otherwise;
+
+	if (r->found[m])
+		number_parse(text_at(r, m), 0, most, &n);
+	return (n);
+}
+
 static int
 read_head(struct refused *r, const char *line, size_t len, struct buf *texts)
 {
@@ -427,9 +421,9 @@ read_head(struct refused *r, const char *line, size_t len, struct buf *texts)
 	r->shop = text_at(&reading, SHOP);
 	r->timestamp = text_at(&reading, TIMESTAMP);
 	r->signature = text_at(&reading, SIGNATURE);
-	r->count = reading.found[COUNT] ? strtoull(text_at(&reading, COUNT), NULL, 10) : 1;
-	r->status = reading.found[STATUS] ? (int)strtol(text_at(&reading, STATUS), NULL, 10) : 0;
-	r->body_len = strtoull(text_at(&reading, BODY_LENGTH), NULL, 10);
+	r->count = number_at(&reading, COUNT, UINT64_MAX, 1);
+	r->status = (int)number_at(&reading, STATUS, 999, 0);
+	r->body_len = number_at(&reading, BODY_LENGTH, SIZE_MAX, 0);
 	return (0);
 }
 
@@ -445,7 +439,7 @@ refused_read(const struct refused_store *s, const char *id, struct refused *r, s
 		return (-1);
 	}
 	memcpy(r->id, id, REFUSED_ID_SIZE);
-	if (read_whole(s->dir, id, FILE_MAX, file))
+	if (file_read_at(s->dir, id, FILE_MAX, file))
 		return (-1);
 	end = file->len ? memchr(file->data, '\n', file->len) : NULL;
 	if (end == NULL || read_head(r, file->data, (size_t)(end - file->data), texts) ||

@@ -1,6 +1,5 @@
 #include "store/reindex.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/dir.h"
 #include "base/log.h"
 #include "store/index.h"
 #include "store/installations.h"
@@ -242,19 +242,18 @@ look_at_entry(void *user, const char *record)
 static int
 clear_index(struct comparing *c, int directory, const char *name)
 {
-	int own = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0, saved;
-	DIR *list = own == -1 ? NULL : fdopendir(own);
-	const struct dirent *entry;
+	int result = 0, more;
+	struct dir d;
 
-	if (list == NULL) {
-		if (own != -1)
-			close(own);
+	if (dir_open(&d, directory, "."))
 		return (FAILED);
-	}
 	c->directory = directory;
 	c->directory_name = name;
-	while (result == 0 && (errno = 0, entry = readdir(list)) != NULL) {
-		c->key = entry->d_name;
+	while (result == 0 && (more = dir_next(&d, &c->key)) != 0) {
+		if (more == -1) {
+			result = FAILED;
+			break;
+		}
 		if (!name_is_safe(c->key, strlen(c->key)))
 			continue;
 		result = index_each_until(directory, c->key, look_at_entry, c);
@@ -262,11 +261,7 @@ clear_index(struct comparing *c, int directory, const char *name)
 		if (result == FAILED && (errno == ENOTDIR || errno == ELOOP))
 			result = 0;
 	}
-	if (result == 0 && errno)
-		result = FAILED;
-	saved = errno;
-	closedir(list);
-	errno = saved;
+	dir_close(&d);
 	return (result);
 }
 

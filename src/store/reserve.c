@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "store/durable.h"
 
 int
@@ -38,7 +39,7 @@ reserve_use(struct reserve *r, int to, const char *name, const void *data, size_
 		errno = EBADF;
 		return (-1);
 	}
-	if (lseek(r->fd, 0, SEEK_SET) == -1 || write_all(r->fd, data, len) ||
+	if (lseek(r->fd, 0, SEEK_SET) == -1 || file_write_all(r->fd, data, len) ||
 	    ftruncate(r->fd, (off_t)len) || fsync(r->fd) || renameat(r->dir, r->name, to, name))
 		return (-1);
 	close(r->fd);
@@ -53,7 +54,7 @@ reserve_fill(struct reserve *r, const void *data, size_t len)
 		errno = EBADF;
 		return (-1);
 	}
-	if (lseek(r->fd, 0, SEEK_SET) == -1 || write_all(r->fd, data, len) || fsync(r->fd))
+	if (lseek(r->fd, 0, SEEK_SET) == -1 || file_write_all(r->fd, data, len) || fsync(r->fd))
 		return (-1);
 	return (sync_directory(r->dir));
 }

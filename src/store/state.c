@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "store/durable.h"
 #include "store/index.h"
@@ -226,7 +228,6 @@ struct state *
 state_open(const char *path, char why[STATE_WHY_SIZE])
 {
 	struct state *s = calloc(1, sizeof(*s));
-	int saved;
 
 	if (s == NULL || (s->path = strdup(path)) == NULL ||
 	    (s->seen = calloc(1, sizeof(*s->seen))) == NULL) {
@@ -243,9 +244,7 @@ state_open(const char *path, char why[STATE_WHY_SIZE])
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_cond_init(&s->freed, NULL);
 	if (open_all(s, why)) {
-		saved = errno;
 		state_close(s);
-		errno = saved;
 		return (NULL);
 	}
 	return (s);
@@ -259,12 +258,10 @@ state_close(struct state *s)
 	if (s == NULL)
 		return;
 	for (int d = 0; d < LAYOUT_N; d++)
-		if ((fd = descriptor(s, (enum layout_dir)d)) != NULL && *fd != -1)
-			close(*fd);
-	if (s->dir != -1)
-		close(s->dir);
-	if (s->lock_fd != -1)
-		close(s->lock_fd);
+		if ((fd = descriptor(s, (enum layout_dir)d)) != NULL)
+			file_close(*fd);
+	file_close(s->dir);
+	file_close(s->lock_fd);
 	pthread_cond_destroy(&s->freed);
 	pthread_mutex_destroy(&s->mutex);
 	free(s->seen);
@@ -292,16 +289,14 @@ look_inside(int top, const char *path, char why[STATE_WHY_SIZE])
 static int
 look_at(const char *path, bool inside, char why[STATE_WHY_SIZE])
 {
-	int top = open_top(path, why), result, saved;
+	int top = open_top(path, why), result;
 
 	if (top == -1)
 		return (-1);
 	/* One from before 0.2 gets what is missing when it is opened. */
 	if ((result = look(top, path, why)) == 1 && inside)
 		result = look_inside(top, path, why);
-	saved = errno;
-	close(top);
-	errno = saved;
+	file_close(top);
 	return (result == -1 ? -1 : 0);
 }
 
@@ -328,21 +323,15 @@ make_files(int top)
 		.companies = layout_open(top, LAYOUT_COMPANIES),
 		.installations = layout_open(top, LAYOUT_INSTALLATIONS),
 		.lock_fd = -1 };
-	int records = layout_has_records(top), result = -1, saved;
+	int records = layout_has_records(top), result = -1;
 
 	if (s.shops != -1 && s.companies != -1 && records != -1 &&
 	    (s.lock_fd = open_lock(s.installations)) != -1)
 		result = records ? 0 : index_mark(&s);
-	saved = errno;
-	if (s.lock_fd != -1)
-		close(s.lock_fd);
-	if (s.installations != -1)
-		close(s.installations);
-	if (s.shops != -1)
-		close(s.shops);
-	if (s.companies != -1)
-		close(s.companies);
-	errno = saved;
+	file_close(s.lock_fd);
+	file_close(s.installations);
+	file_close(s.shops);
+	file_close(s.companies);
 	return (result);
 }
 
@@ -351,7 +340,7 @@ state_init(const char *path, void (*made)(void *user, const char *name), void *u
     char why[STATE_WHY_SIZE])
 {
 	char number[LAYOUT_NUMBER_SIZE];
-	int top = open_top(path, why), result = -1, saved;
+	int top = open_top(path, why), result = -1;
 	enum layout_version version;
 
 	if (top == -1)
@@ -371,9 +360,7 @@ state_init(const char *path, void (*made)(void *user, const char *name), void *u
 		result = look_inside(top, path, why);
 	}
 out:
-	saved = errno;
-	close(top);
-	errno = saved;
+	file_close(top);
 	return (result);
 }
 
@@ -381,15 +368,13 @@ int
 state_restore(const char *path, void (*made)(void *user, const char *name), void *user,
     char why[STATE_WHY_SIZE])
 {
-	int top = open_top(path, why), result = -1, saved;
+	int top = open_top(path, why), result = -1;
 
 	if (top == -1)
 		return (-1);
 	if (look(top, path, why) != -1)
 		result = make_directories(top, path, made, user, why);
-	saved = errno;
-	close(top);
-	errno = saved;
+	file_close(top);
 	return (result);
 }
 
@@ -440,11 +425,8 @@ read_turn(const struct state *s)
 static void
 write_turn(const struct state *s)
 {
-	struct timespec now;
-	int64_t turn;
+	int64_t turn = clock_monotonic_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	turn = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	/* On a full disk this may fail: then others wait for the usual time. */
 	if (pwrite(s->lock_fd, &turn, sizeof(turn), 0) != (ssize_t)sizeof(turn))
 		log_errno(LOG_LEVEL_DEBUG, "lock file not written", "file", lock_name, NULL);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "store/durable.h"
 
@@ -114,7 +115,7 @@ answer_read(int dir, const char *record, struct installation **asked, struct exc
 	*x = (struct exchange){ .installation = { .active = false } };
 	if ((*asked = r.asked = installation_new(record)) == NULL)
 		return (-1);
-	if (read_whole(dir, record, ANSWER_SIZE, &text))
+	if (file_read_at(dir, record, ANSWER_SIZE, &text))
 		error = errno;
 	else if (text.len == 0 || (end = memchr(text.data, '\n', text.len)) == NULL ||
 	    json_read_members(text.data, (size_t)(end - text.data), on_member, &r) ||

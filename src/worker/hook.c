@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "store/durable.h"
 #include "worker/hook_env.h"
@@ -67,7 +68,7 @@ is_hook(int dir, const char *name)
 int
 hook_find(const char *hooks, bool optional, const char *event, char *out, size_t size)
 {
-	int dir = open(hooks, O_RDONLY | O_DIRECTORY | O_CLOEXEC), found = 0, saved;
+	int dir = open(hooks, O_RDONLY | O_DIRECTORY | O_CLOEXEC), found = 0;
 	const char *dot = strchr(event, '.');
 	const char *const names[] = { event, event, "any" };
 	const int lengths[] = { (int)strlen(event), dot ? (int)(dot - event) : 0, 3 };
@@ -87,9 +88,7 @@ hook_find(const char *hooks, bool optional, const char *event, char *out, size_t
 		name = strrchr(out, '/') + 1;
 		found = is_hook(dir, name);
 	}
-	saved = errno;
-	close(dir);
-	errno = saved;
+	file_close(dir);
 	return (found);
 }
 
@@ -101,16 +100,14 @@ hook_find(const char *hooks, bool optional, const char *event, char *out, size_t
 static int
 make_input(const struct hook_call *call)
 {
-	int fd = memfd_create("delivery", MFD_CLOEXEC | MFD_ALLOW_SEALING), saved;
+	int fd = memfd_create("delivery", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd == -1)
 		return (-1);
-	if (write_all(fd, call->body, call->body_len) == 0 && lseek(fd, 0, SEEK_SET) == 0 &&
+	if (file_write_all(fd, call->body, call->body_len) == 0 && lseek(fd, 0, SEEK_SET) == 0 &&
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
 		return (fd);
-	saved = errno;
-	close(fd);
-	errno = saved;
+	file_close(fd);
 	return (-1);
 }
 

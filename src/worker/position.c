@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "store/durable.h"
@@ -89,7 +90,7 @@ position_load(int dir, unsigned *n, bool *complete)
 	*n = 1;
 	if (p.files == NULL)
 		return (NULL);
-	if (read_whole(dir, "position.json", FILE_MAX, &text)) {
+	if (file_read_at(dir, "position.json", FILE_MAX, &text)) {
 		*n = errno != ENOENT;
 		goto none;
 	}
@@ -143,7 +144,7 @@ position_beginning(int dir, unsigned *n, bool *complete)
 	*complete = false;
 	if (file == NULL)
 		return (NULL);
-	if (read_whole(dir, "beginning", sizeof(file->name), &text) == 0 && text.len > 0 &&
+	if (file_read_at(dir, "beginning", sizeof(file->name), &text) == 0 && text.len > 0 &&
 	    text.data[text.len - 1] == '\n' && text.len <= sizeof(file->name)) {
 		memcpy(file->name, text.data, text.len - 1);
 	} else if (text.len == 0 && errno != ENOENT) {

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "store/durable.h"
@@ -246,7 +247,7 @@ static int
 item_read(int dir, const char *name, struct queue_item *item)
 {
 	struct buf text = { 0 };
-	int result = read_whole(dir, name, FILE_MAX, &text);
+	int result = file_read_at(dir, name, FILE_MAX, &text);
 	size_t len;
 
 	*item = (struct queue_item){ .attempts = 0 };

@@ -11,6 +11,7 @@
 
 #include <nettle/sha2.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "base/uuid.h"
@@ -173,7 +174,7 @@ load_day(const struct runs *r, struct day *d)
 	const char *line, *stop, *end;
 	int result = 0;
 
-	if (read_whole(r->dir, d->name, FILE_MAX, &text) && errno != ENOENT) {
+	if (file_read_at(r->dir, d->name, FILE_MAX, &text) && errno != ENOENT) {
 		result = -1;
 		goto out;
 	}
@@ -349,7 +350,7 @@ open_file(struct runs *r, const char *day)
 	/* Also where it was there before: whoever made it may have died before this. */
 	if (sync_directory(r->dir) || fstat(r->fd, &st) ||
 	    (st.st_size && pread(r->fd, &last, 1, st.st_size - 1) == -1) ||
-	    (last != '\n' && write_all(r->fd, "\n", 1))) {
+	    (last != '\n' && file_write_all(r->fd, "\n", 1))) {
 		close_file(r);
 		return (-1);
 	}
@@ -365,7 +366,7 @@ runs_flush(struct runs *r)
 
 		if (open_file(r, first->day))
 			return (-1);
-		if (write_all(r->fd, first->line, strlen(first->line)) || fdatasync(r->fd)) {
+		if (file_write_all(r->fd, first->line, strlen(first->line)) || fdatasync(r->fd)) {
 			/* A part of it may be there: the next one looks at the file anew. */
 			close_file(r);
 			return (-1);

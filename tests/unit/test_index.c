@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "store/durable.h"
 #include "store/index.h"
 
@@ -164,7 +165,7 @@ test_replace(void **state)
 	assert_int_equal(lstat(path_in(p->path, "f"), &st), 0);
 	assert_true(S_ISREG(st.st_mode));
 	assert_int_equal(st.st_mode & 07777, 0640);
-	assert_int_equal(read_whole(p->dir, "f", 100, &text), 0);
+	assert_int_equal(file_read_at(p->dir, "f", 100, &text), 0);
 	assert_int_equal(text.len, 7);
 	assert_memory_equal(text.data, "one\0two", 8);
 	buf_reset(&text);
@@ -187,20 +188,20 @@ test_read(void **state)
 	struct buf text = { 0 };
 
 	file_text(p->path, "f", "12345", 0600);
-	assert_int_equal(read_whole(p->dir, "f", 5, &text), 0);
+	assert_int_equal(file_read_at(p->dir, "f", 5, &text), 0);
 	assert_string_equal(text.data, "12345");
-	assert_int_equal(read_whole(p->dir, "f", 4, &text), -1);
+	assert_int_equal(file_read_at(p->dir, "f", 4, &text), -1);
 	assert_int_equal(errno, EFBIG);
-	assert_int_equal(read_whole(p->dir, "none", 5, &text), -1);
+	assert_int_equal(file_read_at(p->dir, "none", 5, &text), -1);
 	assert_int_equal(errno, ENOENT);
 	assert_int_equal(mkdir(path_in(p->path, "directory"), 0700), 0);
-	assert_int_equal(read_whole(p->dir, "directory", 5, &text), -1);
+	assert_int_equal(file_read_at(p->dir, "directory", 5, &text), -1);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(mkfifo(path_in(p->path, "fifo"), 0600), 0);
-	assert_int_equal(read_whole(p->dir, "fifo", 5, &text), -1);
+	assert_int_equal(file_read_at(p->dir, "fifo", 5, &text), -1);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(symlink("f", path_in(p->path, "link")), 0);
-	assert_int_equal(read_whole(p->dir, "link", 5, &text), -1);
+	assert_int_equal(file_read_at(p->dir, "link", 5, &text), -1);
 	assert_int_equal(errno, ELOOP);
 	buf_free(&text);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "store/durable.h"
 #include "store/reserve.h"
 
@@ -55,7 +56,7 @@ test_use_replaces_the_file(void **state)
 	assert_true(st.st_blocks * 512 >= 10000);
 	assert_int_equal(reserve_use(&r, to, "a.json", "new text", 8), 0);
 	assert_int_equal(r.fd, -1);
-	assert_int_equal(read_whole(to, "a.json", 100, &text), 0);
+	assert_int_equal(file_read_at(to, "a.json", 100, &text), 0);
 	assert_string_equal(text.data, "new text");
 	assert_int_equal(fstatat(to, "a.json", &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);

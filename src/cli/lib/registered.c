@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "cli/lib/cli.h"
 #include "store/durable.h"
 
@@ -26,7 +27,7 @@ read_note(const char *secrets, struct buf *text)
 		errno = ENAMETOOLONG;
 		return (-1);
 	}
-	if (read_whole_path(path, NOTE_MAX, text) && errno != ENOENT)
+	if (file_read_path(path, NOTE_MAX, text) && errno != ENOENT)
 		return (-1);
 	buf_adds(text, "");
 	return (text->failed ? -1 : 0);
@@ -90,7 +91,7 @@ write_note(const char *secrets, const struct buf *text)
 {
 	const char *slash = strrchr(secrets, '/');
 	char directory[PATH_MAX], name[NAME_MAX + 1];
-	int dir, result, saved;
+	int dir, result;
 
 	if (snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - secrets) + 1 : 1,
 		slash ? secrets : ".") >= (int)sizeof(directory) ||
@@ -102,9 +103,7 @@ write_note(const char *secrets, const struct buf *text)
 	if ((dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return (-1);
 	result = durable_replace(dir, name, text->data, text->len, 0644);
-	saved = errno;
-	close(dir);
-	errno = saved;
+	file_close(dir);
 	return (result);
 }
 

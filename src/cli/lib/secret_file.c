@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/utf8.h"
 #include "cli/lib/cli.h"
 #include "store/durable.h"
@@ -139,7 +140,7 @@ begin(struct editing *e, const char *path)
 		    (unsigned)e->st.st_mode & 07777);
 		return (-1);
 	}
-	if (read_whole(e->dir, e->name, FILE_MAX, &e->text))
+	if (file_read_at(e->dir, e->name, FILE_MAX, &e->text))
 		return (say(e));
 	/* Behind a new first line, a byte order mark would be part of the next secret. */
 	mark = utf8_mark(e->text.data, e->text.len);
@@ -180,7 +181,7 @@ finish(struct editing *e, const struct conf *conf)
 		return (say(e));
 	/* Where nobody but the owner may give files away, the owner is who we are already. */
 	if ((fchown(fd, uid, gid) && (e->exists || errno != EPERM)) || fchmod(fd, mode) ||
-	    write_all(fd, e->text.data, e->text.len) || fsync(fd)) {
+	    file_write_all(fd, e->text.data, e->text.len) || fsync(fd)) {
 		saved = errno;
 		close(fd);
 		goto fail;
