@@ -40,7 +40,8 @@ nomem:
 void
 buf_add(struct buf *b, const void *data, size_t len)
 {
-	if (buf_reserve(b, len))
+	/* Mostly there is room: a line of the journal is made of some hundred pieces. */
+	if ((len >= b->cap - b->len || b->failed) && buf_reserve(b, len))
 		return;
 	if (len)
 		memcpy(b->data + b->len, data, len);

@@ -21,8 +21,8 @@ struct json_parser {
 	bool flawed; /* no JSON, although yajl reads on */
 	bool no_memory;
 	struct utf8_check utf8;
-	struct buf mended; /* a string with a surrogate without its pair */
-	struct json_memory memory;
+	struct buf mended;         /* a string with a surrogate without its pair */
+	struct json_memory memory; /* last */
 };
 
 /* What yajl allocates for a generator, which it does not check either. */
@@ -161,10 +161,12 @@ start_yajl(struct json_parser *p)
 struct json_parser *
 json_parser_new(json_event *event, void *user)
 {
-	struct json_parser *p = calloc(1, sizeof(*p));
+	struct json_parser *p = malloc(sizeof(*p));
 
 	if (p == NULL)
 		return (NULL);
+	/* All but its memory, which is large and need not be zero. */
+	memset(p, 0, offsetof(struct json_parser, memory));
 	p->event = event;
 	p->user = user;
 	if (start_yajl(p)) {

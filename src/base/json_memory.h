@@ -2,6 +2,7 @@
 #define BASE_JSON_MEMORY_H
 
 #include <setjmp.h>
+#include <stddef.h>
 #include <yajl/yajl_common.h>
 
 /*
@@ -12,11 +13,17 @@
  *	if (setjmp(m->failure))
  *		... out of memory: the parser must not be used again
  *	yajl_parse(...)
+ *
+ * A parser of an ordinary delivery needs no more than `own`, so that it costs no allocation of its own.
  */
+enum { JSON_MEMORY_OWN = 6 * 1024 };
+
 struct json_memory {
 	yajl_alloc_funcs functions; /* for yajl_alloc() */
 	jmp_buf failure;
-	struct json_block *blocks;
+	struct json_block *blocks; /* what did not fit into `own` */
+	size_t used, last;         /* of `own`: bytes in use, and where the newest piece begins */
+	_Alignas(max_align_t) char own[JSON_MEMORY_OWN];
 };
 
 void json_memory_init(struct json_memory *m);

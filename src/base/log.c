@@ -43,6 +43,9 @@ static atomic_bool with_priority;
 static atomic_ulong dropped;
 static const char *program = "fluidhook";
 
+/* What this thread holds back its lines in. */
+static _Thread_local struct log_hold *held;
+
 struct line {
 	char text[LINE_MAX_LEN];
 	size_t len;
@@ -208,27 +211,47 @@ send_syslog(int fd, enum log_level level, const struct line *l)
 	return (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
-/* Write a line, without its newline, unless that would have to wait. Returns whether it was written. */
+/* Write whole lines, unless that would have to wait. Returns whether they were written. */
 static bool
-emit(enum log_level level, struct line *l)
+write_lines(const char *text, size_t len)
 {
 	int out = atomic_load(&output), fd = out >> 2;
 	struct pollfd writable = { .fd = fd, .events = POLLOUT };
-	char text[sizeof("<3>") + sizeof(l->text)];
-	size_t len = 0;
 
-	if ((out & 3) == WAY_SYSLOG)
-		return (send_syslog(fd, level, l) != -1);
-	if (atomic_load(&with_priority))
-		len = (size_t)snprintf(text, sizeof(text), "<%d>", priorities[level]);
-	memcpy(text + len, l->text, l->len);
-	len += l->len;
-	text[len++] = '\n';
 	if ((out & 3) == WAY_SEND)
 		return (send(fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) != -1);
 	if ((out & 3) == WAY_POLL && poll(&writable, 1, 0) != 1)
 		return (false);
 	return (write(fd, text, len) != -1);
+}
+
+/* The line as it is written: four bytes longer at most, for the newline and the priority for systemd's journal. */
+static size_t
+finish_line(char *text, enum log_level level, const struct line *l)
+{
+	size_t len = 0;
+
+	if (atomic_load(&with_priority)) {
+		text[len++] = '<';
+		text[len++] = (char)('0' + priorities[level]);
+		text[len++] = '>';
+	}
+	memcpy(text + len, l->text, l->len);
+	len += l->len;
+	text[len++] = '\n';
+	return (len);
+}
+
+/* Write a line, without its newline, unless that would have to wait. Returns whether it was written. */
+static bool
+emit(enum log_level level, const struct line *l)
+{
+	int out = atomic_load(&output);
+	char text[sizeof("<3>") + sizeof(l->text)]; /* the NUL makes room for the newline */
+
+	if ((out & 3) == WAY_SYSLOG)
+		return (send_syslog(out >> 2, level, l) != -1);
+	return (write_lines(text, finish_line(text, level, l)));
 }
 
 static void
@@ -266,6 +289,50 @@ emit_dropped(void)
 	return (false);
 }
 
+/* Write what this thread has held back. */
+static void
+write_held(struct log_hold *h)
+{
+	if (h->lines && (!emit_dropped() || !write_lines(h->text, h->len)))
+		atomic_fetch_add(&dropped, h->lines);
+	h->len = 0;
+	h->lines = 0;
+}
+
+/* Add a line to those that this thread holds back. Returns whether it was added. */
+static bool
+hold_line(struct log_hold *h, enum log_level level, const struct line *l)
+{
+	if (h == NULL)
+		return (false);
+	/* An error comes after what was before it. */
+	if (level == LOG_LEVEL_ERROR || h->len + sizeof("<3>") + l->len > sizeof(h->text))
+		write_held(h);
+	if (level == LOG_LEVEL_ERROR || (atomic_load(&output) & 3) == WAY_SYSLOG)
+		return (false);
+	h->len += finish_line(h->text + h->len, level, l);
+	h->lines++;
+	return (true);
+}
+
+void
+log_hold(struct log_hold *hold)
+{
+	hold->len = 0;
+	hold->lines = 0;
+	if (held == NULL)
+		held = hold;
+}
+
+void
+log_release(struct log_hold *hold)
+{
+	if (held != hold)
+		return;
+	write_held(hold);
+	held = NULL;
+}
+
 static void
 vlog(enum log_level level, const char *error, const char *msg, va_list ap)
 {
@@ -278,6 +345,8 @@ vlog(enum log_level level, const char *error, const char *msg, va_list ap)
 	while ((key = va_arg(ap, const char *)) != NULL)
 		put_pair(&l, key, va_arg(ap, const char *));
 	put_pair(&l, "error", error);
+	if (hold_line(held, level, &l))
+		return;
 	if (!emit_dropped() || !emit(level, &l))
 		atomic_fetch_add(&dropped, 1);
 }

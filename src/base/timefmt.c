@@ -9,13 +9,37 @@
 #define YEAR_0 INT64_C(-62167219200)
 #define YEAR_9999_END INT64_C(253402300799)
 
-/* strftime() writes years before 1000 with fewer digits. The remainders tell the compiler the sizes. */
-#define DATE(tm) \
-	(unsigned)((tm)->tm_year + 1900) % 10000, (unsigned)((tm)->tm_mon + 1) % 100, \
-	    (unsigned)(tm)->tm_mday % 100
-#define FIELDS(tm) \
-	DATE(tm), (unsigned)(tm)->tm_hour % 100, (unsigned)(tm)->tm_min % 100, \
-	    (unsigned)(tm)->tm_sec % 100
+/* A number in so many digits. Done by hand, as every line of the log and the journal has a time. */
+static char *
+put_digits(char *out, unsigned n, unsigned digits)
+{
+	for (unsigned i = digits; i; i--, n /= 10)
+		out[i - 1] = (char)('0' + n % 10);
+	return (out + digits);
+}
+
+static char *
+put_date(char *out, const struct tm *tm)
+{
+	out = put_digits(out, (unsigned)tm->tm_year + 1900, 4);
+	*out++ = '-';
+	out = put_digits(out, (unsigned)tm->tm_mon + 1, 2);
+	*out++ = '-';
+	return (put_digits(out, (unsigned)tm->tm_mday, 2));
+}
+
+/* To the seconds, without the Z. */
+static char *
+put_time(char *out, const struct tm *tm)
+{
+	out = put_date(out, tm);
+	*out++ = 'T';
+	out = put_digits(out, (unsigned)tm->tm_hour, 2);
+	*out++ = ':';
+	out = put_digits(out, (unsigned)tm->tm_min, 2);
+	*out++ = ':';
+	return (put_digits(out, (unsigned)tm->tm_sec, 2));
+}
 
 /* gmtime_r() that cannot fail: the four-digit years are all it is asked for. */
 static void
@@ -37,7 +61,7 @@ timefmt_seconds(char out[TIMEFMT_SECONDS_SIZE], int64_t unix_seconds)
 	struct tm tm;
 
 	split(unix_seconds, &tm);
-	snprintf(out, TIMEFMT_SECONDS_SIZE, "%04u-%02u-%02uT%02u:%02u:%02uZ", FIELDS(&tm));
+	memcpy(put_time(out, &tm), "Z", sizeof("Z"));
 }
 
 void
@@ -47,8 +71,9 @@ timefmt_micros(char out[TIMEFMT_MICROS_SIZE], const struct timespec *t)
 	struct tm tm;
 
 	split(t->tv_sec, &tm);
-	snprintf(out, TIMEFMT_MICROS_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", FIELDS(&tm),
-	    micros);
+	out = put_time(out, &tm);
+	*out++ = '.';
+	memcpy(put_digits(out, micros, 6), "Z", sizeof("Z"));
 }
 
 void
@@ -57,7 +82,7 @@ timefmt_day(char out[TIMEFMT_DAY_SIZE], int64_t unix_seconds)
 	struct tm tm;
 
 	split(unix_seconds, &tm);
-	snprintf(out, TIMEFMT_DAY_SIZE, "%04u-%02u-%02u", DATE(&tm));
+	*put_date(out, &tm) = '\0';
 }
 
 /* Whether s begins as `shape` says: a digit for each 0, else that very character. */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -31,12 +30,19 @@ void
 uuid_v7(char out[UUID_SIZE], const struct timespec *now)
 {
 	uint64_t ms = (uint64_t)now->tv_sec * 1000 + (uint64_t)(now->tv_nsec / 1000000);
-	unsigned char r[RANDOM_SIZE];
+	static const char digits[] = "0123456789abcdef";
+	unsigned char bytes[6 + RANDOM_SIZE];
 
-	take_random(r);
-	r[0] = (unsigned char)(0x70 | (r[0] & 0x0f));
-	r[2] = (unsigned char)(0x80 | (r[2] & 0x3f));
-	snprintf(out, UUID_SIZE, "%08x-%04x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-	    (unsigned)(ms >> 16 & 0xffffffff), (unsigned)(ms & 0xffff), r[0], r[1], r[2], r[3],
-	    r[4], r[5], r[6], r[7], r[8], r[9]);
+	for (int i = 0; i < 6; i++)
+		bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
+	take_random(bytes + 6);
+	bytes[6] = (unsigned char)(0x70 | (bytes[6] & 0x0f));
+	bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3f));
+	for (unsigned i = 0; i < sizeof(bytes); i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*out++ = '-';
+		*out++ = digits[bytes[i] >> 4];
+		*out++ = digits[bytes[i] & 15];
+	}
+	*out = '\0';
 }

@@ -229,13 +229,13 @@ authenticate(const struct authority *a, const struct fluid_headers *h, const str
     const char *body, size_t len, int64_t now, struct evidence *e, const char **reason)
 {
 	struct proof proof = { .body = body, .len = len };
-	struct search s = { .a = a, .headers = h, .delivery = d };
+	struct search s;
 	enum verdict verdict;
 
 	*e = (struct evidence){ .by = VERIFIED_NONE, .key = KEY_NONE };
 	e->has_timestamp = parse_timestamp(&h->timestamp, &e->timestamp) == 0;
 	take_tokens(&proof, h);
-	search_begin(&s);
+	search_begin(&s, a, h, d);
 	/* A signature that is present must be correct: there is no other evidence then. */
 	if (h->signature.count)
 		verdict = judge_signature(&s, &proof, e, reason);

@@ -16,32 +16,35 @@ enum side { ROOT, PAYLOAD, N_SIDES };
 /* What a field's value has to be; any other value counts as absent (contract section 3, 422). */
 enum type { CONTAINER, WORDS, SECRET, ID };
 
+#define KEY(key) key, sizeof(key) - 1
+
 static const struct place {
 	enum level level;
 	enum type type;
 	const char *key;
+	size_t len;
 } places[N_DELIVERY_FIELDS] = {
-	[FIELD_ID] = { OUTER, ID, "id" },
-	[FIELD_IDENTIFIER] = { OUTER, WORDS, "identifier" },
-	[FIELD_NAME] = { OUTER, WORDS, "name" },
-	[FIELD_EVENT_NAME] = { OUTER, WORDS, "event_name" },
-	[FIELD_EVENT_IDENTIFIER] = { OUTER, WORDS, "event_identifier" },
-	[FIELD_RESOURCE] = { OUTER, WORDS, "resource" },
-	[FIELD_EVENT] = { OUTER, WORDS, "event" },
-	[FIELD_COMPANY_ID] = { OUTER, ID, "company_id" },
-	[FIELD_PAYLOAD] = { OUTER, CONTAINER, "payload" },
-	[FIELD_COMPANY] = { OUTER, CONTAINER, "company" },
-	[COMPANY_DRI] = { COMPANY, WORDS, "droplet_installation_uuid" },
-	[COMPANY_DROPLET_UUID] = { COMPANY, WORDS, "droplet_uuid" },
-	[COMPANY_FLUID_COMPANY_ID] = { COMPANY, ID, "fluid_company_id" },
-	[COMPANY_SHOP] = { COMPANY, WORDS, "fluid_shop" },
-	[COMPANY_NAME] = { COMPANY, WORDS, "name" },
-	[COMPANY_AUTHENTICATION_TOKEN] = { COMPANY, SECRET, "authentication_token" },
-	[COMPANY_VERIFICATION_TOKEN] = { COMPANY, SECRET, "webhook_verification_token" },
-	[COMPANY_CREDENTIALS] = { COMPANY, CONTAINER, "credentials" },
-	[CREDENTIALS_TOKEN] = { CREDENTIALS, SECRET, "exchange_token" },
-	[CREDENTIALS_EXPIRES_AT] = { CREDENTIALS, SECRET, "exchange_token_expires_at" },
-	[CREDENTIALS_ENDPOINT] = { CREDENTIALS, SECRET, "exchange_endpoint" },
+	[FIELD_ID] = { OUTER, ID, KEY("id") },
+	[FIELD_IDENTIFIER] = { OUTER, WORDS, KEY("identifier") },
+	[FIELD_NAME] = { OUTER, WORDS, KEY("name") },
+	[FIELD_EVENT_NAME] = { OUTER, WORDS, KEY("event_name") },
+	[FIELD_EVENT_IDENTIFIER] = { OUTER, WORDS, KEY("event_identifier") },
+	[FIELD_RESOURCE] = { OUTER, WORDS, KEY("resource") },
+	[FIELD_EVENT] = { OUTER, WORDS, KEY("event") },
+	[FIELD_COMPANY_ID] = { OUTER, ID, KEY("company_id") },
+	[FIELD_PAYLOAD] = { OUTER, CONTAINER, KEY("payload") },
+	[FIELD_COMPANY] = { OUTER, CONTAINER, KEY("company") },
+	[COMPANY_DRI] = { COMPANY, WORDS, KEY("droplet_installation_uuid") },
+	[COMPANY_DROPLET_UUID] = { COMPANY, WORDS, KEY("droplet_uuid") },
+	[COMPANY_FLUID_COMPANY_ID] = { COMPANY, ID, KEY("fluid_company_id") },
+	[COMPANY_SHOP] = { COMPANY, WORDS, KEY("fluid_shop") },
+	[COMPANY_NAME] = { COMPANY, WORDS, KEY("name") },
+	[COMPANY_AUTHENTICATION_TOKEN] = { COMPANY, SECRET, KEY("authentication_token") },
+	[COMPANY_VERIFICATION_TOKEN] = { COMPANY, SECRET, KEY("webhook_verification_token") },
+	[COMPANY_CREDENTIALS] = { COMPANY, CONTAINER, KEY("credentials") },
+	[CREDENTIALS_TOKEN] = { CREDENTIALS, SECRET, KEY("exchange_token") },
+	[CREDENTIALS_EXPIRES_AT] = { CREDENTIALS, SECRET, KEY("exchange_token_expires_at") },
+	[CREDENTIALS_ENDPOINT] = { CREDENTIALS, SECRET, KEY("exchange_endpoint") },
 };
 
 enum { NO_FIELD = -1 };
@@ -75,7 +78,7 @@ static int
 field_of(enum level level, const char *key, size_t len)
 {
 	for (int f = 0; f < N_DELIVERY_FIELDS; f++)
-		if (places[f].level == level && strlen(places[f].key) == len &&
+		if (places[f].level == level && places[f].len == len &&
 		    memcmp(places[f].key, key, len) == 0)
 			return (f);
 	return (NO_FIELD);

@@ -112,10 +112,13 @@ event_join(char out[EVENT_SIZE], const char *resource, size_t resource_len, cons
 	if (!is_word(resource, resource_len) || !is_word(event, event_len) ||
 	    resource_len + 1 + event_len > EVENT_MAX_LEN)
 		return (-1);
-	snprintf(out, EVENT_SIZE, "%.*s.%.*s", (int)resource_len, resource, (int)event_len, event);
+	memcpy(out, resource, resource_len);
+	out[resource_len] = '.';
+	memcpy(out + resource_len + 1, event, event_len);
+	out[resource_len + 1 + event_len] = '\0';
 	for (size_t i = 0; i < N_KNOWN; i++)
-		if (strcasecmp(out, known[i]) == 0)
-			snprintf(out, EVENT_SIZE, "%s", known[i]);
+		if ((out[0] | 0x20) == known[i][0] && strcasecmp(out, known[i]) == 0)
+			memcpy(out, known[i], resource_len + 1 + event_len);
 	if (event_is_reserved(out))
 		for (char *p = out; *p; p++)
 			*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;

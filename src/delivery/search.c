@@ -46,10 +46,15 @@ get(struct search *s, const char *name)
 }
 
 void
-search_begin(struct search *s)
+search_begin(struct search *s, const struct authority *a, const struct fluid_headers *headers,
+    const struct delivery *delivery)
 {
 	char name[NAME_SIZE];
 
+	memset(s, 0, offsetof(struct search, found));
+	s->a = a;
+	s->headers = headers;
+	s->delivery = delivery;
 	if (s->a->state == NULL || named_record(s->delivery, name))
 		return;
 	if ((s->named = get(s, name)) == NULL && errno != ENOENT)

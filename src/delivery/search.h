@@ -77,15 +77,16 @@ struct search {
 	unsigned looked;
 	unsigned collected; /* how many kinds of candidates */
 	bool indexed;
-	const struct record *found[SEARCH_RECORDS_MAX];
 	unsigned n_found, n_before;
+	const struct record *found[SEARCH_RECORDS_MAX]; /* last: not set before it is used */
 };
 
 /**
- * Begin a search, and read the record that the body names. The caller sets a, headers and delivery, and
- * ends it with search_end(), also before another search_begin().
+ * Begin a search, and read the record that the body names. The caller ends it with search_end(), also before
+ * another search_begin().
  */
-void search_begin(struct search *s);
+void search_begin(struct search *s, const struct authority *a, const struct fluid_headers *headers,
+    const struct delivery *delivery);
 
 /**
  * Try the keys of all droplets and candidates against the proof. A key that the request itself shows is

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -19,7 +20,7 @@ struct receiver {
 	struct secrets *secrets;
 	pthread_mutex_t mutex;
 	struct store *store;
-	unsigned users;
+	atomic_uint users;
 };
 
 struct receiver *
@@ -93,28 +94,21 @@ err:
 struct receiver *
 receiver_hold(struct receiver *r)
 {
-	pthread_mutex_lock(&r->mutex);
-	r->users++;
-	pthread_mutex_unlock(&r->mutex);
+	atomic_fetch_add(&r->users, 1);
 	return (r);
 }
 
 static void
 store_unref(struct store *s)
 {
-	if (s && --s->users == 0)
+	if (s && atomic_fetch_sub(&s->users, 1) == 1)
 		store_free(s);
 }
 
 void
 receiver_release(struct receiver *r)
 {
-	unsigned left;
-
-	pthread_mutex_lock(&r->mutex);
-	left = --r->users;
-	pthread_mutex_unlock(&r->mutex);
-	if (left)
+	if (atomic_fetch_sub(&r->users, 1) != 1)
 		return;
 	store_unref(r->store);
 	secrets_free(r->secrets);
@@ -151,7 +145,7 @@ receiver_store(struct receiver *r)
 	if (r->store == NULL)
 		r->store = store_open(r->conf->state_dir);
 	if ((s = r->store) != NULL)
-		s->users++;
+		atomic_fetch_add(&s->users, 1);
 	pthread_mutex_unlock(&r->mutex);
 	return (s);
 }
@@ -159,20 +153,16 @@ receiver_store(struct receiver *r)
 struct store *
 receiver_store_hold(struct receiver *r, struct store *s)
 {
-	pthread_mutex_lock(&r->mutex);
-	s->users++;
-	pthread_mutex_unlock(&r->mutex);
+	(void)r;
+	atomic_fetch_add(&s->users, 1);
 	return (s);
 }
 
 void
 receiver_store_release(struct receiver *r, struct store *s)
 {
-	if (s == NULL)
-		return;
-	pthread_mutex_lock(&r->mutex);
+	(void)r;
 	store_unref(s);
-	pthread_mutex_unlock(&r->mutex);
 }
 
 void
@@ -202,7 +192,7 @@ receiver_tend(struct receiver *r, int listener, bool (*stop)(void *user), void *
 
 	pthread_mutex_lock(&r->mutex);
 	if ((s = r->store) != NULL)
-		s->users++;
+		atomic_fetch_add(&s->users, 1);
 	pthread_mutex_unlock(&r->mutex);
 	if (s == NULL)
 		return;

@@ -1,6 +1,8 @@
 #ifndef RECEIVER_RECEIVER_H
 #define RECEIVER_RECEIVER_H
 
+#include <stdatomic.h>
+
 #include "base/conf.h"
 #include "delivery/authenticate.h"
 #include "store/journal.h"
@@ -17,7 +19,7 @@ struct store {
 	struct records *records;
 	struct journal *journal;
 	struct refused_store *refused;
-	unsigned users;
+	atomic_uint users;
 	struct receiver_note note; /* that this process serves (receiver_tend) */
 	int64_t compare_at; /* when the indexes are next compared with the records; monotonic ms */
 };

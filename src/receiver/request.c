@@ -28,24 +28,27 @@ request_length(const char *text)
 	return (errno || length > LENGTH_MAX ? LENGTH_MAX : length);
 }
 
+#define WANTED(name) name, sizeof(name) - 1
+
 void
 request_from_params(struct request *q, char *const *params)
 {
 	struct header length = { 0 }, type = { 0 }, encoding = { 0 }, method = { 0 }, id = { 0 };
 	const struct {
 		const char *name;
+		size_t len;
 		struct header *header;
 	} wanted[] = {
-		{ "REQUEST_METHOD", &method },
-		{ "CONTENT_TYPE", &type },
-		{ "CONTENT_LENGTH", &length },
-		{ "HTTP_CONTENT_ENCODING", &encoding },
-		{ "HTTP_X_REQUEST_ID", &id },
-		{ "HTTP_X_FLUID_SHOP", &q->headers.shop },
-		{ "HTTP_X_FLUID_TIMESTAMP", &q->headers.timestamp },
-		{ "HTTP_X_FLUID_SIGNATURE", &q->headers.signature },
-		{ "HTTP_X_FLUID_TOKEN", &q->headers.token },
-		{ "HTTP_AUTH_TOKEN", &q->headers.auth_token },
+		{ WANTED("REQUEST_METHOD"), &method },
+		{ WANTED("CONTENT_TYPE"), &type },
+		{ WANTED("CONTENT_LENGTH"), &length },
+		{ WANTED("HTTP_CONTENT_ENCODING"), &encoding },
+		{ WANTED("HTTP_X_REQUEST_ID"), &id },
+		{ WANTED("HTTP_X_FLUID_SHOP"), &q->headers.shop },
+		{ WANTED("HTTP_X_FLUID_TIMESTAMP"), &q->headers.timestamp },
+		{ WANTED("HTTP_X_FLUID_SIGNATURE"), &q->headers.signature },
+		{ WANTED("HTTP_X_FLUID_TOKEN"), &q->headers.token },
+		{ WANTED("HTTP_AUTH_TOKEN"), &q->headers.auth_token },
 	};
 	const char *value;
 
@@ -55,8 +58,8 @@ request_from_params(struct request *q, char *const *params)
 		if ((value = strchr(*p, '=')) == NULL)
 			continue;
 		for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-			if (strncmp(*p, wanted[i].name, (size_t)(value - *p)) == 0 &&
-			    wanted[i].name[value - *p] == '\0') {
+			if (wanted[i].len == (size_t)(value - *p) &&
+			    memcmp(*p, wanted[i].name, wanted[i].len) == 0) {
 				if (wanted[i].header->count++ == 0)
 					wanted[i].header->value = value + 1;
 				break;

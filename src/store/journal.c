@@ -413,6 +413,7 @@ lead(struct journal *j)
 	char day[TIMEFMT_DAY_SIZE];
 	struct journal_lines lines;
 	struct journal_line *l;
+	struct log_hold hold;
 
 	memcpy(day, STAILQ_FIRST(&j->batch)->day, sizeof(day));
 	j->committing = true;
@@ -423,10 +424,12 @@ lead(struct journal *j)
 	pthread_cond_broadcast(&j->changed);
 	pthread_mutex_unlock(&j->batch_mutex);
 	/* Another thread may commit the next ones meanwhile. A line is gone once its owner knows. */
+	log_hold(&hold);
 	while ((l = STAILQ_FIRST(&lines)) != NULL) {
 		STAILQ_REMOVE_HEAD(&lines, link);
 		l->done(l);
 	}
+	log_release(&hold);
 	pthread_mutex_lock(&j->batch_mutex);
 }
 

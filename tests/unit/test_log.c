@@ -300,6 +300,75 @@ test_priority(void **state)
 	    text);
 }
 
+/* What one write was, where each one can be told from the next. -1: there was none. */
+static ssize_t
+one_write(int fd, struct buf *text)
+{
+	char data[8192];
+	ssize_t n = recv(fd, data, sizeof(data), MSG_DONTWAIT);
+
+	buf_reset(text);
+	if (n > 0)
+		buf_add(text, data, (size_t)n);
+	return (n);
+}
+
+/*
+ * Goal: lines that are held back are one write, in their order, no later than the buffer is full; an error
+ * does not wait.
+ */
+static void
+test_held(void **state)
+{
+	struct log_hold hold, inner;
+	struct buf text = { 0 };
+	char value[200];
+	int fds[2], lines = 0;
+
+	(void)state;
+	memset(value, 'v', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	assert_int_equal(log_open("test", LOG_TO_STDERR, NULL, LOG_LEVEL_INFO), 0);
+
+	log_hold(&hold);
+	log_line(LOG_LEVEL_INFO, "one", NULL);
+	log_line(LOG_LEVEL_WARN, "two", NULL);
+	assert_int_equal(one_write(fds[0], &text), -1);
+	log_release(&hold);
+	assert_true(one_write(fds[0], &text) > 0);
+	assert_true(like(text.data, "^[^\n]*msg=one\n[^\n]*msg=two\n$"));
+	assert_int_equal(one_write(fds[0], &text), -1);
+
+	log_hold(&hold);
+	log_line(LOG_LEVEL_INFO, "three", NULL);
+	log_hold(&inner);
+	log_line(LOG_LEVEL_INFO, "four", NULL);
+	log_release(&inner);
+	assert_int_equal(one_write(fds[0], &text), -1);
+	log_line(LOG_LEVEL_ERROR, "five", NULL);
+	assert_true(one_write(fds[0], &text) > 0);
+	assert_true(like(text.data, "^[^\n]*msg=three\n[^\n]*msg=four\n$"));
+	assert_true(one_write(fds[0], &text) > 0);
+	assert_true(like(text.data, "^[^\n]*msg=five\n$"));
+
+	while (one_write(fds[0], &text) == -1) {
+		log_line(LOG_LEVEL_INFO, "more", "value", value, NULL);
+		lines++;
+	}
+	assert_true(lines > 1 && text.len <= sizeof(hold.text));
+	log_release(&hold);
+	assert_true(one_write(fds[0], &text) > 0);
+	log_line(LOG_LEVEL_INFO, "after", NULL);
+	assert_true(one_write(fds[0], &text) > 0);
+	assert_true(like(text.data, "^[^\n]*msg=after\n$"));
+	stderr_restore();
+	close(fds[0]);
+	close(fds[1]);
+	buf_free(&text);
+}
+
 int
 main(void)
 {
@@ -311,6 +380,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_errno, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_priority, setup, teardown),
 	};
