@@ -67,7 +67,7 @@ static int
 call(struct fluid_api *t, const struct fluid_token *token, const char *method, const char *path,
     const struct buf *data)
 {
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	struct progress progress;
 	struct fluid_error e;
 	int failed;
@@ -79,7 +79,7 @@ call(struct fluid_api *t, const struct fluid_token *token, const char *method, c
 	/* Half an answer is none: only one that came with a status as a whole is shown. */
 	if (!failed || e.failure == FLUID_REFUSED || e.failure == FLUID_BUSY)
 		print_body(&a.body);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	return (failed ? api_session_say(&e) : CLI_DONE);
 }
 

@@ -1,7 +1,6 @@
 #include "cli/doctor.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <stdlib.h>
@@ -9,12 +8,14 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/url.h"
 #include "cli/commands.h"
 #include "cli/lib/secret_arg.h"
 #include "cli/lib/secret_file.h"
+#include "cli/lib/signed.h"
+#include "cli/lib/url_arg.h"
 
 enum {
-	HOST_SIZE = 256,
 	LIFE_LEAST = 10, /* a certificate is renewed before the last tenth of its life */
 	SKEW_MOST = 30,  /* seconds; of the 300 that a signature may be old */
 	SLOW_MS = 5000,  /* of the 15 s that Fluid waits */
@@ -79,41 +80,23 @@ doctor_hint(long status)
 }
 
 int
-doctor_send(struct doctor *d, const struct client_request *r, struct client_answer *a)
+doctor_send(struct doctor *d, const struct http_request *r, struct http_response *a,
+    struct http_error *e)
 {
-	struct client_request request = *r;
+	struct http_request request = *r;
 	int result;
 
 	request.url = d->url;
-	request.timeout = CLIENT_BUSINESS;
-	result = client_send(&request, a);
-	if (a->server)
-		snprintf(d->server, sizeof(d->server), "%s", a->server);
+	request.timeout_ms = SIGNED_BUSINESS_MS;
+	request.connect_ms = SIGNED_CONNECT_MS;
+	request.answer_max = SIGNED_ANSWER_MAX;
+	/* A probe is not stored, so a second one does no harm. */
+	request.repeatable = true;
+	request.certificate = true;
+	result = http_client_send(d->http, &request, a, e);
+	http_response_header(a, "Server", d->server, sizeof(d->server));
 	if (a->ms > d->slowest)
 		d->slowest = a->ms;
-	return (result);
-}
-
-/* The host and the port of the URL, which is one that may be called. Returns 0, or -1: no memory. */
-static int
-split_url(const char *url, char host[HOST_SIZE], char port[8])
-{
-	CURLU *u = curl_url();
-	char *h = NULL, *p = NULL;
-	int result = -1;
-
-	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_HOST, &h, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_PORT, &p, CURLU_DEFAULT_PORT) == CURLUE_OK) {
-		/* Brackets around an IPv6 address are the URL's. */
-		snprintf(host, HOST_SIZE, "%.*s", (int)strcspn(h + (*h == '['), "]"),
-		    h + (*h == '['));
-		snprintf(port, 8, "%s", p);
-		result = 0;
-	}
-	curl_free(h);
-	curl_free(p);
-	curl_url_cleanup(u);
 	return (result);
 }
 
@@ -136,17 +119,21 @@ is_private(const struct sockaddr *sa)
 
 /* Returns 0, or -1 where the name leads nowhere. */
 static int
-check_name(struct doctor *d, const char *host)
+check_name(struct doctor *d, const struct url *u)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
 	struct addrinfo *found = NULL;
 	struct buf list = { 0 };
+	char host[URL_HOST_SIZE];
 	char text[INET6_ADDRSTRLEN];
 	unsigned n = 0;
 	bool all_private = true;
-	int error = getaddrinfo(host, NULL, &hints, &found);
+	int error;
 
-	if (error) {
+	/* The brackets around an IPv6 address are the URL's. */
+	snprintf(host, sizeof(host), "%.*s", (int)strcspn(u->host + (*u->host == '['), "]"),
+	    u->host + (*u->host == '['));
+	if ((error = getaddrinfo(host, NULL, &hints, &found)) != 0) {
 		checklist_bad(&d->list, "name",
 		    error == EAI_AGAIN ? "No name server answers here: try "
 					 "again, or look at /etc/resolv.conf." :
@@ -169,7 +156,7 @@ check_name(struct doctor *d, const char *host)
 }
 
 static void
-check_certificate(struct doctor *d, const char *host, const struct client_answer *a)
+check_certificate(struct doctor *d, const char *host, const struct http_response *a)
 {
 	int64_t left = a->expires - time(NULL), life = a->expires - a->issued, days = left / 86400;
 
@@ -187,50 +174,67 @@ check_certificate(struct doctor *d, const char *host, const struct client_answer
 		    "the certificate is good for %s, %" PRId64 " more days", host, days);
 }
 
+/* The variable that names the proxy in use for https; NULL: there is none. */
+static const char *
+proxy_variable(void)
+{
+	/* Those that libcurl looks at, in its order. */
+	static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy",
+		"ALL_PROXY" };
+	const char *value = getenv("no_proxy");
+
+	if (value && strcmp(value, "*") == 0)
+		return (NULL);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if ((value = getenv(names[i])) != NULL && *value)
+			return (names[i]);
+	return (NULL);
+}
+
 /* There was no answer: which part of the way is it? */
 static void
-say_no_answer(struct doctor *d, const char *port, const struct client_answer *a)
+say_no_answer(struct doctor *d, unsigned port, const struct http_error *e)
 {
-	const char *proxy = strncmp(d->url, "http:", 5) ? client_proxy() : NULL;
+	const char *proxy = strncasecmp(d->url, "http:", 5) ? proxy_variable() : NULL;
 	char hint[160];
 	size_t i = 0;
 
-	switch (a->failure == CLIENT_CONNECTING && proxy ? CLIENT_PROXY : a->failure) {
-	case CLIENT_PROXY:
+	switch (e->failure == HTTP_CONNECT && proxy ? HTTP_PROXY : e->failure) {
+	case HTTP_PROXY:
 		snprintf(hint, sizeof(hint),
 		    "Look at $%s, which names a proxy, or go without it: "
 		    "no_proxy='*' fluidhook doctor ...",
 		    proxy ? proxy : "https_proxy");
-		checklist_bad(&d->list, "proxy", hint, "%s", a->error);
+		checklist_bad(&d->list, "proxy", hint, "%s", e->text);
 		break;
-	case CLIENT_TLS:
-		while (strstr(a->error, tls_faults[i].part) == NULL)
+	case HTTP_TLS:
+		while (strstr(e->text, tls_faults[i].part) == NULL)
 			i++;
-		checklist_bad(&d->list, "tls", tls_faults[i].hint, "%s", a->error);
+		checklist_bad(&d->list, "tls", tls_faults[i].hint, "%s", e->text);
 		break;
-	case CLIENT_RESOLVE:
-	case CLIENT_CONNECTING:
+	case HTTP_RESOLVE:
+	case HTTP_CONNECT:
 		snprintf(hint, sizeof(hint),
 		    "Does the web server run, and does the firewall let "
-		    "port %s in?",
+		    "port %u in?",
 		    port);
-		checklist_bad(&d->list, "connection", hint, "%s", a->error);
+		checklist_bad(&d->list, "connection", hint, "%s", e->text);
 		break;
 	default:
 		checklist_bad(&d->list, "routing", "The web server's error log says more.", "%s",
-		    a->error);
+		    e->text);
 	}
 }
 
 static bool
-says(const struct client_answer *a, const char *text)
+says(const struct http_response *a, const char *text)
 {
 	return (a->body.data && strstr(a->body.data, text) != NULL);
 }
 
 /* Who answers to a GET: our receiver says how it feels. Returns 0, or -1 where it is not ours. */
 static int
-check_routing(struct doctor *d, const struct client_answer *a)
+check_routing(struct doctor *d, const struct http_response *a)
 {
 	bool ok = a->status == 200 && says(a, "\"status\":\"ok\"");
 
@@ -254,9 +258,9 @@ check_routing(struct doctor *d, const struct client_answer *a)
 }
 
 static void
-check_clock(struct doctor *d, const struct client_answer *a)
+check_clock(struct doctor *d, const struct http_response *a)
 {
-	time_t there = a->date ? curl_getdate(a->date, NULL) : -1;
+	int64_t there = http_response_date(a);
 	long long skew = (long long)there - (long long)a->at;
 
 	if (there == -1)
@@ -285,30 +289,40 @@ check_time(struct doctor *d)
 		    d->slowest);
 }
 
+/* The authorities that Fluid trusts, too: the system's, or those of $SSL_CERT_FILE. Returns 0, or -1. */
+static int
+open_client(struct doctor *d)
+{
+	struct http_error e;
+
+	if ((d->http = http_client_new(http_authorities_env(), &e)) != NULL)
+		return (0);
+	checklist_bad(&d->list, "tls", "Correct $SSL_CERT_FILE, or unset it.", "%s", e.text);
+	return (-1);
+}
+
 static void
 examine(struct doctor *d)
 {
-	struct client_answer health = { 0 };
-	char host[HOST_SIZE], port[8];
+	struct http_response health = { 0 };
+	struct http_error e;
+	struct url u;
 
-	if (split_url(d->url, host, port)) {
-		d->list.failed = true;
-		cli_fail("out of memory");
+	/* It was checked before. */
+	if (url_parse(&u, d->url) != URL_OK || check_name(d, &u) || open_client(d))
 		return;
-	}
-	if (check_name(d, host))
-		return;
-	if (doctor_send(d, &(struct client_request){ .method = "GET" }, &health)) {
-		say_no_answer(d, port, &health);
+	if (doctor_send(d, &(struct http_request){ .method = "GET" }, &health, &e)) {
+		say_no_answer(d, u.port, &e);
 	} else {
-		check_certificate(d, host, &health);
+		check_certificate(d, u.host, &health);
 		if (check_routing(d, &health) == 0) {
 			doctor_probe(d);
 			check_clock(d, &health);
 			check_time(d);
 		}
 	}
-	client_answer_free(&health);
+	http_response_free(&health);
+	http_client_free(d->http);
 }
 
 static int
@@ -328,7 +342,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
 		return (status);
 	d.url = argv[1];
-	if (client_check_url(d.url) || (conf = cli_conf(c)) == NULL)
+	if (url_arg_check(d.url) || (conf = cli_conf(c)) == NULL)
 		return (CLI_USAGE);
 	d.conf = conf;
 	if ((droplet = secret_droplet(conf, name)) == NULL) {

@@ -3,7 +3,7 @@
 
 #include "base/conf.h"
 #include "cli/lib/checklist.h"
-#include "cli/client.h"
+#include "http/client.h"
 
 /* The way from the internet to the receiver, gone step by step. */
 
@@ -11,13 +11,15 @@ struct doctor {
 	struct checklist list;
 	const char *url;
 	const struct conf *conf;
+	struct http_client *http;
 	char *secret;    /* live; of the droplet */
 	char server[64]; /* what the web server says it is, or "" */
 	double slowest;  /* ms, of all requests so far */
 };
 
-/** Make a request, and learn from its answer. As client_send(). */
-int doctor_send(struct doctor *d, const struct client_request *r, struct client_answer *a);
+/** Make a request to the URL, and learn from its answer. As http_client_send(). */
+int doctor_send(struct doctor *d, const struct http_request *r, struct http_response *a,
+    struct http_error *e);
 
 /** Post signed probes: is the secret known, which headers arrive, how large may a body be. */
 void doctor_probe(struct doctor *d);

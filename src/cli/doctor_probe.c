@@ -44,7 +44,7 @@ on_answer(void *user, enum json_kind kind, const char *text, size_t len, unsigne
 }
 
 static void
-read_answer(struct probe_answer *p, const struct client_answer *a)
+read_answer(struct probe_answer *p, const struct http_response *a)
 {
 	struct json_parser *parser = json_parser_new(on_answer, p);
 
@@ -57,9 +57,9 @@ read_answer(struct probe_answer *p, const struct client_answer *a)
 	json_parser_free(parser);
 }
 
-/* Send a probe of about `size` bytes, with all headers of a business event. As client_send(). */
+/* Send a probe of about `size` bytes, with all headers of a business event. As http_client_send(). */
 static int
-send_probe(struct doctor *d, size_t size, struct client_answer *a)
+send_probe(struct doctor *d, size_t size, struct http_response *a, struct http_error *e)
 {
 	struct signed_headers headers;
 	struct buf body = { 0 };
@@ -69,30 +69,31 @@ send_probe(struct doctor *d, size_t size, struct client_answer *a)
 	while (body.len + 2 < size && !body.failed)
 		buf_addc(&body, 'x');
 	buf_adds(&body, "\"}");
-	*a = (struct client_answer){ .failure = CLIENT_ANSWER, .error = "out of memory" };
+	*a = (struct http_response){ 0 };
+	http_error_set(e, HTTP_LOCAL, "out of memory");
 	if (!body.failed) {
 		/* Whether the token's headers arrive is all that matters: whoever gets them learns nothing. */
 		signed_headers(&headers, d->secret, shop, "probe", body.data, body.len);
 		result = doctor_send(d,
-		    &(struct client_request){ .method = "POST",
+		    &(struct http_request){ .method = "POST",
 			.headers = headers.list,
 			.body = body.data,
 			.body_len = body.len },
-		    a);
+		    a, e);
 	}
 	buf_free(&body);
 	return (result);
 }
 
 static bool
-is_ours(const struct client_answer *a, const char *error)
+is_ours(const struct http_response *a, const char *error)
 {
 	return (a->body.data && strstr(a->body.data, error) != NULL);
 }
 
 /* The receiver does not take the probe. */
 static void
-say_refused(struct doctor *d, const struct client_answer *a)
+say_refused(struct doctor *d, const struct http_response *a)
 {
 	const char *hint = doctor_hint(a->status);
 
@@ -150,13 +151,14 @@ check_headers(struct doctor *d, const struct buf *arrived)
 static size_t
 find_limit(struct doctor *d, size_t good, size_t bad)
 {
-	struct client_answer a;
+	struct http_response a;
+	struct http_error e;
 	struct probe_answer p;
 	size_t middle;
 
 	while (bad - good > LIMIT_STEP) {
 		middle = good + (bad - good) / 2;
-		if (send_probe(d, middle, &a) == 0) {
+		if (send_probe(d, middle, &a, &e) == 0) {
 			read_answer(&p, &a);
 			if (p.is_probe)
 				good = middle;
@@ -166,14 +168,14 @@ find_limit(struct doctor *d, size_t good, size_t bad)
 		} else {
 			bad = middle;
 		}
-		client_answer_free(&a);
+		http_response_free(&a);
 	}
 	return (good / LIMIT_STEP * LIMIT_STEP);
 }
 
 /* A large body does not arrive, though a small one does. */
 static void
-say_too_large(struct doctor *d, size_t size, const struct client_answer *a)
+say_too_large(struct doctor *d, size_t size, const struct http_response *a)
 {
 	const char *hint = is_ours(a, "\"too_large\"") ?
 	    "Raise max_body in fluidhook.conf." :
@@ -194,16 +196,17 @@ static void
 check_large(struct doctor *d)
 {
 	size_t most = (size_t)d->conf->max_body, size;
-	struct client_answer a = { 0 };
+	struct http_response a = { 0 };
+	struct http_error e;
 	struct probe_answer p;
 
 	size = most > LARGE_MOST      ? LARGE_MOST :
 	    most > 2 * BELOW_MAX_BODY ? most - BELOW_MAX_BODY :
 					most;
-	if (send_probe(d, size, &a)) {
+	if (send_probe(d, size, &a, &e)) {
 		checklist_bad(&d->list, "body size", "The web server's error log says more.",
-		    "a body of %zu kB: %s", size / 1024, a.error);
-		client_answer_free(&a);
+		    "a body of %zu kB: %s", size / 1024, e.text);
+		http_response_free(&a);
 		return;
 	}
 	read_answer(&p, &a);
@@ -212,20 +215,21 @@ check_large(struct doctor *d)
 	else
 		say_too_large(d, size, &a);
 	buf_free(&p.headers);
-	client_answer_free(&a);
+	http_response_free(&a);
 }
 
 void
 doctor_probe(struct doctor *d)
 {
-	struct client_answer a = { 0 };
+	struct http_response a = { 0 };
+	struct http_error e;
 	struct probe_answer p;
 	char print[FINGERPRINT_SIZE];
 
-	if (send_probe(d, 0, &a)) {
+	if (send_probe(d, 0, &a, &e)) {
 		checklist_bad(&d->list, "probe", "The web server's error log says more.", "%s",
-		    a.error);
-		client_answer_free(&a);
+		    e.text);
+		http_response_free(&a);
 		return;
 	}
 	read_answer(&p, &a);
@@ -239,5 +243,5 @@ doctor_probe(struct doctor *d)
 		say_refused(d, &a);
 	}
 	buf_free(&p.headers);
-	client_answer_free(&a);
+	http_response_free(&a);
 }

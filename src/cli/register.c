@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/lib/api_session.h"
 #include "cli/lib/registered.h"
 #include "cli/lib/secret_file.h"
+#include "cli/lib/url_arg.h"
 #include "fluid/webhooks.h"
 
 /*
@@ -419,7 +419,7 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
 		return (status);
 	r.url = argv[1];
-	if (client_check_url(r.url))
+	if (url_arg_check(r.url))
 		return (CLI_USAGE);
 	status = register_url(&r, c, droplet);
 	for (size_t e = 0; e < N_EVENTS; e++)

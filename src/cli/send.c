@@ -6,7 +6,6 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
-#include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/lib/data_arg.h"
 #include "cli/lib/progress.h"
@@ -14,7 +13,9 @@
 #include "cli/lib/secret_file.h"
 #include "cli/send_bodies.h"
 #include "cli/lib/signed.h"
+#include "cli/lib/url_arg.h"
 #include "delivery/delivery.h"
+#include "http/client.h"
 
 /* A signed delivery, posted the way Fluid posts it. */
 
@@ -104,7 +105,7 @@ find_body(struct sending *s)
 }
 
 static int
-print_json(const struct client_answer *a)
+print_json(const struct http_response *a, const struct http_error *e)
 {
 	struct buf out = { 0 }, ms = { 0 };
 	struct json_writer *w = json_writer_new(&out, false);
@@ -114,22 +115,21 @@ print_json(const struct client_answer *a)
 	if (w && ms.data) {
 		json_object(w);
 		json_key(w, "status");
-		if (a->failure == CLIENT_OK)
+		if (e->failure == HTTP_OK)
 			json_int(w, a->status);
 		else
 			json_null(w);
 		json_key(w, "ms");
 		json_number(w, ms.data);
 		json_key(w, "answer");
-		if (a->failure == CLIENT_OK && utf8_is_valid(a->body.data, a->body.len))
+		if (e->failure == HTTP_OK && utf8_is_valid(a->body.data, a->body.len))
 			json_string_len(w, a->body.data ? a->body.data : "", a->body.len);
 		else
 			json_null(w);
 		json_key(w, "error");
 		json_string(w,
-		    a->failure == CLIENT_OK || !utf8_is_valid(a->error, strlen(a->error)) ?
-			NULL :
-			a->error);
+		    e->failure == HTTP_OK || !utf8_is_valid(e->text, strlen(e->text)) ? NULL :
+											e->text);
 		json_object_end(w);
 	}
 	if (w == NULL || json_writer_end(w) || ms.failed)
@@ -142,7 +142,7 @@ print_json(const struct client_answer *a)
 }
 
 static void
-print_answer(const struct client_answer *a)
+print_answer(const struct http_response *a)
 {
 	size_t len = a->body.len;
 
@@ -157,7 +157,7 @@ print_answer(const struct client_answer *a)
 
 /* What an answer means where it is no success. Returns CLI_FAILED. */
 static int
-say_refused(const struct client_answer *a)
+say_refused(const struct http_response *a)
 {
 	if (a->redirect)
 		return (cli_fail("answered %ld, a redirect, which Fluid does not follow; use the "
@@ -175,30 +175,37 @@ post(const struct sending *s)
 {
 	const char *shop = s->shop ? s->shop : s->body_shop ? s->body_shop : default_shop;
 	struct signed_headers headers;
-	struct client_request r = { .method = "POST",
+	struct http_request r = { .method = "POST",
 		.url = s->url,
 		.body = s->body.data,
 		.body_len = s->body.len,
 		.headers = headers.list,
-		.timeout = s->lifecycle ? CLIENT_LIFECYCLE : CLIENT_BUSINESS };
-	struct client_answer a = { 0 };
+		.timeout_ms = s->lifecycle ? SIGNED_LIFECYCLE_MS : SIGNED_BUSINESS_MS,
+		.connect_ms = SIGNED_CONNECT_MS,
+		.answer_max = SIGNED_ANSWER_MAX };
+	struct http_response a = { 0 };
+	struct http_client *http;
+	struct http_error e;
 	struct progress progress;
 	int status = CLI_DONE;
 
+	if ((http = http_client_new(http_authorities_env(), &e)) == NULL)
+		return (cli_fail("%s", e.text));
 	signed_headers(&headers, s->secret, shop, s->lifecycle ? NULL : s->secret, s->body.data,
 	    s->body.len);
 	progress_begin(&progress, "Waiting for the answer");
-	client_send(&r, &a);
+	http_client_send(http, &r, &a, &e);
 	progress_end(&progress);
-	if (a.failure == CLIENT_OK && !s->json)
+	if (e.failure == HTTP_OK && !s->json)
 		print_answer(&a);
 	if (s->json)
-		status = print_json(&a);
-	if (a.failure != CLIENT_OK)
-		status = cli_fail("%s: %s", s->url, a.error);
+		status = print_json(&a, &e);
+	if (e.failure != HTTP_OK)
+		status = cli_fail("%s: %s", s->url, e.text);
 	else if (a.status < 200 || a.status > 299)
 		status = say_refused(&a);
-	client_answer_free(&a);
+	http_response_free(&a);
+	http_client_free(http);
 	return (status);
 }
 
@@ -218,7 +225,7 @@ check(const struct command *self, const struct sending *s)
 		if (!isgraph((unsigned char)*p))
 			return (
 			    cli_misuse(self, "--shop is a name such as acme or acme.fluid.app"));
-	return (client_check_url(s->url) ? CLI_USAGE : CLI_DONE);
+	return (url_arg_check(s->url) ? CLI_USAGE : CLI_DONE);
 }
 
 static int

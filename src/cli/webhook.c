@@ -4,12 +4,12 @@
 
 #include "base/buf.h"
 #include "base/url.h"
-#include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/lib/api_session.h"
 #include "cli/lib/progress.h"
 #include "cli/lib/secret_arg.h"
 #include "cli/lib/table.h"
+#include "cli/lib/url_arg.h"
 #include "fluid/webhooks.h"
 
 /* The webhooks that Fluid knows for the company: create, list, show, update, delete, events. */
@@ -92,7 +92,7 @@ check_given(const struct command *self, struct given *g, int *status)
 		*status = cli_misuse(self, "--active and --inactive exclude each other");
 		return (-1);
 	}
-	if (g->url && client_check_url(g->url)) {
+	if (g->url && url_arg_check(g->url)) {
 		*status = CLI_USAGE;
 		return (-1);
 	}

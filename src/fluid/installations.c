@@ -69,7 +69,7 @@ read_installation(struct fluid_installation *i, const struct json_node *node)
 }
 
 static struct json_node *
-tree_of(const struct fluid_answer *a)
+tree_of(const struct http_response *a)
 {
 	return (json_tree_read(a->body.data ? a->body.data : "", a->body.len));
 }
@@ -82,7 +82,7 @@ no_memory(struct fluid_error *e)
 
 /* Fill *out from the answer to a look-up. Returns 0, or -1 with the error set. */
 static int
-take_lookup(struct fluid_installation *out, const char *dri, const struct fluid_answer *a,
+take_lookup(struct fluid_installation *out, const char *dri, const struct http_response *a,
     struct fluid_error *e)
 {
 	struct json_node *root = tree_of(a);
@@ -109,7 +109,7 @@ take_lookup(struct fluid_installation *out, const char *dri, const struct fluid_
 
 /* Fill *out from the answer to companies/me. Returns 0, or -1 with the error set. */
 static int
-take_owner(struct fluid_installation *out, const struct fluid_answer *a, struct fluid_error *e)
+take_owner(struct fluid_installation *out, const struct http_response *a, struct fluid_error *e)
 {
 	struct json_node *root = tree_of(a);
 	const struct json_node *data = json_tree_get(root, "data");
@@ -128,29 +128,29 @@ take_owner(struct fluid_installation *out, const struct fluid_answer *a, struct 
 }
 
 int
-installations_owner(struct fluid_api *t, const struct fluid_token *token,
+installations_owner(struct fluid_api *api, const struct fluid_token *token,
     struct fluid_installation *out, struct fluid_error *e)
 {
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	int result;
 
 	fluid_error_clear(e);
 	*out = (struct fluid_installation){ 0 };
-	result = fluid_api_call_path(t, "GET", "/api/company/v1/companies/me", token, NULL, 0, &a,
+	result = fluid_api_call_path(api, "GET", "/api/company/v1/companies/me", token, NULL, 0, &a,
 	    e);
 	if (result == 0)
 		result = take_owner(out, &a, e);
 	if (result)
 		fluid_installation_free(out);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	return (result);
 }
 
 int
-installations_get(struct fluid_api *t, const struct fluid_token *token, const char *dri,
+installations_get(struct fluid_api *api, const struct fluid_token *token, const char *dri,
     struct fluid_installation *out, struct fluid_error *e)
 {
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	struct buf path = { 0 };
 	int result;
 
@@ -162,12 +162,12 @@ installations_get(struct fluid_api *t, const struct fluid_token *token, const ch
 	if (path.failed)
 		result = no_memory(e);
 	else
-		result = fluid_api_call_path(t, "GET", path.data, token, NULL, 0, &a, e);
+		result = fluid_api_call_path(api, "GET", path.data, token, NULL, 0, &a, e);
 	if (result == 0)
 		result = take_lookup(out, dri, &a, e);
 	if (result)
 		fluid_installation_free(out);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	buf_free(&path);
 	return (result);
 }
@@ -221,7 +221,7 @@ check_same(const struct exchange_request *r, const struct fluid_installation *i,
 
 /* Take the credentials out of a 2xx answer. Fluid has spent the token, whatever it says. */
 static enum exchange_outcome
-take_exchange(struct exchange *out, const struct exchange_request *r, const struct fluid_answer *a,
+take_exchange(struct exchange *out, const struct exchange_request *r, const struct http_response *a,
     struct fluid_error *e)
 {
 	struct json_node *root = tree_of(a);
@@ -298,10 +298,10 @@ outcome_of(const struct fluid_error *e)
 }
 
 enum exchange_outcome
-installations_exchange(struct fluid_api *t, const struct exchange_request *r, struct exchange *out,
-    struct fluid_error *e)
+installations_exchange(struct fluid_api *api, const struct exchange_request *r,
+    struct exchange *out, struct fluid_error *e)
 {
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	struct buf url = { 0 }, body = { 0 };
 	struct fluid_request request = { .method = "POST", .once = true };
 	enum exchange_outcome outcome;
@@ -317,7 +317,7 @@ installations_exchange(struct fluid_api *t, const struct exchange_request *r, st
 		fluid_error_set(e, FLUID_REFUSED, "exchange: the exchange token is not usable");
 		return (EXCHANGE_REFUSED);
 	}
-	buf_addf(&url, "%s%s", fluid_api_address(t), r->endpoint);
+	buf_addf(&url, "%s%s", fluid_api_address(api), r->endpoint);
 	if (url.failed || write_exchange(&body, r->exchange_token)) {
 		no_memory(e);
 		outcome = EXCHANGE_AGAIN;
@@ -327,14 +327,14 @@ installations_exchange(struct fluid_api *t, const struct exchange_request *r, st
 	request.body = body.data;
 	request.body_len = body.len;
 	request.secret = r->exchange_token;
-	if (fluid_api_call(t, &request, &a, e))
+	if (fluid_api_call(api, &request, &a, e))
 		outcome = outcome_of(e);
 	else
 		outcome = take_exchange(out, r, &a, e);
 	if (outcome != EXCHANGE_DONE)
 		exchange_free(out);
 out:
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	buf_wipe(&body);
 	buf_free(&url);
 	return (outcome);

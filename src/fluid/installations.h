@@ -25,7 +25,7 @@ struct fluid_installation {
  * token or an installation that Fluid does not know, or an answer about another one; everything
  * else can be asked again.
  */
-int installations_get(struct fluid_api *t, const struct fluid_token *token, const char *dri,
+int installations_get(struct fluid_api *api, const struct fluid_token *token, const char *dri,
     struct fluid_installation *out, struct fluid_error *e);
 
 void fluid_installation_free(struct fluid_installation *i);
@@ -34,7 +34,7 @@ void fluid_installation_free(struct fluid_installation *i);
  * Whose a token is: fills fluid_company_id and fluid_shop, each NULL where Fluid does not say it, and
  * nothing else of *out. Returns 0, or -1 with the error set.
  */
-int installations_owner(struct fluid_api *t, const struct fluid_token *token,
+int installations_owner(struct fluid_api *api, const struct fluid_token *token,
     struct fluid_installation *out, struct fluid_error *e);
 
 enum exchange_outcome {
@@ -63,8 +63,8 @@ struct exchange {
  * Exchange a one-time token for permanent credentials. One call, never repeated here. For
  * everything but EXCHANGE_DONE the error says why, and *out is empty.
  */
-enum exchange_outcome installations_exchange(struct fluid_api *t, const struct exchange_request *r,
-    struct exchange *out, struct fluid_error *e);
+enum exchange_outcome installations_exchange(struct fluid_api *api,
+    const struct exchange_request *r, struct exchange *out, struct fluid_error *e);
 
 void exchange_free(struct exchange *x);
 

@@ -17,7 +17,7 @@ enum {
 
 /* A call to the webhooks API, as it goes from address to address. */
 struct call {
-	struct fluid_api *t;
+	struct fluid_api *api;
 	struct fluid_request request; /* url is set for each address */
 	const char *suffix;           /* what follows the address: "/42", "?page=1" */
 	char id_suffix[32];           /* where the suffix is an id */
@@ -37,7 +37,7 @@ static int
 nowhere(const struct call *c, struct fluid_error *e)
 {
 	size_t n;
-	char *const *addresses = fluid_api_webhooks(c->t, &n);
+	char *const *addresses = fluid_api_webhooks(c->api, &n);
 	struct buf list = { 0 };
 
 	for (size_t i = 0; i < n; i++)
@@ -63,10 +63,10 @@ nowhere(const struct call *c, struct fluid_error *e)
  * that there is nothing here, which is also the proof that nothing was done.
  */
 static int
-call(struct call *c, struct fluid_answer *a, struct fluid_error *e)
+call(struct call *c, struct http_response *a, struct fluid_error *e)
 {
 	size_t n;
-	char *const *addresses = fluid_api_webhooks(c->t, &n);
+	char *const *addresses = fluid_api_webhooks(c->api, &n);
 	struct buf url = { 0 };
 	int result;
 
@@ -80,7 +80,7 @@ call(struct call *c, struct fluid_answer *a, struct fluid_error *e)
 			break;
 		}
 		c->request.url = url.data;
-		result = fluid_api_call(c->t, &c->request, a, e);
+		result = fluid_api_call(c->api, &c->request, a, e);
 		if (result == 0 || e->failure != FLUID_REFUSED ||
 		    (e->status != 404 && e->status != 405 && e->status != 410))
 			break;
@@ -102,7 +102,7 @@ call(struct call *c, struct fluid_answer *a, struct fluid_error *e)
 static struct json_node *
 call_tree(struct call *c, struct fluid_error *e)
 {
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	struct json_node *root = NULL;
 
 	if (call(c, &a, e) == 0 &&
@@ -111,7 +111,7 @@ call_tree(struct call *c, struct fluid_error *e)
 		    "the answer to %s (status %ld) is not readable "
 		    "JSON",
 		    c->request.method, a.status);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	return (root);
 }
 
@@ -209,10 +209,10 @@ list_page(struct listing *l, struct call *c, unsigned page, struct fluid_error *
 }
 
 int
-webhooks_list(struct fluid_api *t, const struct fluid_token *token, struct webhook_list *out,
+webhooks_list(struct fluid_api *api, const struct fluid_token *token, struct webhook_list *out,
     struct fluid_error *e)
 {
-	struct call c = { .t = t, .request = { .method = "GET", .token = token } };
+	struct call c = { .api = api, .request = { .method = "GET", .token = token } };
 	struct listing l = { .more = true };
 	int result = 0;
 
@@ -266,10 +266,10 @@ call_for_one(struct call *c, struct webhook *out, struct fluid_error *e)
 }
 
 int
-webhooks_show(struct fluid_api *t, const struct fluid_token *token, const char *id,
+webhooks_show(struct fluid_api *api, const struct fluid_token *token, const char *id,
     struct webhook *out, struct fluid_error *e)
 {
-	struct call c = { .t = t, .request = { .method = "GET", .token = token } };
+	struct call c = { .api = api, .request = { .method = "GET", .token = token } };
 
 	fluid_error_clear(e);
 	*out = (struct webhook){ 0 };
@@ -345,10 +345,12 @@ call_with_values(struct call *c, const struct webhook_values *v, struct webhook 
 }
 
 int
-webhooks_create(struct fluid_api *t, const struct fluid_token *token,
+webhooks_create(struct fluid_api *api, const struct fluid_token *token,
     const struct webhook_values *v, struct webhook *out, struct fluid_error *e)
 {
-	struct call c = { .t = t, .request = { .method = "POST", .token = token }, .suffix = "" };
+	struct call c = { .api = api,
+		.request = { .method = "POST", .token = token },
+		.suffix = "" };
 	struct webhook_values all = *v;
 	const bool yes = true;
 
@@ -370,10 +372,10 @@ webhooks_create(struct fluid_api *t, const struct fluid_token *token,
 }
 
 int
-webhooks_update(struct fluid_api *t, const struct fluid_token *token, const char *id,
+webhooks_update(struct fluid_api *api, const struct fluid_token *token, const char *id,
     const struct webhook_values *v, struct webhook *out, struct fluid_error *e)
 {
-	struct call c = { .t = t, .request = { .method = "PUT", .token = token } };
+	struct call c = { .api = api, .request = { .method = "PUT", .token = token } };
 	struct webhook_values change = *v;
 
 	fluid_error_clear(e);
@@ -397,29 +399,29 @@ webhooks_update(struct fluid_api *t, const struct fluid_token *token, const char
 }
 
 int
-webhooks_delete(struct fluid_api *t, const struct fluid_token *token, const char *id,
+webhooks_delete(struct fluid_api *api, const struct fluid_token *token, const char *id,
     struct fluid_error *e)
 {
-	struct call c = { .t = t, .request = { .method = "DELETE", .token = token } };
-	struct fluid_answer a = { 0 };
+	struct call c = { .api = api, .request = { .method = "DELETE", .token = token } };
+	struct http_response a = { 0 };
 	int result;
 
 	fluid_error_clear(e);
 	if (set_id(&c, id, e))
 		return (-1);
 	result = call(&c, &a, e);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	if (result && fluid_error_is_uncertain(e))
 		fluid_error_hint(e, "it may be deleted: look with `fluidhook webhook show %s`", id);
 	return (result);
 }
 
 int
-webhooks_events(struct fluid_api *t, const struct fluid_token *token, struct webhook_events *out,
+webhooks_events(struct fluid_api *api, const struct fluid_token *token, struct webhook_events *out,
     struct fluid_error *e)
 {
 	struct call c = {
-		.t = t,
+		.api = api,
 		.request = { .method = "GET", .token = token },
 		.suffix = "/resources",
 	};

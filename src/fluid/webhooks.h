@@ -26,10 +26,10 @@ struct webhook_values {
 };
 
 /** All webhooks of the company, not only ours: every page. Returns 0, or -1 with the error set. */
-int webhooks_list(struct fluid_api *t, const struct fluid_token *token, struct webhook_list *out,
+int webhooks_list(struct fluid_api *api, const struct fluid_token *token, struct webhook_list *out,
     struct fluid_error *e);
 
-int webhooks_show(struct fluid_api *t, const struct fluid_token *token, const char *id,
+int webhooks_show(struct fluid_api *api, const struct fluid_token *token, const char *id,
     struct webhook *out, struct fluid_error *e);
 
 /**
@@ -37,18 +37,18 @@ int webhooks_show(struct fluid_api *t, const struct fluid_token *token, const ch
  * they are not said. Returns 0, or -1 with the error set; FLUID_NO_ANSWER means that it may exist
  * now.
  */
-int webhooks_create(struct fluid_api *t, const struct fluid_token *token,
+int webhooks_create(struct fluid_api *api, const struct fluid_token *token,
     const struct webhook_values *v, struct webhook *out, struct fluid_error *e);
 
 /** Change what `v` says of url, active, http_method and auth_token. Returns 0, or -1. */
-int webhooks_update(struct fluid_api *t, const struct fluid_token *token, const char *id,
+int webhooks_update(struct fluid_api *api, const struct fluid_token *token, const char *id,
     const struct webhook_values *v, struct webhook *out, struct fluid_error *e);
 
-int webhooks_delete(struct fluid_api *t, const struct fluid_token *token, const char *id,
+int webhooks_delete(struct fluid_api *api, const struct fluid_token *token, const char *id,
     struct fluid_error *e);
 
 /** What can be subscribed to. Returns 0, or -1 with the error set. */
-int webhooks_events(struct fluid_api *t, const struct fluid_token *token,
+int webhooks_events(struct fluid_api *api, const struct fluid_token *token,
     struct webhook_events *out, struct fluid_error *e);
 
 #endif

@@ -206,7 +206,8 @@ def unreachable():
     site = new_site()
     with new_standin(site) as standin:
         site.call(standin)
-    site.run("webhook", "delete", "7").fails(f"fluid: {standin.url}: could not connect")
+    site.run("webhook", "delete", "7").fails(
+        f"fluid: {standin.url}: could not connect: Connection refused")
 
 
 def pages():

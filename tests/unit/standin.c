@@ -127,7 +127,7 @@ world_teardown(void **state)
 
 static void
 control(struct world *w, const char *method, const char *what, const char *json,
-    struct fluid_answer *a)
+    struct http_response *a)
 {
 	struct fluid_error e;
 	char path[128];
@@ -141,10 +141,10 @@ control(struct world *w, const char *method, const char *what, const char *json,
 void
 world_tell(struct world *w, const char *what, const char *json)
 {
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 
 	control(w, "POST", what, quoted(json), &a);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 }
 
 void
@@ -157,12 +157,12 @@ int
 world_reset(void **state)
 {
 	struct world *w = *state;
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 
 	world_tell(w, "forget", "{}");
 	world_tell(w, "families", "{'families':['/api/webhooks','/api/company/webhooks']}");
 	control(w, "DELETE", "webhooks", NULL, &a);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	fluid_error_clear(&w->error);
 	return (0);
 }
@@ -170,13 +170,13 @@ world_reset(void **state)
 struct json_node *
 world_ask(struct world *w, const char *what)
 {
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	struct json_node *root;
 
 	control(w, "GET", what, NULL, &a);
 	root = json_tree_read(a.body.data, a.body.len);
 	assert_non_null(root);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	return (root);
 }
 

@@ -13,10 +13,10 @@ static const char path[] = "/api/company/v1/orders?page=2";
 static int
 get(struct world *w, struct fluid_api *t)
 {
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	int result = fluid_api_call_path(t, "GET", path, &w->token, NULL, 0, &a, &w->error);
 
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	return (result);
 }
 
@@ -35,7 +35,7 @@ test_api_call(void **state)
 {
 	static const char *const bodied[] = { "POST", "PUT", "PATCH", "DELETE" };
 	struct world *w = *state;
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	char want[64];
 
 	CHECK(fluid_api_call_path(w->t, "GET", path, &w->token, NULL, 0, &a, &w->error) == 0, "%s",
@@ -65,14 +65,14 @@ test_api_call(void **state)
 	CHECK(fluid_api_call_path(w->t, "HEAD", "/api/x", &w->token, NULL, 0, &a, &w->error) == 0,
 	    "%s", w->error.text);
 	assert_int_equal(a.body.len, 0);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 }
 
 static void
 test_api_call_refuses_nonsense(void **state)
 {
 	struct world *w = *state;
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 
 	assert_int_equal(fluid_api_call_path(w->t, "GET", "//evil.example/", &w->token, NULL, 0, &a,
 			     &w->error),
@@ -93,14 +93,14 @@ static void
 test_error_body_is_kept(void **state)
 {
 	struct world *w = *state;
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 
 	world_fault(w, "{'shape':'422_object'}");
 	assert_int_equal(fluid_api_call_path(w->t, "GET", path, &w->token, NULL, 0, &a, &w->error),
 	    -1);
 	assert_int_equal(a.status, 422);
 	assert_non_null(strstr(a.body.data, "must be https"));
-	fluid_answer_free(&a);
+	http_response_free(&a);
 }
 
 /* Reading is tried again when it can help, and only then. */
@@ -179,13 +179,13 @@ test_nobody_listens(void **state)
 {
 	struct world *w = *state;
 	struct fluid_api *t = api_to(w, "http://127.0.0.1:1", "timeout = 2");
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 
 	assert_int_equal(fluid_api_call_path(t, "POST", "/api/x", &w->token, "{}", 2, &a,
 			     &w->error),
 	    -1);
 	assert_int_equal(w->error.failure, FLUID_NOT_SENT);
-	assert_string_equal(w->error.text, "fluid: http://127.0.0.1:1: could not connect");
+	assert_string_equal(w->error.text, "fluid: http://127.0.0.1:1: could not connect: Connection refused");
 	fluid_api_free(t);
 }
 
@@ -205,7 +205,7 @@ test_token_is_not_quoted(void **state)
 static size_t
 requests_of(struct fluid_api *t)
 {
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	struct fluid_error e;
 	struct json_node *root;
 	size_t n = 0;
@@ -216,7 +216,7 @@ requests_of(struct fluid_api *t)
 	for (const struct json_node *r = json_tree_get(root, "requests")->child; r; r = r->next)
 		n++;
 	json_tree_free(root);
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	return (n);
 }
 
@@ -246,7 +246,7 @@ test_tls(void **state)
 	struct world *w = *state;
 	struct standin *s = standin_start("--tls", NULL);
 	struct fluid_api *trusting, *other;
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 	char more[512];
 
 	snprintf(more, sizeof(more), "ca_file = %s", s->ca_file);
@@ -316,7 +316,7 @@ test_proxies(void **state)
 {
 	struct world *w = *state;
 	struct fluid_api *far = api_to(w, "https://api.example.invalid", "timeout = 2");
-	struct fluid_answer a = { 0 };
+	struct http_response a = { 0 };
 
 	setenv("http_proxy", "http://127.0.0.1:1", 1);
 	setenv("all_proxy", "http://127.0.0.1:1", 1);
@@ -337,7 +337,7 @@ test_proxies(void **state)
 	CHECK(strncmp(world_calls(w), "CONNECT api.example.invalid:443\n", 32) == 0, "%s",
 	    world_calls(w));
 	assert_null(world_header(w, "Authorization"));
-	fluid_answer_free(&a);
+	http_response_free(&a);
 	fluid_api_free(far);
 }
 

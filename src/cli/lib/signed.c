@@ -9,18 +9,18 @@ signed_headers(struct signed_headers *h, const char *secret, const char *shop, c
     const void *body, size_t len)
 {
 	unsigned char mac[SIGNATURE_LEN];
-	struct client_header *to = h->list;
+	struct http_header *to = h->list;
 
 	snprintf(h->timestamp, sizeof(h->timestamp), "%" PRId64, (int64_t)time(NULL));
 	signature_compute(mac, secret, h->timestamp, body, len);
 	signature_hex(h->signature, mac);
-	*to++ = (struct client_header){ "Content-Type", "application/json" };
-	*to++ = (struct client_header){ "X-Fluid-Shop", shop };
-	*to++ = (struct client_header){ "X-Fluid-Timestamp", h->timestamp };
-	*to++ = (struct client_header){ "X-Fluid-Signature", h->signature };
+	*to++ = (struct http_header){ "Content-Type", "application/json" };
+	*to++ = (struct http_header){ "X-Fluid-Shop", shop };
+	*to++ = (struct http_header){ "X-Fluid-Timestamp", h->timestamp };
+	*to++ = (struct http_header){ "X-Fluid-Signature", h->signature };
 	if (token) {
-		*to++ = (struct client_header){ "AUTH_TOKEN", token };
-		*to++ = (struct client_header){ "X-Fluid-Token", token };
+		*to++ = (struct http_header){ "AUTH_TOKEN", token };
+		*to++ = (struct http_header){ "X-Fluid-Token", token };
 	}
-	*to = (struct client_header){ NULL, NULL };
+	*to = (struct http_header){ NULL, NULL };
 }

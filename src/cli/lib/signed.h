@@ -3,14 +3,20 @@
 
 #include <stddef.h>
 
-#include "cli/client.h"
 #include "delivery/signature.h"
+#include "http/request.h"
+
+/* How long Fluid waits for a connection, and for the answer to a business and a lifecycle event, in milliseconds. */
+enum { SIGNED_CONNECT_MS = 5000, SIGNED_BUSINESS_MS = 15000, SIGNED_LIFECYCLE_MS = 30000 };
+
+/* A receiver's answer is one short line. */
+enum { SIGNED_ANSWER_MAX = 256 * 1024 };
 
 /* The headers that Fluid sends with a delivery (fluid-wire, "Headers and keys"). */
 struct signed_headers {
 	char timestamp[24];
 	char signature[SIGNATURE_HEX_SIZE];
-	struct client_header list[8]; /* for client_send() */
+	struct http_header list[8]; /* of an http_request */
 };
 
 /**

@@ -23,13 +23,14 @@ HUGE = 10 * 1000 * 1000
 class Request:
     """A request as it arrived. headers: (name, value) pairs as sent; body: bytes."""
 
-    def __init__(self, method, target, headers, body):
+    def __init__(self, method, target, headers, body, peer=None):
         self.method = method
         self.target = target
         self.path = urllib.parse.urlsplit(target).path
         self.query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(target).query))
         self.headers = headers
         self.body = body
+        self.peer = peer  # the port at the other end of the connection
         self.at = time.time()
 
     def header(self, name):
@@ -46,7 +47,7 @@ class Request:
 
     def as_dict(self):
         return {"method": self.method, "target": self.target, "headers": self.headers,
-                "body": self.body.decode("utf-8", "replace"), "at": self.at}
+                "body": self.body.decode("utf-8", "replace"), "peer": self.peer, "at": self.at}
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -77,7 +78,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def serve(self):
         length = int(self.headers.get("Content-Length") or 0)
         request = Request(self.command, self.path, list(self.headers.items()),
-                          self.rfile.read(length))
+                          self.rfile.read(length), self.client_address[1])
         standin = self.server.standin
         if request.path.startswith(CONTROL):
             self.answer(*standin.control(request))
