@@ -9,7 +9,7 @@
 #include "cli/lib/cli.h"
 #include "cli/commands.h"
 #include "cli/lib/table.h"
-#include "worker/hook.h"
+#include "worker/hooks.h"
 #include "worker/unread.h"
 
 /* What waits and what gave up. */
@@ -97,11 +97,14 @@ print_table(const struct queue_item *items, unsigned n, bool dead)
 static void
 say_unavailable(const struct conf *conf)
 {
+	struct hooks *h = hooks_new();
 	char path[PATH_MAX];
 
-	if (hook_find(conf->hooks, conf->hooks_by_default, "any", path, sizeof(path)) == -1)
+	if (h &&
+	    hooks_find(h, conf->hooks, conf->hooks_by_default, "any", path, sizeof(path)) == -1)
 		cli_fail("hooks directory %s is unavailable: %s; deliveries wait for it",
 		    conf->hooks, strerror(errno));
+	hooks_free(h);
 }
 
 /* What no worker has read. */

@@ -44,6 +44,7 @@ struct follow {
 	/* Whole lines of the current file that were read ahead: block holds them from `start` to its end. */
 	struct buf block;
 	size_t start;
+	uint64_t line; /* where the line returned last begins */
 };
 
 static int64_t
@@ -405,7 +406,7 @@ set_error(struct reading *r, int error)
 
 /* The next line of the current file. Returns 1, or 0 when there is none that can be read. */
 static int
-next_here(struct follow *f, struct buf *line, struct follow_file *before)
+next_here(struct follow *f, struct buf *line, struct follow_place *place)
 {
 	struct reading *r = &f->files[f->current];
 	const char *data, *end;
@@ -436,7 +437,8 @@ next_here(struct follow *f, struct buf *line, struct follow_file *before)
 		r->seen.st_ino = 0;
 		return (0);
 	}
-	*before = r->at;
+	memcpy(place->name, r->at.name, sizeof(place->name));
+	place->offset = f->line = r->at.offset;
 	lines_delivery(data, len, delivery);
 	if (delivery[0]) {
 		memcpy(r->at.delivery, delivery, sizeof(delivery));
@@ -448,7 +450,7 @@ next_here(struct follow *f, struct buf *line, struct follow_file *before)
 }
 
 int
-follow_next(struct follow *f, struct buf *line, struct follow_file *before)
+follow_next(struct follow *f, struct buf *line, struct follow_place *place)
 {
 	if (!f->begun) {
 		f->all = may_have_changed(f);
@@ -458,7 +460,7 @@ follow_next(struct follow *f, struct buf *line, struct follow_file *before)
 		f->current = 0;
 	}
 	for (; f->current < f->n; f->current++) {
-		if (next_here(f, line, before))
+		if (next_here(f, line, place))
 			return (1);
 		forget_block(f);
 	}
@@ -468,9 +470,9 @@ follow_next(struct follow *f, struct buf *line, struct follow_file *before)
 }
 
 void
-follow_back(struct follow *f, const struct follow_file *before)
+follow_back(struct follow *f)
 {
-	f->files[f->current].at = *before;
+	f->files[f->current].at.offset = f->line;
 	f->files[f->current].seen.st_ino = 0;
 	forget_block(f);
 	f->begun = false;

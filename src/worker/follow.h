@@ -25,8 +25,8 @@
 /* A journal file and how far it has been read. */
 struct follow_file {
 	char name[JOURNAL_NAME_SIZE];
-	uint64_t offset;          /* the beginning of the next line */
-	uint64_t last;            /* the beginning of the last delivery before it */
+	uint64_t offset; /* the beginning of the next line */
+	uint64_t last;   /* the beginning of the last delivery before it, or of that line's own */
 	char delivery[UUID_SIZE]; /* that delivery; "": not known */
 	bool is_old;              /* counts as read to its end, wherever that is */
 };
@@ -43,14 +43,14 @@ struct follow *follow_new(int dir, const struct follow_file *files, unsigned n, 
 void follow_free(struct follow *f);
 
 /**
- * The next whole line, without its newline, in `line` (emptied first), and its file as it was in front of that line.
+ * The next whole line, without its newline, in `line` (emptied first), and where it begins.
  * A line that has not ended yet does not count. Returns 1, 0 when there is none now, or -1 with errno set: the
  * directory cannot be read.
  */
-int follow_next(struct follow *f, struct buf *line, struct follow_file *before);
+int follow_next(struct follow *f, struct buf *line, struct follow_place *place);
 
-/** The line returned last is returned again by the next call. before: as it was returned with it. */
-void follow_back(struct follow *f, const struct follow_file *before);
+/** The line returned last is returned again by the next call. */
+void follow_back(struct follow *f);
 
 /** The position behind the line returned last, as follow_new() takes it. The files belong to f. */
 struct follow_file *follow_position(struct follow *f, unsigned *n);

@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -16,21 +16,17 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "store/durable.h"
 #include "worker/hook_env.h"
 
 enum {
 	LOG_LINES_MAX = 200,  /* of one run; the rest is read and dropped */
 	LOG_LINE_MAX = 240,   /* bytes of a line */
 	EXIT_PERMANENT = 100, /* contract section 6 */
-	KILLED_MS = 50,       /* how often one that was killed is looked at, where nothing tells */
 };
 
 struct hook {
 	pid_t pid;       /* 0: it has ended */
-	int pid_fd;      /* readable when it has */
 	int out;         /* our end of its output; -1: closed */
 	int exec_errno;  /* why it could not be executed; 0: it was */
 	struct buf line; /* of its output, not ended yet */
@@ -51,118 +47,6 @@ now_ms(void)
 	return ((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000);
 }
 
-/* Whether a name in the directory is a hook: 1, 0, or -1 with errno set. */
-static int
-is_hook(int dir, const char *name)
-{
-	struct stat st;
-
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
-		return (errno == ENOENT ? 0 : -1);
-	/* A link to nothing is a hook that cannot be executed. A directory is none. */
-	if (S_ISLNK(st.st_mode) && fstatat(dir, name, &st, 0))
-		return (1);
-	return (!S_ISDIR(st.st_mode));
-}
-
-int
-hook_find(const char *hooks, bool optional, const char *event, char *out, size_t size)
-{
-	int dir = open(hooks, O_RDONLY | O_DIRECTORY | O_CLOEXEC), found = 0;
-	const char *dot = strchr(event, '.');
-	const char *const names[] = { event, event, "any" };
-	const int lengths[] = { (int)strlen(event), dot ? (int)(dot - event) : 0, 3 };
-	const char *name;
-
-	if (dir == -1)
-		return (errno == ENOENT && optional ? 0 : -1);
-	for (size_t i = 0; i < 3 && found == 0; i++) {
-		/* Alerts go only to hooks that are named after them (contract section 6). */
-		if (lengths[i] == 0 || (i == 2 && strncmp(event, "fluidhook.", 10) == 0))
-			continue;
-		if ((size_t)snprintf(out, size, "%s/%.*s", hooks, lengths[i], names[i]) >= size) {
-			errno = ENAMETOOLONG;
-			found = -1;
-			break;
-		}
-		name = strrchr(out, '/') + 1;
-		found = is_hook(dir, name);
-	}
-	file_close(dir);
-	return (found);
-}
-
-/*
- * The body as a file in memory that nobody can change, read from its start. A pipe would need us to
- * write while the hook reads, and if we were killed would give it half a body that looks whole.
- * Returns a descriptor, or -1 with errno set.
- */
-static int
-make_input(const struct hook_call *call)
-{
-	int fd = memfd_create("delivery", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (fd == -1)
-		return (-1);
-	if (file_write_all(fd, call->body, call->body_len) == 0 && lseek(fd, 0, SEEK_SET) == 0 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
-		return (fd);
-	file_close(fd);
-	return (-1);
-}
-
-/* Why a hook was not executed, as its process reports it. */
-struct report {
-	int error;
-	bool own; /* the worker's or the machine's failure, not the hook's */
-};
-
-/* Whether execve() failed for a reason that has nothing to do with the program. */
-static bool
-is_own_failure(int error)
-{
-	return (error == ENOMEM || error == EAGAIN || error == ENFILE || error == EMFILE ||
-	    error == EIO || error == ESTALE);
-}
-
-/*
- * In the new process: become the hook once the other end of `link` says so, or tell it why not. If the worker is
- * killed before it has noted this process, the link just ends.
- */
-static void
-be_hook(const struct hook_call *call, char **env, int in, int out, int link)
-{
-	char *const argv[] = { (char *)(uintptr_t)call->path, NULL };
-	sigset_t none;
-	char go;
-	struct report failure = { .own = true };
-
-	setsid();
-	sigemptyset(&none);
-	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (read(link, &go, 1) != 1)
-		_exit(127);
-	/* Standard descriptors that were closed have made these numbers small. */
-	if ((in = fcntl(in, F_DUPFD_CLOEXEC, 10)) == -1 ||
-	    (out = fcntl(out, F_DUPFD_CLOEXEC, 10)) == -1 ||
-	    (link = fcntl(link, F_DUPFD_CLOEXEC, 10)) == -1 || dup2(in, 0) == -1 ||
-	    dup2(out, 1) == -1 || dup2(out, 2) == -1 || chdir("/") == -1)
-		goto fail;
-	/* All else is close-on-exec; what libraries opened without that flag goes here. */
-	syscall(SYS_close_range, 3U, (unsigned)link - 1, 0U);
-	syscall(SYS_close_range, (unsigned)link + 1, ~0U, 0U);
-	umask(077);
-	execve(call->path, argv, env);
-	failure.own = is_own_failure(errno);
-fail:
-	failure.error = errno;
-	if (write(link, &failure, sizeof(failure)) != (ssize_t)sizeof(failure))
-		_exit(126);
-	_exit(127);
-}
-
 static void
 close_fd(int *fd)
 {
@@ -174,70 +58,146 @@ close_fd(int *fd)
 	errno = saved;
 }
 
-/* End a process that has not become a hook. errno stays. */
-static void
-end_process(pid_t pid)
-{
-	int saved = errno;
-
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	errno = saved;
-}
-
-/* Let the process become the hook. Returns 0 also if it cannot be executed, or -1 with errno set. */
+/*
+ * The body as a file in memory that nobody can change, read from its start. A pipe would need us to
+ * write while the hook reads, and if we were killed would give it half a body that looks whole.
+ * Returns a descriptor, or -1 with errno set.
+ */
 static int
-let_go(struct hook *h, const struct hook_call *call, int link)
+make_input(const struct hook_call *call)
 {
-	struct report failure;
+	int fd = memfd_create("delivery", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t done = 0;
+	ssize_t n;
 
-	if (running_note(call->running, call->slot, h->pid, call->delivery))
+	if (fd == -1)
 		return (-1);
-	if (send(link, "", 1, MSG_NOSIGNAL) != 1)
-		return (-1);
-	/* Ends when the program runs, or says why it does not. */
-	if (read(link, &failure, sizeof(failure)) != (ssize_t)sizeof(failure))
-		return (0);
-	if (!failure.own)
-		h->exec_errno = failure.error;
-	errno = failure.error;
-	return (failure.own ? -1 : 0);
+	/* Not write(): the hook reads from where the offset is. */
+	while (done < call->body_len &&
+	    (n = pwrite(fd, call->body + done, call->body_len - done, (off_t)done)) > 0)
+		done += (size_t)n;
+	if (done == call->body_len &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+		return (fd);
+	close_fd(&fd);
+	return (-1);
 }
 
-/* Make the process. Returns 0, or -1 with errno set. */
+/* What the new process needs to become the hook. It shares our memory until then, and we wait for it. */
+struct birth {
+	const char *path;
+	char **env;
+	int in, out;
+	const struct hook_signals *signals;
+	struct running_note note;
+	/* What it reports. */
+	int error; /* why it did not become the hook; 0: it did */
+	bool own;  /* that is the worker's or the machine's failure, not the hook's */
+};
+
+/* Whether execve() failed for a reason that has nothing to do with the program. */
+static bool
+is_own_failure(int error)
+{
+	return (error == ENOMEM || error == EAGAIN || error == ENFILE || error == EMFILE ||
+	    error == EIO || error == ESTALE);
+}
+
+/* Standard descriptors that were closed have made a number small. */
+static int
+above_standard(int fd)
+{
+	return (fd > STDERR_FILENO ? fd : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+}
+
+/*
+ * In the new process, after vfork(): become the hook. Only what is safe there is called, and nothing of ours is changed
+ * but *b.
+ */
+static _Noreturn void
+be_hook(struct birth *b)
+{
+	char *const argv[] = { (char *)(uintptr_t)b->path, NULL };
+	sigset_t none;
+	int in, out;
+
+	b->own = true;
+	setpgid(0, 0);
+	for (size_t i = 0; i < b->signals->n; i++)
+		signal(b->signals->ignored[i], SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (running_write(&b->note) || (in = above_standard(b->in)) == -1 ||
+	    (out = above_standard(b->out)) == -1 || dup2(in, 0) == -1 || dup2(out, 1) == -1 ||
+	    dup2(out, 2) == -1 || chdir("/") == -1)
+		goto fail;
+	/* All else is close-on-exec, but for what libraries opened without that flag. */
+	syscall(SYS_close_range, STDERR_FILENO + 1U, ~0U, 0U);
+	umask(077);
+	execve(b->path, argv, b->env);
+	b->own = is_own_failure(errno);
+fail:
+	b->error = errno;
+	_exit(127);
+}
+
+/* Make the process, which is the hook on return. Returns it, or -1 with errno set. */
+static pid_t
+make_process(struct birth *b)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0)
+		be_hook(b);
+	return (pid);
+}
+
+/* Start the hook. Returns 0, also if it cannot be executed, or -1 with errno set. */
 static int
 spawn(struct hook *h, const struct hook_call *call)
 {
-	int in = make_input(call), out[2] = { -1, -1 }, link[2] = { -1, -1 };
 	char *env[HOOK_ENV_MAX] = { NULL };
-	int result = -1;
+	int out[2] = { -1, -1 }, result = -1;
+	struct birth b = {
+		.path = call->path,
+		.env = env,
+		.in = make_input(call),
+		.signals = call->signals,
+	};
 
-	if (in == -1 || hook_env_make(env, call) || pipe2(out, O_CLOEXEC) ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) ||
+	if (b.in == -1 || hook_env_make(env, call) || pipe2(out, O_CLOEXEC) ||
 	    fcntl(out[0], F_SETFL, O_NONBLOCK))
 		goto done;
-	if ((h->pid = fork()) == -1)
+	b.out = out[1];
+	running_prepare(call->running, call->slot, call->delivery, &b.note);
+	if ((h->pid = make_process(&b)) == -1)
 		goto done;
-	if (h->pid == 0) {
-		close(link[0]);
-		be_hook(call, env, in, out[1], link[1]);
-	}
-	close_fd(&link[1]);
-	if (let_go(h, call, link[0])) {
-		end_process(h->pid);
+	if (b.error && b.own) {
+		waitpid(h->pid, NULL, 0);
+		errno = b.error;
 		goto done;
 	}
+	h->exec_errno = b.error;
 	h->out = out[0];
 	out[0] = -1;
 	result = 0;
 done:
-	close_fd(&in);
-	for (int i = 0; i < 2; i++) {
-		close_fd(&out[i]);
-		close_fd(&link[i]);
-	}
+	close_fd(&b.in);
+	close_fd(&out[0]);
+	close_fd(&out[1]);
 	hook_env_free(env);
 	return (result);
+}
+
+void
+hook_signals_read(struct hook_signals *s)
+{
+	struct sigaction action;
+
+	s->n = 0;
+	for (int i = 1; i < NSIG; i++)
+		if (sigaction(i, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			s->ignored[s->n++] = i;
 }
 
 struct hook *
@@ -248,7 +208,7 @@ hook_start(const struct hook_call *call, unsigned timeout)
 
 	if (h == NULL)
 		return (NULL);
-	h->out = h->pid_fd = -1;
+	h->out = -1;
 	snprintf(h->name, sizeof(h->name), "%s", name ? name + 1 : call->path);
 	snprintf(h->delivery, sizeof(h->delivery), "%s", call->delivery);
 	h->deadline = now_ms() + (int64_t)timeout * 1000;
@@ -257,20 +217,17 @@ hook_start(const struct hook_call *call, unsigned timeout)
 		hook_free(h);
 		return (NULL);
 	}
-	h->pid_fd = (int)syscall(SYS_pidfd_open, h->pid, 0);
 	return (h);
 }
 
 int
 hook_poll(const struct hook *h, struct pollfd *fds)
 {
-	int64_t left = h->timed_out ? KILLED_MS : h->deadline - now_ms();
+	int64_t left = h->deadline - now_ms();
 
-	fds[0] = (struct pollfd){ .fd = h->out, .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = h->pid_fd, .events = POLLIN };
-	/* Without a pidfd (an old kernel): look now and then. */
-	if (h->pid_fd == -1 && left > KILLED_MS)
-		left = KILLED_MS;
+	*fds = (struct pollfd){ .fd = h->out, .events = POLLIN };
+	if (h->timed_out)
+		return (INT_MAX);
 	return (left < 0 ? 0 : (int)left);
 }
 
@@ -309,34 +266,28 @@ read_output(struct hook *h)
 	}
 }
 
-/* The program has ended: take the rest of its output. What it left running may hold the pipe open. */
-static void
-end(struct hook *h)
-{
-	h->pid = 0;
-	read_output(h);
-	if (h->line.len)
-		log_output(h);
-	close_fd(&h->out);
-	close_fd(&h->pid_fd);
-}
-
-bool
+void
 hook_step(struct hook *h, const struct pollfd *fds)
 {
-	if (h->pid == 0)
-		return (true);
-	if (h->out != -1 && fds[0].revents)
+	if (h->out != -1 && fds->revents)
 		read_output(h);
 	if (!h->timed_out && now_ms() >= h->deadline) {
 		h->timed_out = true;
 		kill(-h->pid, SIGKILL);
 		kill(h->pid, SIGKILL);
 	}
-	if (waitpid(h->pid, &h->status, WNOHANG) != h->pid)
-		return (false);
-	end(h);
-	return (true);
+}
+
+/* What it left running may hold its output open: only what is there is read. */
+void
+hook_ended(struct hook *h, int status)
+{
+	h->pid = 0;
+	h->status = status;
+	read_output(h);
+	if (h->line.len)
+		log_output(h);
+	close_fd(&h->out);
 }
 
 enum hook_outcome
@@ -383,7 +334,6 @@ hook_free(struct hook *h)
 		waitpid(h->pid, NULL, 0);
 	}
 	close_fd(&h->out);
-	close_fd(&h->pid_fd);
 	buf_free(&h->line);
 	free(h);
 	errno = saved;

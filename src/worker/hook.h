@@ -2,6 +2,7 @@
 #define WORKER_HOOK_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +10,14 @@
 #include "worker/running.h"
 
 /* Running people's programs (contract section 6). */
+
+/* The signals that this process ignores, or was started to ignore: hooks do not inherit that. */
+struct hook_signals {
+	int ignored[NSIG];
+	size_t n;
+};
+
+void hook_signals_read(struct hook_signals *s);
 
 /* What a hook is told. The strings are the caller's; none is kept. */
 struct hook_call {
@@ -22,17 +31,11 @@ struct hook_call {
 	const char *conf; /* the configuration file, absolute */
 	const char *body;
 	size_t body_len;
-	struct running *running; /* where its process is noted before it runs */
-	unsigned slot;           /* there */
+	const char *home; /* the worker's user's; NULL: not known */
+	const struct hook_signals *signals;
+	const struct running *running; /* where its process is noted before it runs */
+	unsigned slot;                 /* there */
 };
-
-/**
- * The program for an event in the hooks directory: "order.created", else "order", else "any"; the most
- * specific one that exists, whether it can be executed or not. Writes its path to out, of `size` bytes.
- * optional: a directory that does not exist has no hooks.
- * Returns 1, 0 if there is none, or -1 with errno set if that cannot be seen now.
- */
-int hook_find(const char *hooks, bool optional, const char *event, char *out, size_t size);
 
 struct hook;
 
@@ -44,13 +47,14 @@ struct hook;
  */
 struct hook *hook_start(const struct hook_call *call, unsigned timeout);
 
-enum { HOOK_POLL_FDS = 2 };
+/** What to wait for: one entry. Returns the milliseconds until its time is up. */
+int hook_poll(const struct hook *h, struct pollfd *fd);
 
-/** What to wait for: HOOK_POLL_FDS entries. Returns the milliseconds until its time is up. */
-int hook_poll(const struct hook *h, struct pollfd *fds);
+/** Do what can be done now, after poll(): read its output, kill it when its time is up. */
+void hook_step(struct hook *h, const struct pollfd *fd);
 
-/** Do what can be done now, after poll(). Returns true once the hook has ended. */
-bool hook_step(struct hook *h, const struct pollfd *fds);
+/** Its process has ended and was waited for. status: as waitpid() says it. */
+void hook_ended(struct hook *h, int status);
 
 enum hook_outcome {
 	HOOK_DONE,
@@ -64,7 +68,7 @@ enum hook_outcome {
  */
 enum hook_outcome hook_result(const struct hook *h, char *why, size_t size);
 
-/** Its process, which hook_step() waits for; 0 once it has ended. */
+/** Its process; 0 once it has ended. */
 pid_t hook_process(const struct hook *h);
 
 /** Whether its program could not be executed. */

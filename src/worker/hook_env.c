@@ -1,11 +1,9 @@
 #include "worker/hook_env.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct variable {
 	const char *name, *value;
@@ -21,11 +19,10 @@ fits(const struct variable *v)
 int
 hook_env_make(char *env[HOOK_ENV_MAX], const struct hook_call *call)
 {
-	const struct passwd *pw = getpwuid(geteuid());
 	char attempt[16];
 	const struct variable variables[] = {
 		{ "PATH", getenv("PATH"), "/usr/local/bin:/usr/bin:/bin" },
-		{ "HOME", pw ? pw->pw_dir : NULL, "/" },
+		{ "HOME", call->home, "/" },
 		{ "LANG", getenv("LANG"), "C.UTF-8" },
 		{ "FLUIDHOOK_EVENT", call->event, "" },
 		{ "FLUIDHOOK_DELIVERY", call->delivery, "" },

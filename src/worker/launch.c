@@ -6,14 +6,18 @@
 #include "base/log.h"
 #include "store/installation.h"
 #include "worker/alert.h"
+#include "worker/backoff.h"
 #include "worker/result.h"
 
-enum { RESERVE = 512 * 1024 }; /* bytes: an item for each hook that can run, and directories */
+enum {
+	RESERVE = 512 * 1024, /* bytes: an item for each hook that can run, and directories */
+	IN_PLACE_MS = 10,     /* how long a look at the state directory counts */
+};
 
 int
 launch_find(struct runner *r, const char *event, char *path)
 {
-	int found = hook_find(r->conf->hooks, r->conf->hooks_by_default, event, path,
+	int found = hooks_find(r->hooks, r->conf->hooks, r->conf->hooks_by_default, event, path,
 	    HOOK_PATH_SIZE);
 
 	if (found == -1) {
@@ -54,9 +58,14 @@ on_start_failure(struct runner *r, const struct queue_item *item)
 static int
 reserve(struct runner *r, const struct queue_item *item)
 {
-	if (!state_in_place(r->state)) {
-		errno = ESTALE;
-		return (-1);
+	int64_t now = backoff_now();
+
+	if (now - r->in_place_at > IN_PLACE_MS) {
+		if (!state_in_place(r->state)) {
+			errno = ESTALE;
+			return (-1);
+		}
+		r->in_place_at = now;
 	}
 	if (r->reserve.fd == -1 && reserve_make(&r->reserve, r->state->queue, "reserve", RESERVE))
 		return (-1);
@@ -136,6 +145,8 @@ launch_start(struct runner *r, struct slot *slot, struct job *job, bool is_retry
 		.conf = r->conf_file,
 		.body = alert.len ? alert.data : e->body,
 		.body_len = alert.len ? alert.len : e->body_len,
+		.home = hooks_home(r->hooks),
+		.signals = &r->signals,
 		.running = r->running,
 		.slot = (unsigned)(slot - r->slots),
 	    },

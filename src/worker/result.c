@@ -7,10 +7,12 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "worker/backoff.h"
 
 enum {
 	RETRY_FIRST = 10, /* seconds, doubling (contract section 6) */
 	RETRY_MAX = 3600,
+	SYNC_MS = 100, /* notes wait for each other so long: one sync for all */
 };
 
 static unsigned
@@ -87,17 +89,47 @@ log_hook(enum log_level level, const char *msg, const struct queue_item *item)
 }
 
 static void
-note(struct runner *r, const struct queue_item *item, enum runs_result result)
+on_unnoted(struct runner *r)
 {
-	struct runs *ran = queue_runs(r->queue);
-
-	if (runs_add(ran, item->place.name, item->delivery, item->key, result) == 0 ||
-	    (result_make_room(r) && runs_flush(ran) == 0))
-		return;
-	log_errno(LOG_LEVEL_ERROR, "hook's run not noted; no hook is started until it is",
-	    "delivery", item->delivery, NULL);
+	/* Once, and not each second for as long as it lasts. */
+	if (!r->unnoted)
+		log_errno(LOG_LEVEL_ERROR, "hook's run not noted; no hook is started until it is",
+		    NULL);
 	r->unnoted = true;
 	runner_block(r);
+}
+
+static void
+note(struct runner *r, const struct queue_item *item, enum runs_result result)
+{
+	if (runs_add(queue_runs(r->queue), item->place.name, item->delivery, item->key, result))
+		on_unnoted(r);
+}
+
+void
+result_write_notes(struct runner *r)
+{
+	struct runs *runs = queue_runs(r->queue);
+
+	if (runs_unsynced(runs) == 0 || r->unnoted)
+		return;
+	if (runs_write(runs) && !(result_make_room(r) && runs_write(runs) == 0))
+		on_unnoted(r);
+	else if (r->sync_due == 0)
+		r->sync_due = backoff_now() + SYNC_MS;
+}
+
+int
+result_sync_notes(struct runner *r)
+{
+	struct runs *runs = queue_runs(r->queue);
+
+	r->sync_due = 0;
+	if (runs_unsynced(runs) == 0 || runs_flush(runs) == 0 ||
+	    (result_make_room(r) && runs_flush(runs) == 0))
+		return (0);
+	on_unnoted(r);
+	return (-1);
 }
 
 void
@@ -128,6 +160,9 @@ result_done(struct runner *r, const struct queue_item *item)
 {
 	log_hook(LOG_LEVEL_INFO, "hook done", item);
 	note(r, item, RUNS_DONE);
+	/* It may wait no longer before that is on disk. */
+	if (item->attempts > 1)
+		result_write_notes(r);
 	result_forget(r, item);
 }
 

@@ -30,7 +30,13 @@ bool result_make_room(struct runner *r);
 /** What could not be written to the queue: once more. log_lost: say what still cannot. Sets r->unsaved. */
 void result_save_again(struct runner *r, bool log_lost);
 
-/** The same for the notes of what became of hooks. Sets r->unnoted. */
+/** Write the notes of the hooks that have ended. Sets r->unnoted if they cannot be written. */
+void result_write_notes(struct runner *r);
+
+/** Have them on stable storage. Returns 0, or -1 with r->unnoted set. */
+int result_sync_notes(struct runner *r);
+
+/** What could not be noted: once more. Sets r->unnoted. */
 void result_note_again(struct runner *r);
 
 #endif

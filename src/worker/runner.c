@@ -36,9 +36,11 @@ runner_new(const struct conf *conf, const char *conf_file, const struct state *s
 		.queue = queue,
 		.provision = provision,
 		.reserve = { .dir = -1, .fd = -1 } };
-	if ((r->running = running_open(state->queue)) == NULL ||
+	hook_signals_read(&r->signals);
+	if ((r->hooks = hooks_new()) == NULL || (r->running = running_open(state->queue)) == NULL ||
 	    (r->waiting = waiting_new(queue)) == NULL) {
 		running_close(r->running);
+		hooks_free(r->hooks);
 		free(r);
 		return (NULL);
 	}
@@ -56,12 +58,11 @@ runner_configure(struct runner *r, const struct conf *conf, const char *conf_fil
 
 /* Let go of a slot's hook, which is killed if it still runs. */
 static void
-free_hook(struct runner *r, struct slot *slot)
+free_hook(struct slot *slot)
 {
 	hook_free(slot->hook);
 	slot->hook = NULL;
 	job_free(&slot->job);
-	running_clear(r->running, (unsigned)(slot - r->slots));
 }
 
 void
@@ -71,9 +72,10 @@ runner_free(struct runner *r)
 		return;
 	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
 		if (r->slots[i].hook)
-			free_hook(r, &r->slots[i]);
+			free_hook(&r->slots[i]);
 	waiting_free(r->waiting);
 	running_close(r->running);
+	hooks_free(r->hooks);
 	reserve_drop(&r->reserve);
 	free(r);
 }
@@ -147,25 +149,22 @@ end_slot(struct runner *r, struct slot *slot)
 	} else {
 		result_failed(r, item, outcome == HOOK_FAILED_FOR_GOOD);
 	}
-	free_hook(r, slot);
+	free_hook(slot);
 }
 
 bool
-runner_line(struct runner *r, const struct buf *line, const struct follow_file *before)
+runner_line(struct runner *r, const struct buf *line, const struct follow_place *place)
 {
-	struct follow_place place = { .offset = before->offset };
 	struct slot *slot = runner_free_slot(r);
 	bool dealt_with = true;
 	struct job job;
 
-	slot->before = *before;
-	memcpy(place.name, before->name, sizeof(place.name));
-	if (job_read(&job, line->data, line->len, &place) == 0)
+	if (job_read(&job, line->data, line->len, place) == 0)
 		dealt_with = turn_line(r, &job, slot);
 	else if (errno == ENOMEM)
 		dealt_with = turn_failed(r, &job);
 	else
-		log_line(LOG_LEVEL_WARN, "journal line is no delivery", "file", place.name, NULL);
+		log_line(LOG_LEVEL_WARN, "journal line is no delivery", "file", place->name, NULL);
 	job_free(&job);
 	return (dealt_with);
 }
@@ -205,6 +204,21 @@ runner_next(const struct runner *r)
 }
 
 void
+runner_note(struct runner *r)
+{
+	result_write_notes(r);
+	/* For a while longer if more is to come. */
+	if (r->sync_due && (runner_running(r) == 0 || backoff_now() >= r->sync_due))
+		result_sync_notes(r);
+}
+
+int
+runner_sync(struct runner *r)
+{
+	return (r->unnoted ? 0 : result_sync_notes(r));
+}
+
+void
 runner_flush(struct runner *r)
 {
 	if ((!r->unsaved && !r->unnoted) || backoff_now() < r->blocked_until)
@@ -226,6 +240,8 @@ runner_finish(struct runner *r)
 		result_save_again(r, true);
 	if (r->unnoted)
 		result_note_again(r);
+	else
+		result_sync_notes(r);
 	if (r->unnoted)
 		log_errno(LOG_LEVEL_ERROR, "notes lost: hooks that ran can run again", NULL);
 	return (r->unsaved || r->unnoted ? -1 : 0);
@@ -257,51 +273,57 @@ runner_poll(const struct runner *r, struct pollfd *fds, int *timeout)
 
 	if (runner_is_blocked(r) && *timeout > BLOCKED_MS)
 		*timeout = BLOCKED_MS;
+	if (r->sync_due && (left = (int)(r->sync_due - backoff_now())) < *timeout)
+		*timeout = left < 0 ? 0 : left;
 	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
 		if (r->slots[i].hook) {
 			left = hook_poll(r->slots[i].hook, &fds[n]);
 			*timeout = left < *timeout ? left : *timeout;
-			n += HOOK_POLL_FDS;
+			n++;
 		}
 	return (n);
 }
 
-bool
+void
 runner_step(struct runner *r, const struct pollfd *fds)
 {
-	bool ended = false;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
-		if (r->slots[i].hook) {
-			if (hook_step(r->slots[i].hook, &fds[n])) {
-				end_slot(r, &r->slots[i]);
-				ended = true;
-			}
-			n += HOOK_POLL_FDS;
-		}
-	return (ended);
+		if (r->slots[i].hook)
+			hook_step(r->slots[i].hook, &fds[n++]);
 }
 
 bool
-runner_has_process(const struct runner *r, pid_t pid)
+runner_ended(struct runner *r, pid_t pid, int status)
 {
 	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
-		if (r->slots[i].hook && hook_process(r->slots[i].hook) == pid)
+		if (r->slots[i].hook && hook_process(r->slots[i].hook) == pid) {
+			hook_ended(r->slots[i].hook, status);
+			end_slot(r, &r->slots[i]);
 			return (true);
+		}
 	return (false);
+}
+
+/* The position of a file is the lowest offset of what still runs: of a line, which is where it was. */
+static void
+hold_back(struct follow_file *file, const struct slot *slot)
+{
+	const struct queue_item *item = &slot->job.item;
+
+	if (slot->is_retry || item->place.offset >= file->offset ||
+	    strcmp(file->name, item->place.name) != 0)
+		return;
+	file->offset = file->last = item->place.offset;
+	memcpy(file->delivery, item->delivery, sizeof(file->delivery));
 }
 
 bool
 runner_hold_back(const struct runner *r, struct follow_file *files, unsigned n)
 {
-	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++) {
-		const struct slot *slot = &r->slots[i];
-
-		for (unsigned k = 0; slot->hook && !slot->is_retry && k < n; k++)
-			if (strcmp(files[k].name, slot->before.name) == 0 &&
-			    slot->before.offset < files[k].offset)
-				files[k] = slot->before;
-	}
+	for (unsigned i = 0; i < RUNNER_SLOTS_MAX; i++)
+		for (unsigned k = 0; r->slots[i].hook && k < n; k++)
+			hold_back(&files[k], &r->slots[i]);
 	return (!r->unsaved);
 }

@@ -16,7 +16,7 @@
  * `concurrency` slots, and what fails waits in the queue until it is tried again or given up.
  */
 
-enum { RUNNER_SLOTS_MAX = RUNNING_SLOTS, RUNNER_POLL_FDS = RUNNER_SLOTS_MAX * HOOK_POLL_FDS };
+enum { RUNNER_SLOTS_MAX = RUNNING_SLOTS, RUNNER_POLL_FDS = RUNNER_SLOTS_MAX };
 
 struct runner;
 
@@ -56,11 +56,10 @@ bool runner_has_failed(const struct runner *r);
 void runner_look(struct runner *r);
 
 /**
- * Deal with a line of the journal, while there is room: start its hook, let it wait, or skip it. before: its file as it
- * was in front of it; copied. Returns false if the worker itself failed: the
- * same line is then to be given again once there is room.
+ * Deal with a line of the journal, while there is room: start its hook, let it wait, or skip it. Returns false if
+ * the worker itself failed: the same line is then to be given again once there is room.
  */
-bool runner_line(struct runner *r, const struct buf *line, const struct follow_file *before);
+bool runner_line(struct runner *r, const struct buf *line, const struct follow_place *place);
 
 /** Start what waits and is due, as far as there is room. */
 void runner_retry(struct runner *r);
@@ -77,7 +76,13 @@ bool runner_retried_last(const struct runner *r);
  */
 void runner_flush(struct runner *r);
 
-/** The same at the end, where what is still not written is lost, and logged. Returns 0, or -1. */
+/** Note what became of the hooks that have ended, before others are started. */
+void runner_note(struct runner *r);
+
+/** Have these notes on stable storage, before a position behind them is saved. Returns 0, or -1. */
+int runner_sync(struct runner *r);
+
+/** runner_flush() at the end, where what is still not written is lost, and logged. Returns 0, or -1. */
 int runner_finish(struct runner *r);
 
 /** Where errno says that the disk is full: give back the room that is held for notes. */
@@ -89,14 +94,14 @@ void runner_refresh(struct runner *r);
 /** Installations have got their credentials, or never will: look at what waits for that. */
 void runner_wake(struct runner *r);
 
-/** Whether this process is a hook that runs. */
-bool runner_has_process(const struct runner *r, pid_t pid);
-
 /** What to wait for: up to RUNNER_POLL_FDS entries, whose number is returned. Shortens *timeout (ms). */
 unsigned runner_poll(const struct runner *r, struct pollfd *fds, int *timeout);
 
-/** Do what can be done now, after poll(). Returns whether a hook has ended. */
-bool runner_step(struct runner *r, const struct pollfd *fds);
+/** Do what can be done now, after poll(). */
+void runner_step(struct runner *r, const struct pollfd *fds);
+
+/** A process has ended and was waited for. Returns whether it was a hook. */
+bool runner_ended(struct runner *r, pid_t pid, int status);
 
 /**
  * Take a position back to where to go on after a crash: in front of the lines whose hooks still run. Returns false if

@@ -2,6 +2,7 @@
 #define WORKER_RUNNER_PARTS_H
 
 #include "store/reserve.h"
+#include "worker/hooks.h"
 #include "worker/job.h"
 #include "worker/runner.h"
 #include "worker/waiting.h"
@@ -12,8 +13,6 @@ struct slot {
 	struct hook *hook; /* NULL: free */
 	struct job job;
 	bool is_retry; /* its item is in queue/waiting */
-	/* where to go on after a crash, as long as this one has not ended */
-	struct follow_file before;
 };
 
 struct runner {
@@ -22,13 +21,18 @@ struct runner {
 	const struct state *state;
 	struct queue *queue;
 	const struct provision *provision;
+	struct hooks *hooks;
+	struct hook_signals signals;
 	struct running *running; /* which hooks run, on disk */
 	struct waiting *waiting; /* what is in queue/waiting, and the keys of the dead */
 	struct slot slots[RUNNER_SLOTS_MAX];
 	bool retried_last;
-	bool unsaved;           /* something waits in memory alone */
-	bool unnoted;           /* so do notes of what became of hooks */
+	bool unsaved; /* something waits in memory alone */
+	bool unnoted; /* so do notes of what became of hooks */
+	int64_t
+	    sync_due; /* backoff_now(); notes are then to be on stable storage; 0: none is to be */
 	struct reserve reserve; /* room for such notes: queue/reserve */
+	int64_t in_place_at;    /* backoff_now(); when the state directory was in its place */
 	bool hooks_unavailable; /* when they were last looked for */
 	bool failed;            /* the worker itself, at any time: not all was done that was due */
 	int start_errno;        /* why the last hook could not be started; 0: it was */

@@ -14,7 +14,8 @@
 #include "base/uuid.h"
 
 enum {
-	LINE_LEN = 128, /* divides a page: a write of one line is not cut in two */
+	PID_LEN = 10,
+	TICKS_LEN = 20,
 	BOOT_SIZE = 40,
 	STAT_SIZE = 1024,
 	START_FIELD = 22, /* of /proc/PID/stat, see proc(5) */
@@ -119,7 +120,10 @@ end_group(pid_t pid, const char *delivery)
 	return (-1);
 }
 
-/* End what one line tells of, if it still runs. Returns 0, or -1 with errno EBUSY. */
+/*
+ * End what one line tells of, if it still runs. "<" stands before a time at which it had started; versions before 0.2 wrote
+ * when it started. Returns 0, or -1 with errno EBUSY.
+ */
 static int
 end_left(const struct running *r, const char *line)
 {
@@ -127,10 +131,14 @@ end_left(const struct running *r, const char *line)
 	unsigned long long start;
 	struct process p;
 	long pid;
+	bool had_started = sscanf(line, "%ld <%llu %39s %36s", &pid, &start, boot, delivery) == 4;
 
-	if (sscanf(line, "%ld %llu %39s %36s", &pid, &start, boot, delivery) != 4 || pid <= 1)
+	if ((!had_started &&
+		sscanf(line, "%ld %llu %39s %36s", &pid, &start, boot, delivery) != 4) ||
+	    pid <= 1)
 		return (0);
-	if (strcmp(boot, r->boot) != 0 || process_read((pid_t)pid, &p) || p.start != start)
+	if (strcmp(boot, r->boot) != 0 || process_read((pid_t)pid, &p) ||
+	    (had_started ? p.start > start : p.start != start))
 		return (0);
 	return (end_group((pid_t)pid, delivery));
 }
@@ -139,7 +147,7 @@ struct running *
 running_open(int dir)
 {
 	struct running *r = calloc(1, sizeof(*r));
-	char line[LINE_LEN + 1] = "";
+	char line[RUNNING_LINE_LEN + 1] = "";
 	int saved;
 
 	if (r == NULL)
@@ -148,15 +156,14 @@ running_open(int dir)
 		goto err;
 	read_boot(r->boot);
 	for (unsigned slot = 0; slot < RUNNING_SLOTS; slot++) {
-		ssize_t n = pread(r->fd, line, LINE_LEN, (off_t)slot * LINE_LEN);
+		ssize_t n = pread(r->fd, line, RUNNING_LINE_LEN, (off_t)slot * RUNNING_LINE_LEN);
 
 		if (n == -1)
 			goto err;
-		if (n < LINE_LEN)
+		if (n < RUNNING_LINE_LEN)
 			break;
 		if (end_left(r, line))
 			goto err;
-		running_clear(r, slot);
 	}
 	return (r);
 
@@ -177,37 +184,50 @@ running_close(struct running *r)
 	free(r);
 }
 
-/* Write a slot's line, filled up with blanks. Returns 0, or -1 with errno set. */
-static int
-write_line(struct running *r, unsigned slot, const char *text)
+void
+running_prepare(const struct running *r, unsigned slot, const char *delivery,
+    struct running_note *note)
 {
-	char line[LINE_LEN + 1];
-	ssize_t n;
+	char text[RUNNING_LINE_LEN];
 
-	snprintf(line, sizeof(line), "%-*.*s\n", LINE_LEN - 1, LINE_LEN - 1, text);
-	if ((n = pwrite(r->fd, line, LINE_LEN, (off_t)slot * LINE_LEN)) == LINE_LEN)
-		return (0);
-	if (n >= 0)
-		errno = ENOSPC;
-	return (-1);
+	note->fd = r->fd;
+	note->at = (off_t)slot * RUNNING_LINE_LEN;
+	note->worker = getpid();
+	snprintf(text, sizeof(text), "%*s <%*s %s %s", PID_LEN, "", TICKS_LEN, "", r->boot,
+	    delivery);
+	snprintf(note->line, sizeof(note->line), "%-*.*s\n", RUNNING_LINE_LEN - 1,
+	    RUNNING_LINE_LEN - 1, text);
+}
+
+/* Write a number into a field of blanks, at its end. */
+static void
+put_number(char *field, size_t len, unsigned long long n)
+{
+	do
+		field[--len] = (char)('0' + n % 10);
+	while ((n /= 10) && len);
 }
 
 int
-running_note(struct running *r, unsigned slot, pid_t pid, const char *delivery)
+running_write(struct running_note *note)
 {
-	char text[LINE_LEN];
-	struct process p;
+	unsigned long long per_second = (unsigned long long)sysconf(_SC_CLK_TCK);
+	struct timespec now;
+	ssize_t n;
 
-	/* Without /proc nobody can tell later whether it is the same process: it is left alone then. */
-	if (process_read(pid, &p))
-		p.start = 0;
-	snprintf(text, sizeof(text), "%ld %llu %s %s", (long)pid, p.start, r->boot, delivery);
-	return (write_line(r, slot, text));
-}
-
-void
-running_clear(struct running *r, unsigned slot)
-{
-	if (write_line(r, slot, ""))
-		log_errno(LOG_LEVEL_WARN, "end of a hook not noted", "file", "queue/running", NULL);
+	/* The clock of /proc/PID/stat, in its steps. */
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	put_number(note->line, PID_LEN, (unsigned long long)getpid());
+	put_number(note->line + PID_LEN + 2, TICKS_LEN,
+	    (unsigned long long)now.tv_sec * per_second +
+		(unsigned long long)now.tv_nsec / (1000000000 / per_second));
+	if ((n = pwrite(note->fd, note->line, RUNNING_LINE_LEN, note->at)) != RUNNING_LINE_LEN) {
+		errno = n >= 0 ? ENOSPC : errno;
+		return (-1);
+	}
+	if (getppid() != note->worker) {
+		errno = ESRCH;
+		return (-1);
+	}
+	return (0);
 }

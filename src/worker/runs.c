@@ -11,6 +11,7 @@
 
 #include <nettle/sha2.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/timefmt.h"
@@ -60,11 +61,14 @@ struct runs {
 	struct day *days;
 	size_t n_days;
 	uint64_t uses;
-	struct note *unwritten;
-	size_t n_unwritten;
+	/* Notes that are not on stable storage; the first ones are written already, to the file of `day`. */
+	struct note *notes;
+	size_t n_notes, n_written;
+	struct buf text; /* of notes that are being written */
 	/* The file that was written to last. */
 	int fd; /* -1: none */
 	char day[TIMEFMT_DAY_SIZE];
+	off_t size;
 	off_t reserved; /* its space is reserved up to here */
 	bool new_day;   /* since runs_drop_old() */
 	bool hindered;  /* that could not see which days there are */
@@ -183,10 +187,9 @@ load_day(const struct runs *r, struct day *d)
 	     (end = memchr(line, '\n', (size_t)(stop - line))) != NULL;
 	     line = end + 1)
 		result = load_line(d, line, (size_t)(end - line));
-	for (size_t i = 0; result == 0 && i < r->n_unwritten; i++)
-		if (strcmp(r->unwritten[i].day, d->name) == 0)
-			result = load_line(d, r->unwritten[i].line,
-			    strlen(r->unwritten[i].line) - 1);
+	for (size_t i = 0; result == 0 && i < r->n_notes; i++)
+		if (strcmp(r->notes[i].day, d->name) == 0)
+			result = load_line(d, r->notes[i].line, strlen(r->notes[i].line) - 1);
 out:
 	buf_free(&text);
 	return (result);
@@ -279,7 +282,8 @@ runs_close(struct runs *r)
 	for (size_t i = 0; i < r->n_days; i++)
 		free(r->days[i].set.slots);
 	free(r->days);
-	free(r->unwritten);
+	free(r->notes);
+	buf_free(&r->text);
 	free(r);
 }
 
@@ -355,25 +359,77 @@ open_file(struct runs *r, const char *day)
 		return (-1);
 	}
 	memcpy(r->day, day, sizeof(r->day));
+	r->size = st.st_size + (last != '\n');
+	return (0);
+}
+
+/* Have what is written on stable storage. Returns 0, or -1 with errno set: then it is written again. */
+static int
+sync_written(struct runs *r)
+{
+	size_t n = r->n_written;
+
+	if (n == 0)
+		return (0);
+	r->n_written = 0;
+	if (fdatasync(r->fd)) {
+		close_file(r);
+		return (-1);
+	}
+	r->n_notes -= n;
+	memmove(r->notes, r->notes + n, r->n_notes * sizeof(*r->notes));
+	return (0);
+}
+
+/* Write the notes that follow each other and are of one day. Returns 0, or -1 with errno set. */
+static int
+write_day(struct runs *r)
+{
+	const struct note *first;
+	size_t end;
+
+	if (r->n_written && strcmp(r->day, r->notes[r->n_written].day) != 0 && sync_written(r))
+		return (-1);
+	first = &r->notes[r->n_written];
+	if (open_file(r, first->day))
+		return (-1);
+	buf_reset(&r->text);
+	for (end = r->n_written; end < r->n_notes && strcmp(r->notes[end].day, r->day) == 0; end++)
+		buf_adds(&r->text, r->notes[end].line);
+	if (r->text.failed) {
+		errno = ENOMEM;
+		return (-1);
+	}
+	if (file_write_all(r->fd, r->text.data, r->text.len)) {
+		/* A part of it may be there: the next one looks at the file anew. */
+		r->n_written = 0;
+		close_file(r);
+		return (-1);
+	}
+	r->size += (off_t)r->text.len;
+	r->n_written = end;
+	return (0);
+}
+
+int
+runs_write(struct runs *r)
+{
+	while (r->n_written < r->n_notes)
+		if (write_day(r))
+			return (-1);
 	return (0);
 }
 
 int
 runs_flush(struct runs *r)
 {
-	while (r->n_unwritten) {
-		struct note *first = &r->unwritten[0];
+	return (runs_write(r) || sync_written(r) ? -1 : 0);
+}
 
-		if (open_file(r, first->day))
-			return (-1);
-		if (file_write_all(r->fd, first->line, strlen(first->line)) || fdatasync(r->fd)) {
-			/* A part of it may be there: the next one looks at the file anew. */
-			close_file(r);
-			return (-1);
-		}
-		memmove(first, first + 1, --r->n_unwritten * sizeof(*first));
-	}
-	return (0);
+size_t
+runs_unsynced(const struct runs *r)
+{
+	return (r->n_notes);
 }
 
 int
@@ -390,34 +446,32 @@ runs_add(struct runs *r, const char *file, const char *delivery, const char *key
 		errno = EINVAL;
 		return (-1);
 	}
-	if ((more = reallocarray(r->unwritten, r->n_unwritten + 1, sizeof(note))) == NULL)
+	if ((more = reallocarray(r->notes, r->n_notes + 1, sizeof(note))) == NULL)
 		return (-1);
-	r->unwritten = more;
-	r->unwritten[r->n_unwritten++] = note;
+	r->notes = more;
+	r->notes[r->n_notes++] = note;
 	/* In memory first, so that it counts whatever becomes of the rest. */
-	if ((d = day_get(r, note.day)) == NULL || load_line(d, note.line, strlen(note.line) - 1)) {
-		runs_flush(r);
-		return (-1);
-	}
-	return (runs_flush(r));
+	return (
+	    (d = day_get(r, note.day)) == NULL || load_line(d, note.line, strlen(note.line) - 1) ?
+		-1 :
+		0);
 }
 
 int
 runs_reserve(struct runs *r, const char *file)
 {
 	char day[TIMEFMT_DAY_SIZE];
-	struct stat st;
 
 	snprintf(day, sizeof(day), "%.*s", JOURNAL_DAY_LEN, file);
-	if (open_file(r, day) || fstat(r->fd, &st))
+	if ((r->n_written && strcmp(r->day, day) != 0 && sync_written(r)) || open_file(r, day))
 		return (-1);
-	if (r->reserved - st.st_size >= RESERVE_LEAST)
+	if (r->reserved - r->size >= RESERVE_LEAST)
 		return (0);
-	if (fallocate(r->fd, FALLOC_FL_KEEP_SIZE, st.st_size, RESERVE)) {
+	if (fallocate(r->fd, FALLOC_FL_KEEP_SIZE, r->size, RESERVE)) {
 		if (errno != EOPNOTSUPP && errno != ENOSYS)
 			return (-1);
 	}
-	r->reserved = st.st_size + RESERVE;
+	r->reserved = r->size + RESERVE;
 	return (0);
 }
 
@@ -467,8 +521,8 @@ static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
 static bool
 is_unwritten(const struct runs *r, const char *day)
 {
-	for (size_t i = 0; i < r->n_unwritten; i++)
-		if (strcmp(r->unwritten[i].day, day) == 0)
+	for (size_t i = 0; i < r->n_notes; i++)
+		if (strcmp(r->notes[i].day, day) == 0)
 			return (true);
 	return (false);
 }

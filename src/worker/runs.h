@@ -42,17 +42,23 @@ int runs_find(struct runs *r, const char *file, const char *what, enum runs_resu
 bool runs_has_old(struct runs *r, const char *file);
 
 /**
- * Note what became of a delivery, durably. file: as above. Returns 0, or -1 with errno set: the note is not on
- * disk yet. It counts in memory all the same, and runs_flush() writes it.
+ * Note what became of a delivery. file: as above. Returns 0, or -1 with errno set: there is no memory. The note counts
+ * from now on, and is on disk after runs_write(), on stable storage after runs_flush().
  */
 int runs_add(struct runs *r, const char *file, const char *delivery, const char *key,
     enum runs_result result);
 
 /**
- * Write the notes that are not on disk yet. Returns 0 when all are, or -1 with errno set: no hook should be
- * started before they are.
+ * Write the notes that are not written yet, all of a batch at once: they outlive this process, but perhaps not a power
+ * failure. Returns 0 when all are written, or -1 with errno set: no hook should be started before they are.
  */
+int runs_write(struct runs *r);
+
+/** The same, and have them on stable storage. */
 int runs_flush(struct runs *r);
+
+/** How many notes are not on stable storage. */
+size_t runs_unsynced(const struct runs *r);
 
 /**
  * Make sure that the next notes of this day can be written even if the disk becomes full. Returns 0, also where

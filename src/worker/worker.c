@@ -28,6 +28,7 @@
 enum {
 	POLL_MS = 5000,       /* for file systems without inotify */
 	SAVE_MS = 1000,       /* how often the position is saved while it moves */
+	PROVISION_MS = 20,    /* how often --once looks at what waits for Fluid */
 	LINES_AT_ONCE = 2000, /* then look at everything else again */
 	PATH_SIZE = 4096,
 };
@@ -46,6 +47,7 @@ struct worker {
 	bool failed;
 	bool moved;             /* the state directory is not under its path any more */
 	int64_t position_saved; /* milliseconds */
+	int64_t provisioned;    /* with --once: when Fluid was last asked; milliseconds */
 	int64_t refreshed;      /* when queue/waiting was last looked at; milliseconds */
 	int signal_fd, journal_watch;
 
@@ -73,7 +75,7 @@ save_position(struct worker *w)
 	unsigned n;
 
 	files = follow_position(w->follow, &n);
-	if (!runner_hold_back(w->runner, files, n))
+	if (!runner_hold_back(w->runner, files, n) || runner_sync(w->runner))
 		return;
 	if (position_save(queue_directory(w->queue), files, n)) {
 		log_errno(LOG_LEVEL_ERROR, "position not saved", NULL);
@@ -101,14 +103,14 @@ save_all(struct worker *w)
 static bool
 follow_lines(struct worker *w)
 {
-	struct follow_file before;
+	struct follow_place place;
 	int result;
 
 	for (int i = 0; i < LINES_AT_ONCE && runner_has_room(w->runner); i++) {
-		if ((result = follow_next(w->follow, &w->line, &before)) == -1)
+		if ((result = follow_next(w->follow, &w->line, &place)) == -1)
 			log_errno(LOG_LEVEL_ERROR, "journal cannot be read", NULL);
-		if (result == 1 && !runner_line(w->runner, &w->line, &before)) {
-			follow_back(w->follow, &before);
+		if (result == 1 && !runner_line(w->runner, &w->line, &place)) {
+			follow_back(w->follow);
 			return (true);
 		}
 		w->unread = result == -1 || follow_is_hindered(w->follow);
@@ -232,20 +234,18 @@ read_signals(struct worker *w)
 }
 
 /*
- * Processes that hooks have left behind become children of process 1 of a container, which is the worker itself
- * there. The hooks' own results are for hook_step(): one that has ended is waited for there, and those behind it
- * are seen to when SIGCHLD has come again or the loop goes round.
+ * Wait for all processes that have ended: hooks, and what these have left behind, where the worker is process 1 of a
+ * container.
  */
 static void
-reap_others(struct worker *w)
+reap(struct worker *w)
 {
-	siginfo_t info = { .si_pid = 0 };
+	pid_t pid;
+	int status;
 
-	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0 &&
-	    !runner_has_process(w->runner, info.si_pid)) {
-		waitpid(info.si_pid, NULL, WNOHANG);
-		info.si_pid = 0;
-	}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (runner_ended(w->runner, pid, status))
+			w->position_changed = true;
 }
 
 /* Wait for a hook, a line, a signal, the thread or the clock. */
@@ -275,8 +275,7 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 		}
 		return;
 	}
-	if (runner_step(w->runner, fds + 3))
-		w->position_changed = true;
+	runner_step(w->runner, fds + 3);
 	while (fds[1].revents && read(w->journal_watch, events, sizeof(events)) > 0)
 		;
 	if (fds[2].revents && eventfd_read(fds[2].fd, &count) == 0) {
@@ -287,7 +286,7 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	}
 	if (fds[0].revents)
 		read_signals(w);
-	reap_others(w);
+	reap(w);
 }
 
 /*
@@ -321,6 +320,17 @@ is_in_place(struct worker *w)
 	return (false);
 }
 
+/* With --once, while hooks run: ask Fluid now and then, as the thread would. */
+static void
+provision_between(struct worker *w)
+{
+	if (backoff_now() - w->provisioned < PROVISION_MS)
+		return;
+	w->provisioned = backoff_now();
+	if (provision_run(w->provision))
+		on_resolved(w);
+}
+
 static void
 loop(struct worker *w, bool once)
 {
@@ -328,12 +338,13 @@ loop(struct worker *w, bool once)
 	bool more;
 
 	while (is_in_place(w)) {
+		runner_note(w->runner);
 		runner_flush(w->runner);
 		if (w->reload_due && w->retiring.old == NULL && !w->stopping)
 			reload(w, once);
 		/* What waits for Fluid comes first, where no thread sees to it. */
-		if (once && !w->stopping && provision_run(w->provision))
-			on_resolved(w);
+		if (once && !w->stopping)
+			provision_between(w);
 		if (backoff_now() - w->refreshed >= POLL_MS) {
 			w->refreshed = backoff_now();
 			runner_refresh(w->runner);

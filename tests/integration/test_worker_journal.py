@@ -408,7 +408,7 @@ def oldest_first(place):
     process.wait_until(lambda: (place.state / "queue/position.json").exists(), "a position")
     hooks = process.children(worker.pid)
     assert len(hooks) == 2
-    place.stop(9)
+    place.kill()
     for pid in hooks:
         process.signal_quietly(pid, 9)
     place.touch("go")

@@ -87,7 +87,7 @@ def kill_often(place, kills, events):
         worker = place.start(log=f"worker-{n}.log")
         time.sleep(random.uniform(0, 2.5 * events / kills * 0.004))     # when, is what is tried here
         assert worker.poll() is None
-        place.stop(signal.SIGKILL)
+        place.kill()
         all_whole(place)
         if n % 3 == 0:
             place.hurry()
@@ -167,7 +167,7 @@ echo $FLUIDHOOK_DELIVERY $FLUIDHOOK_ATTEMPT >>$OUT/ran""")
     place.start(log="killed.log")
     process.wait_until(lambda: len(place.lines("pids")) == 4, "two hooks, and what they have started")
     pids = [int(pid) for pid in place.lines("pids")]
-    place.stop(signal.SIGKILL)
+    place.kill()
     assert not any(process.is_gone(pid) for pid in pids), "they have not outlived their worker"
     place.write(place.out / "killed", place.left("pids"))
     place.touch("go")
@@ -190,13 +190,20 @@ def not_anothers(place):
     def note(*slots):
         place.write(running, "".join(f"{' '.join(map(str, slot)):127}\n" for slot in slots))
 
+    # "<" stands before a time at which it had started; versions before 0.2 wrote when it started.
     note((sleeper.pid, start + 1, boot, delivery_id()), (sleeper.pid, 0, boot, delivery_id()),
+         (sleeper.pid, f"<{start - 1}", boot, delivery_id()), (sleeper.pid, f"<{start}", "f2" + boot[2:], delivery_id()),
          (sleeper.pid, start, "f2" + boot[2:], delivery_id()), ("no", "line"), (1, 0, boot, delivery_id()),
          (-1, start, boot, delivery_id()), (sleeper.pid, start), ())
     assert "left a hook" not in place.once() and sleeper.poll() is None
-    note((), (), (sleeper.pid, start, boot, delivery_id()))
-    assert "left a hook" in place.once()
-    process.wait_until(lambda: sleeper.poll() is not None, "the one that is meant")
+    for form in ("{}", "<{}", "<          {}"):
+        note((), (), (sleeper.pid, form.format(start), boot, delivery_id()))
+        assert "left a hook" in place.once(), form
+        process.wait_until(lambda: sleeper.poll() is not None, "the one that is meant")
+        process.stop(sleeper)
+        sleeper = process.start(["sleep", "600"])
+        fields = Path(f"/proc/{sleeper.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        start = int(fields[19])
     process.stop(sleeper)
 
 

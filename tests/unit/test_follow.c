@@ -57,7 +57,7 @@ struct place {
 	int dir;
 	struct follow *follow;
 	struct buf line;
-	struct follow_file before;
+	struct follow_place place;
 };
 
 static int
@@ -125,7 +125,7 @@ add(struct place *p, const char *file, int number)
 static void
 expect(struct place *p, int number)
 {
-	CHECK(follow_next(p->follow, &p->line, &p->before) == 1, "line %d is not there", number);
+	CHECK(follow_next(p->follow, &p->line, &p->place) == 1, "line %d is not there", number);
 	CHECK_TEXT(p->line.data, line_of(number), "line");
 }
 
@@ -133,7 +133,7 @@ static void
 expect_none(struct place *p)
 {
 	for (int i = 0; i < 2; i++) {
-		int result = follow_next(p->follow, &p->line, &p->before);
+		int result = follow_next(p->follow, &p->line, &p->place);
 
 		CHECK(result == 0, "%d: \"%s\"", result, p->line.data);
 	}
@@ -151,8 +151,8 @@ in_order(void **state)
 	add(p, DAY, 2);
 	for (int i = 1; i <= 3; i++)
 		expect(p, i);
-	assert_string_equal(p->before.name, NEXT);
-	assert_int_equal(p->before.offset, 0);
+	assert_string_equal(p->place.name, NEXT);
+	assert_int_equal(p->place.offset, 0);
 	expect_none(p);
 	again(p);
 	expect_none(p);
@@ -188,7 +188,7 @@ blocks(void **state)
 			add(p, DAY, k);
 	}
 	for (int i = 0, k = 0; i < 3; i++) {
-		assert_int_equal(follow_next(p->follow, &p->line, &p->before), 1);
+		assert_int_equal(follow_next(p->follow, &p->line, &p->place), 1);
 		assert_int_equal(p->line.len,
 		    large.len + strlen("{\"body\":\"\",\"delivery\":\"large\"}"));
 		for (int j = 0; j < 100; j++, k += 200)
@@ -212,7 +212,7 @@ back(void **state)
 	expect(p, 1);
 	for (int i = 0; i < 3; i++) {
 		expect(p, 2);
-		follow_back(p->follow, &p->before);
+		follow_back(p->follow);
 	}
 	again(p);
 	expect(p, 2);
@@ -351,13 +351,13 @@ not_what_it_was(void **state)
 				unlinkat(p->dir, DAY, 0);
 			}
 			file_write(p->path, DAY, text.data ? text.data : "", text.len, 0600);
-			while (turn == 0 && follow_next(p->follow, &p->line, &p->before) == 1)
+			while (turn == 0 && follow_next(p->follow, &p->line, &p->place) == 1)
 				;
 		}
 		if (cases[i].first) {
 			expect(p, cases[i].first);
 		} else if (i + 1 < LENGTH(cases)) {
-			CHECK(follow_next(p->follow, &p->line, &p->before) == 0, "case %zu", i);
+			CHECK(follow_next(p->follow, &p->line, &p->place) == 0, "case %zu", i);
 		}
 		buf_free(&text);
 		teardown(state);

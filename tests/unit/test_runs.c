@@ -113,14 +113,21 @@ of(struct place *p, const char *file, const char *what)
 	return (result);
 }
 
+static int
+note(struct runs *r, const char *file, const char *delivery, const char *key,
+    enum runs_result result)
+{
+	return (runs_add(r, file, delivery, key, result) || runs_flush(r) ? -1 : 0);
+}
+
 /* Goal: a note counts for its delivery and for its key, now and for the next worker. */
 static void
 both_names(void **state)
 {
 	struct place *p = *state;
 
-	assert_int_equal(runs_add(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), 0);
-	assert_int_equal(runs_add(p->ran, DAY, TWO, KEY_TWO, RUNS_GIVEN_UP), 0);
+	assert_int_equal(note(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), 0);
+	assert_int_equal(note(p->ran, DAY, TWO, KEY_TWO, RUNS_GIVEN_UP), 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
 		assert_int_equal(of(p, DAY, KEY_ONE), RUNS_DONE);
@@ -131,7 +138,7 @@ both_names(void **state)
 		again(p);
 	}
 	/* Taken back and done: the last note counts. */
-	assert_int_equal(runs_add(p->ran, DAY, TWO, KEY_TWO, RUNS_DONE), 0);
+	assert_int_equal(note(p->ran, DAY, TWO, KEY_TWO, RUNS_DONE), 0);
 	assert_int_equal(of(p, DAY, TWO), RUNS_DONE);
 	again(p);
 	assert_int_equal(of(p, DAY, TWO), RUNS_DONE);
@@ -158,12 +165,12 @@ days_around(void **state)
 		{ "2026-99-99.jsonl", false },
 	};
 
-	assert_int_equal(runs_add(p->ran, "2026-12-31.2.jsonl", ONE, KEY_ONE, RUNS_DONE), 0);
+	assert_int_equal(note(p->ran, "2026-12-31.2.jsonl", ONE, KEY_ONE, RUNS_DONE), 0);
 	for (size_t i = 0; i < LENGTH(cases); i++)
 		CHECK((of(p, cases[i].file, KEY_ONE) == RUNS_DONE) == cases[i].counts, "%s",
 		    cases[i].file);
 	/* A name that is no date has its own notes. */
-	assert_int_equal(runs_add(p->ran, "2026-99-99.jsonl", TWO, KEY_TWO, RUNS_DONE), 0);
+	assert_int_equal(note(p->ran, "2026-99-99.jsonl", TWO, KEY_TWO, RUNS_DONE), 0);
 	again(p);
 	assert_int_equal(of(p, "2026-99-99.jsonl", KEY_TWO), RUNS_DONE);
 }
@@ -181,7 +188,7 @@ many_days(void **state)
 				snprintf(file, sizeof(file), "2025-%02d-%02d.jsonl", month, day);
 				snprintf(delivery, sizeof(delivery), "d-%02d-%02d", month, day);
 				if (turn == 0)
-					assert_int_equal(runs_add(p->ran, file, delivery, KEY_ONE,
+					assert_int_equal(note(p->ran, file, delivery, KEY_ONE,
 							     RUNS_DONE),
 					    0);
 				else
@@ -200,7 +207,7 @@ many_notes(void **state)
 
 	for (int i = 0; i < 2000; i++) {
 		snprintf(delivery, sizeof(delivery), "delivery-%d", i);
-		assert_int_equal(runs_add(p->ran, DAY, delivery, "", RUNS_DONE), 0);
+		assert_int_equal(note(p->ran, DAY, delivery, "", RUNS_DONE), 0);
 	}
 	for (int turn = 0; turn < 2; turn++) {
 		for (int i = 0; i < 2000; i++) {
@@ -225,7 +232,7 @@ damage(void **state)
 	assert_int_equal(of(p, DAY, ONE), RUNS_NOT);
 	assert_int_equal(of(p, DAY, KEY_ONE), RUNS_NOT);
 	assert_int_equal(of(p, DAY, TWO), RUNS_DISCARDED);
-	assert_int_equal(runs_add(p->ran, DAY, "three", "", RUNS_DONE), 0);
+	assert_int_equal(note(p->ran, DAY, "three", "", RUNS_DONE), 0);
 	again(p);
 	assert_int_equal(of(p, DAY, "three"), RUNS_DONE);
 	assert_int_equal(of(p, DAY, ONE), RUNS_NOT);
@@ -252,14 +259,14 @@ full_disk(void **state)
 	char file[JOURNAL_NAME_SIZE];
 
 	full = true;
-	assert_int_equal(runs_add(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), -1);
+	assert_int_equal(note(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), -1);
 	assert_int_equal(errno, ENOSPC);
 	assert_int_equal(runs_flush(p->ran), -1);
 	/* Other days come and go in memory. */
 	for (int day = 1; day <= 28; day++) {
 		snprintf(file, sizeof(file), "2025-03-%02d.jsonl", day);
 		assert_int_equal(of(p, file, ONE), RUNS_NOT);
-		assert_int_equal(runs_add(p->ran, file, "other", "", RUNS_DONE), -1);
+		assert_int_equal(note(p->ran, file, "other", "", RUNS_DONE), -1);
 	}
 	assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
 	assert_int_equal(of(p, DAY, KEY_ONE), RUNS_DONE);
@@ -282,7 +289,7 @@ unreadable(void **state)
 	assert_int_equal(runs_find(p->ran, "2026-11-25.jsonl", ONE, &result), -1);
 	assert_int_equal(of(p, "2026-11-26.jsonl", ONE), RUNS_NOT);
 	/* A note of that day is kept until it can be written. */
-	assert_int_equal(runs_add(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), -1);
+	assert_int_equal(note(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), -1);
 	assert_int_equal(rmdir(path_in(p->path, "2026-11-23")), 0);
 	assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
 	assert_int_equal(runs_flush(p->ran), 0);
@@ -298,7 +305,7 @@ reserved(void **state)
 	struct stat st;
 
 	assert_int_equal(runs_reserve(p->ran, DAY), 0);
-	assert_int_equal(runs_add(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), 0);
+	assert_int_equal(note(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), 0);
 	assert_int_equal(runs_reserve(p->ran, DAY), 0);
 	assert_int_equal(stat(path_in(p->path, "2026-11-23"), &st), 0);
 	assert_int_equal(st.st_size, strlen(ONE " " KEY_ONE " done\n"));
@@ -317,7 +324,7 @@ dropped(void **state)
 		"2036-01-01" };
 
 	for (size_t i = 0; i < LENGTH(days); i++)
-		assert_int_equal(runs_add(p->ran, days[i], ONE, "", RUNS_DONE), 0);
+		assert_int_equal(note(p->ran, days[i], ONE, "", RUNS_DONE), 0);
 	file_text(p->path, "notes", "no day\n", 0600);
 	runs_drop_old(p->ran, dir);
 	assert_int_equal(directory_count(p->path), 6);

@@ -186,9 +186,15 @@ class Workplace(Site):
         assert b"msg=working" in path.read_bytes()[begun:], self.log_tail()
         return self.proc
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self):
         proc, self.proc = self.proc, None
-        return process.stop(proc, number=number)
+        return process.stop(proc)
+
+    def kill(self):
+        """Kill the worker alone: its hooks are left running, and end with the test at the latest."""
+        proc, self.proc = self.proc, None
+        proc.kill()
+        proc.wait()
 
     @contextlib.contextmanager
     def worker(self, **more):
