@@ -244,7 +244,7 @@ is_name(const char *value)
 	size_t len = strspn(value,
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
-	return (value[len] == '\0' && len <= NAME_MAX_BYTES && *value != '.');
+	return (len <= NAME_MAX_BYTES && value[len] == '\0' && *value != '.');
 }
 
 static void
