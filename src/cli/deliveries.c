@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/name.h"
 #include "base/timefmt.h"
-#include "cli/lib/cli.h"
 #include "cli/commands.h"
+#include "cli/lib/cli.h"
 #include "cli/lib/progress.h"
 #include "cli/lib/redact.h"
 #include "cli/lib/table.h"
@@ -15,7 +16,6 @@
 #include "cli/lib/when.h"
 #include "store/entry.h"
 #include "store/journal_reader.h"
-#include "store/name.h"
 
 /* The journal: what arrived, the newest first. */
 

@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 #include "base/json.h"
+#include "base/name.h"
 #include "delivery/event.h"
-#include "store/name.h"
 
 /*
  * What a delivery says, parsed as its bytes arrive. Nothing of it is believed: who may say so is

@@ -5,9 +5,9 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/name.h"
 #include "base/url.h"
 #include "fluid/json_tree.h"
-#include "store/name.h"
 
 /* Room for the body of an exchange, in bytes, and the longest endpoint. */
 enum { BODY_MAX = 8 * 1024, ENDPOINT_MAX = 512 };

@@ -4,9 +4,9 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/name.h"
 #include "base/uuid.h"
 #include "delivery/event.h"
-#include "store/name.h"
 
 /* The answer to one request (contract section 3), and what its log line says. */
 struct answer {

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/name.h"
 #include "store/durable.h"
-#include "store/name.h"
 
 static const char mark_name[] = "+complete", mark_target[] = "../VERSION";
 

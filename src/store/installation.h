@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "base/name.h"
 #include "base/uuid.h"
-#include "store/name.h"
 
 /* An installation record: installations/<name>.json (contract section 4). */
 

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "store/name.h"
+#include "base/name.h"
 #include "worker/lane.h"
 
 /* The markers of records that wait for Fluid, as they were seen, in memory. The caller's mutex protects them. */

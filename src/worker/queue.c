@@ -12,9 +12,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "store/durable.h"
 #include "store/lock.h"
-#include "store/name.h"
 
 enum { FILE_MAX = 1 << 20 };
 

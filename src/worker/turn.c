@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "store/name.h"
+#include "base/name.h"
 #include "worker/backoff.h"
 #include "worker/launch.h"
 #include "worker/result.h"

@@ -167,7 +167,7 @@ def spelled(value, is_size):
 
 def every_key():
     """fluidhook.conf(5) has every key of every section, with its limits and choices"""
-    source = (SOURCE / "src/base/conf.c").read_text(encoding="utf-8")
+    source = (SOURCE / "src/base/conf_read.c").read_text(encoding="utf-8")
     choices = {name: re.findall(r'"(\w+)"', words) for name, words in
                re.findall(r"(\w+_choices)\[\] = \{([^}]*)\}", source)}
     table = source.split("struct conf_key keys[] = {")[1].split("\n};")[0]

@@ -1,7 +1,7 @@
 /* The one rule for what becomes a path (contract section 4). No extra link flags. */
 #include "support.h"
 
-#include "store/name.h"
+#include "base/name.h"
 
 /* Goal: of all bytes only letters, digits, dot, underscore and dash pass, and no dot in front. */
 static void

@@ -1,5 +1,5 @@
-#ifndef STORE_NAME_H
-#define STORE_NAME_H
+#ifndef BASE_NAME_H
+#define BASE_NAME_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "store/name.h"
+#include "base/name.h"
 
 #include <stdio.h>
 #include <string.h>
