@@ -4,6 +4,7 @@
 
 #include "worker/backoff.h"
 
+/* Goal: each wait is twice the one before, up to the limit. */
 static void
 test_doubles_to_its_limit(void **state)
 {
@@ -34,6 +35,7 @@ test_never_long_while_a_token_lives(void **state)
 	assert_int_equal(backoff_wait(20, 3600, true, 600), 10000);
 }
 
+/* Goal: shortly before a token ends there is one more try. */
 static void
 test_once_more_before_the_end(void **state)
 {
@@ -44,6 +46,7 @@ test_once_more_before_the_end(void **state)
 	assert_int_equal(backoff_wait(9, 10, true, 11), 10000);
 }
 
+/* Goal: the clock of waits never goes back. */
 static void
 test_clock_never_goes_back(void **state)
 {

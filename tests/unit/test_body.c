@@ -52,6 +52,7 @@ read_all(struct body *b, struct sender *s, uint64_t length, uint64_t most)
 	return (body_read(b, &q, most));
 }
 
+/* Goal: a Content-Length is decimal digits that fit, or absent; anything else is no length. */
 static void
 test_lengths(void **state)
 {
@@ -85,6 +86,7 @@ test_lengths(void **state)
 		    or_none(cases[i].text));
 }
 
+/* Goal: a body is whole, truncated or too long by its Content-Length and its read errors. */
 static void
 test_results(void **state)
 {

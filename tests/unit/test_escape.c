@@ -26,6 +26,7 @@ static const struct {
 	{ "byte order mark", "\xef\xbb\xbf", "\\ufeff", "\\xef\\xbb\\xbf" },
 };
 
+/* Goal: what a terminal or a quoted text must not get is escaped, and all else stays. */
 static void
 test_forms(void **state)
 {
@@ -96,6 +97,7 @@ test_copy(void **state)
 	assert_string_equal(out, "...");
 }
 
+/* Goal: in a URL, all but unreserved characters are percent-encoded. */
 static void
 test_url(void **state)
 {

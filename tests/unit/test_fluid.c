@@ -12,6 +12,7 @@
 #include "fluid/webhook.h"
 #include "fluid/webhook_events.h"
 
+/* Goal: each of Fluid's error shapes gives one message. */
 static void
 test_error_shapes(void **state)
 {
@@ -64,6 +65,7 @@ test_error_shapes(void **state)
 	}
 }
 
+/* Goal: the status of an answer says what kind of failure it is. */
 static void
 test_error_kinds(void **state)
 {
@@ -120,6 +122,7 @@ test_error_hides_secrets(void **state)
 	buf_free(&body);
 }
 
+/* Goal: an error message has a bound, however long the answer is. */
 static void
 test_error_is_bounded(void **state)
 {
@@ -149,6 +152,7 @@ test_error_is_bounded(void **state)
 	buf_free(&body);
 }
 
+/* Goal: an exchange endpoint is a plain path of bounded length. */
 static void
 test_exchange_endpoints(void **state)
 {
@@ -176,6 +180,7 @@ test_exchange_endpoints(void **state)
 	assert_false(exchange_endpoint_check(large));
 }
 
+/* Goal: the company token is the first token of its file, which others cannot read. */
 static void
 test_company_token(void **state)
 {
@@ -232,6 +237,7 @@ test_company_token(void **state)
 	directory_remove(directory);
 }
 
+/* Goal: an installation's token that is missing, too long or no header value is refused, and not shown. */
 static void
 test_installation_token(void **state)
 {
@@ -264,6 +270,7 @@ tree(const char *text)
 	return (json_tree_read(json, strlen(json)));
 }
 
+/* Goal: members of a JSON answer are found by name and type. */
 static void
 test_json_tree(void **state)
 {
@@ -303,6 +310,7 @@ test_json_tree(void **state)
 	assert_null(tree("{'a':{'b':[1,{'c':'d'}"));
 }
 
+/* Goal: a JSON answer with too many values is refused. */
 static void
 test_json_tree_is_bounded(void **state)
 {
@@ -324,6 +332,7 @@ test_json_tree_is_bounded(void **state)
 	buf_free(&text);
 }
 
+/* Goal: a webhook is read from each form of Fluid's answers. */
 static void
 test_webhook(void **state)
 {
@@ -363,6 +372,7 @@ test_webhook(void **state)
 	assert_false(webhook_is_id("123456789012345678901"));
 }
 
+/* Goal: Fluid's events are read from each form of its answers. */
 static void
 test_webhook_events(void **state)
 {

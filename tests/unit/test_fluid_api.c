@@ -30,6 +30,7 @@ count_lines(const char *text)
 	return (n);
 }
 
+/* Goal: a call sends method, path, token and body, and gives the answer back. */
 static void
 test_api_call(void **state)
 {
@@ -68,6 +69,7 @@ test_api_call(void **state)
 	http_response_free(&a);
 }
 
+/* Goal: a call with an impossible method or path is refused before it is sent. */
 static void
 test_api_call_refuses_nonsense(void **state)
 {
@@ -139,6 +141,7 @@ test_what_is_repeated(void **state)
 	}
 }
 
+/* Goal: Retry-After is read as seconds, within a bound. */
 static void
 test_retry_after(void **state)
 {
@@ -161,6 +164,7 @@ test_retry_after(void **state)
 	assert_true(ms >= 1000);
 }
 
+/* Goal: a server that does not answer in time is a failure that says so. */
 static void
 test_timeout(void **state)
 {
@@ -174,6 +178,7 @@ test_timeout(void **state)
 	assert_string_equal(w->error.text, want);
 }
 
+/* Goal: a refused connection is a failure that says so. */
 static void
 test_nobody_listens(void **state)
 {
@@ -220,6 +225,7 @@ requests_of(struct fluid_api *t)
 	return (n);
 }
 
+/* Goal: a redirect is not followed, so that the token goes nowhere else. */
 static void
 test_redirects_are_not_followed(void **state)
 {
@@ -240,6 +246,7 @@ test_redirects_are_not_followed(void **state)
 	standin_stop(other);
 }
 
+/* Goal: a certificate of a known authority is accepted, another one is not. */
 static void
 test_tls(void **state)
 {
@@ -267,6 +274,7 @@ test_tls(void **state)
 	standin_stop(s);
 }
 
+/* Goal: a certificate of another host is refused. */
 static void
 test_tls_of_another_host(void **state)
 {
@@ -295,6 +303,7 @@ test_tls_of_another_host(void **state)
 	standin_stop(other);
 }
 
+/* Goal: a ca_file that cannot be used is an error that names it. */
 static void
 test_ca_file_must_be_good(void **state)
 {

@@ -41,6 +41,7 @@ exchange(struct world *w, struct fluid_api *t, const char *token, const char *dr
 	return (installations_exchange(t, &r, out, &w->error));
 }
 
+/* Goal: an installation is read from an answer. */
 static void
 test_get(void **state)
 {
@@ -60,6 +61,7 @@ test_get(void **state)
 	assert_string_equal(world_header(w, "Authorization"), "Bearer " DIT);
 }
 
+/* Goal: an installation that cannot be looked up is an error with its reason. */
 static void
 test_get_fails(void **state)
 {
@@ -139,6 +141,7 @@ test_owner(void **state)
 	}
 }
 
+/* Goal: an exchange gives the credentials of the installation. */
 static void
 test_exchange(void **state)
 {
@@ -265,6 +268,7 @@ test_exchange_outcomes(void **state)
 	}
 }
 
+/* Goal: an exchange that cannot reach Fluid is to be retried, and one to another host is refused. */
 static void
 test_exchange_before_anything_is_sent(void **state)
 {

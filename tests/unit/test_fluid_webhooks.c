@@ -37,6 +37,7 @@ test_create_is_the_guides(void **state)
 	webhook_free(&made);
 }
 
+/* Goal: a new webhook has all that was asked for. */
 static void
 test_create_with_everything(void **state)
 {
@@ -58,6 +59,7 @@ test_create_with_everything(void **state)
 	webhook_free(&made);
 }
 
+/* Goal: an impossible webhook is refused before it is sent. */
 static void
 test_create_refuses_nonsense(void **state)
 {
@@ -170,6 +172,7 @@ test_no_second_create_on_a_kept_connection(void **state)
 	}
 }
 
+/* Goal: a list of webhooks has those of every page. */
 static void
 test_list_every_page(void **state)
 {
@@ -243,6 +246,7 @@ test_list_fails(void **state)
 	}
 }
 
+/* Goal: a list that never ends is given up. */
 static void
 test_list_is_bounded(void **state)
 {
@@ -256,6 +260,7 @@ test_list_is_bounded(void **state)
 	CHECK(strstr(w->error.text, "does not end") != NULL, "%s", w->error.text);
 }
 
+/* Goal: a webhook is shown, changed and deleted by its id. */
 static void
 test_show_update_delete(void **state)
 {
@@ -296,6 +301,7 @@ test_show_update_delete(void **state)
 	webhook_free(&made);
 }
 
+/* Goal: an impossible id is refused before it is sent. */
 static void
 test_by_id_refuses_nonsense(void **state)
 {
@@ -310,6 +316,7 @@ test_by_id_refuses_nonsense(void **state)
 	assert_string_equal(world_calls(w), "");
 }
 
+/* Goal: Fluid's list of events is read. */
 static void
 test_events(void **state)
 {

@@ -64,6 +64,7 @@ test_length(void **state)
 	assert_int_equal(number_parse_len("1", 0, 0, 999, &n), -1);
 }
 
+/* Goal: an octal number has a bound, and digits that are octal. */
 static void
 test_octal(void **state)
 {
@@ -139,6 +140,7 @@ static const struct {
 	{ "", EINVAL, 0 },
 };
 
+/* Goal: a size is digits with K, M or G, and fits. */
 static void
 test_sizes(void **state)
 {
@@ -178,6 +180,7 @@ static const struct {
 	{ "1.5d", EINVAL, 0 },
 };
 
+/* Goal: a span of time is digits with a unit, and fits. */
 static void
 test_spans(void **state)
 {

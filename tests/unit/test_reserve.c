@@ -40,6 +40,7 @@ open_directory(const char *parent, const char *name)
 	return (dir);
 }
 
+/* Goal: reserved space becomes the new content of a file. */
 static void
 test_use_replaces_the_file(void **state)
 {
@@ -69,6 +70,7 @@ test_use_replaces_the_file(void **state)
 	close(to);
 }
 
+/* Goal: reserved space that is dropped is free again, and a leftover does no harm. */
 static void
 test_drop_gives_it_back(void **state)
 {

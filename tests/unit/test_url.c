@@ -96,6 +96,7 @@ test_long_host(void **state)
 	assert_int_equal(url_parse(&u, text), URL_MALFORMED);
 }
 
+/* Goal: two URLs are the same if scheme, host, port and path are, whatever their query. */
 static void
 test_same(void **state)
 {
@@ -146,6 +147,7 @@ test_origin(void **state)
 	}
 }
 
+/* Goal: a path begins with one slash, and percent signs encode bytes. */
 static void
 test_path(void **state)
 {

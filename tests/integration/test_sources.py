@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Dependencies between the sources point one way, which their #include lines show."""
+"""The sources themselves: their dependencies point one way, and each unit test says what it shows."""
 
 import re
 import sys
@@ -124,6 +124,19 @@ def modules():
     assert found is None, " includes ".join(found)
 
 
+def goals():
+    """Every unit test has a comment above it that says what it shows"""
+    found, bare = 0, []
+    for path in sorted((SOURCE / "tests/unit").glob("test_*.c")):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        for number, line in enumerate(lines):
+            if re.match(r"test_\w+\(void \*\*", line):
+                found += 1
+                if not lines[number - 2].endswith("*/"):
+                    bare.append(f"{path.name}:{number + 1}: {line}")
+    assert found > 200 and not bare, "\n".join(bare)
+
+
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__, function) for function in
-             (named_from_src, layers, rule_has_no_cycle, modules)])
+             (named_from_src, layers, rule_has_no_cycle, modules, goals)])
