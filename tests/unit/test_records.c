@@ -177,7 +177,8 @@ test_many(void **state)
 			const struct record *r;
 
 			snprintf(name, sizeof(name), "state/installations/dri_%d.json", i);
-			snprintf(text, sizeof(text), "{\"status\":\"active\",\"delivery\":\"%d\"}", i);
+			snprintf(text, sizeof(text), "{\"status\":\"active\",\"delivery\":\"%d\"}",
+			    i);
 			if (round == 0)
 				file_text(w->directory, name, text, 0600);
 			snprintf(name, sizeof(name), "dri_%d", i);
