@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,14 @@
 #include "base/timefmt.h"
 #include "cli/commands.h"
 #include "cli/lib/cli.h"
+#include "cli/lib/journal_look.h"
 #include "cli/lib/progress.h"
 #include "cli/lib/redact.h"
 #include "cli/lib/table.h"
 #include "cli/lib/uuid_arg.h"
 #include "cli/lib/when.h"
 #include "store/entry.h"
+#include "store/journal_find.h"
 #include "store/journal_reader.h"
 
 /* The journal: what arrived, the newest first. */
@@ -27,7 +30,7 @@ struct walk {
 	int dir;
 	struct journal_reader *reader;
 	struct buf line, texts;
-	unsigned long lines;
+	struct journal_look look;
 	struct progress progress;
 	const char *damaged; /* the file named last; NULL: none */
 };
@@ -70,6 +73,24 @@ say_damaged(struct walk *w, const char *what)
 	cli_fail("%s/journal/%s: %s", w->conf->state_dir, file, what);
 }
 
+/* A raw line, before it is parsed. */
+static bool
+look_at(void *user, const char *line, size_t len)
+{
+	struct walk *w = user;
+
+	progress_count(&w->progress, w->look.lines + 1);
+	return (journal_look_at(&w->look, line, len));
+}
+
+/* Read only lines that are worth parsing. */
+static void
+walk_only(struct walk *w, struct journal_look look)
+{
+	w->look = look;
+	journal_reader_only(w->reader, look_at, w);
+}
+
 /* The delivery before. Returns 1, or 0 at the journal's beginning. */
 static int
 walk_previous(struct walk *w, struct entry *e)
@@ -81,9 +102,6 @@ walk_previous(struct walk *w, struct entry *e)
 			say_damaged(w, errno == EINVAL ? "is no regular file" : strerror(errno));
 			continue;
 		}
-		progress_count(&w->progress, ++w->lines);
-		if (w->line.len == 0)
-			continue;
 		buf_reset(&w->texts);
 		if (entry_read(e, w->line.data, w->line.len, &w->texts) == 0)
 			return (1);
@@ -215,6 +233,7 @@ list(struct walk *w, const struct wanted *wanted)
 	unsigned long n = 0;
 	struct entry e;
 
+	walk_only(w, journal_look_for(wanted->event, wanted->installation, NULL));
 	/* A file holds what was received on its day. Inside, a clock that was set back leaves lines in any order. */
 	if (t && wanted->since != INT64_MIN) {
 		timefmt_day(first, wanted->since - SECONDS_A_DAY);
@@ -345,7 +364,7 @@ show(const struct entry *e, bool json)
 	return (status);
 }
 
-/* Look in the days between these, or in all. Returns whether the journal can be read. */
+/* Look through all lines of the days between these. Returns whether the journal can be read. */
 static bool
 find_between(struct walk *w, struct uuid_arg *arg, const char *first, const char *last,
     struct buf *line)
@@ -355,6 +374,7 @@ find_between(struct walk *w, struct uuid_arg *arg, const char *first, const char
 	journal_reader_free(w->reader);
 	if ((w->reader = journal_reader_new(w->dir)) == NULL)
 		return (false);
+	walk_only(w, journal_look_for(NULL, NULL, arg->argument));
 	journal_reader_skip_to(w->reader, last);
 	journal_reader_begin_at(w->reader, first);
 	while (walk_previous(w, &e) == 1) {
@@ -369,19 +389,51 @@ find_between(struct walk *w, struct uuid_arg *arg, const char *first, const char
 }
 
 /*
+ * A whole UUID at the place that its time gives, in one of the days between these. What cannot be read here is said by
+ * find_between(), which is next. Returns whether it was found.
+ */
+static bool
+find_at_once(struct walk *w, struct uuid_arg *arg, const char *first, const char *last,
+    struct buf *line)
+{
+	char uuid[UUID_SIZE], (*files)[JOURNAL_NAME_SIZE];
+	bool found = false;
+	struct entry e;
+	size_t n;
+
+	for (size_t i = 0; i < UUID_SIZE; i++)
+		uuid[i] = (char)tolower((unsigned char)arg->argument[i]);
+	files = journal_files(w->dir, &n);
+	for (size_t i = n; files && i-- > 0 && !found;) {
+		if (strncmp(files[i], first, JOURNAL_DAY_LEN) < 0 ||
+		    strncmp(files[i], last, JOURNAL_DAY_LEN) > 0 ||
+		    journal_find(w->dir, files[i], uuid, line) != 1)
+			continue;
+		buf_reset(&w->texts);
+		found = entry_read(&e, line->data, line->len, &w->texts) == 0 &&
+		    uuid_arg_consider(arg, e.delivery);
+	}
+	if (!found)
+		buf_reset(line);
+	free(files);
+	return (found);
+}
+
+/*
  * Find the delivery that is meant: in the days that its name says, else in all, as a file can have been restored
  * under another day's name. Returns CLI_DONE with its entry, which refers to w, or CLI_FAILED after saying that
  * there is none, or that there are several.
  */
 static int
-find(struct walk *w, const char *word, struct entry *e)
+find(struct walk *w, const char *argument, struct entry *e)
 {
 	char first[TIMEFMT_DAY_SIZE], last[TIMEFMT_DAY_SIZE];
-	struct uuid_arg arg = uuid_arg_begin(word);
+	struct uuid_arg arg = uuid_arg_begin(argument);
 	struct buf line = { 0 };
-	bool is_uuid = uuid_arg_days(&arg, first, last) == 0;
-	bool readable = !is_uuid || find_between(w, &arg, first, last, &line);
+	bool is_uuid = uuid_arg_days(&arg, first, last) == 0, readable = true;
 
+	if (is_uuid && !(uuid_arg_is_whole(&arg) && find_at_once(w, &arg, first, last, &line)))
+		readable = find_between(w, &arg, first, last, &line);
 	if (is_uuid && readable && arg.n == 0)
 		readable = find_between(w, &arg, "0000-00-00", "9999-99-99", &line);
 	progress_end(&w->progress);
@@ -392,7 +444,7 @@ find(struct walk *w, const char *word, struct entry *e)
 	if (!readable)
 		return (cli_fail("%s/journal: %s", w->conf->state_dir, strerror(errno)));
 	if (arg.n == 0)
-		return (cli_fail("%s: no such delivery in the journal", word));
+		return (cli_fail("%s: no such delivery in the journal", argument));
 	if (uuid_arg_is_ambiguous(&arg))
 		return (CLI_FAILED);
 	if (line.failed || entry_read(e, line.data, line.len, &w->texts))

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +20,9 @@ struct journal_reader {
 	char *data;
 	size_t len, cap;
 	off_t start;
+	bool (
+	    *looks)(void *user, const char *line, size_t len); /* NULL: all lines are handed out */
+	void *user;
 };
 
 struct journal_reader *
@@ -51,6 +53,14 @@ journal_reader_free(struct journal_reader *r)
 	free(r->data);
 	free(r->files);
 	free(r);
+}
+
+void
+journal_reader_only(struct journal_reader *r,
+    bool (*looks)(void *user, const char *line, size_t len), void *user)
+{
+	r->looks = looks;
+	r->user = user;
 }
 
 const char *
@@ -160,9 +170,12 @@ find_newline(const struct journal_reader *r, size_t end, size_t *at)
 	return (found != NULL);
 }
 
-/* The last line of what is left of the file. Returns 1, 0 when nothing is, or -1 with errno set. */
+/*
+ * The last line of what is left of the file, which lies behind r->len afterwards. Returns 1, 0 when nothing is, or -1
+ * with errno set.
+ */
 static int
-previous_here(struct journal_reader *r, struct buf *line)
+previous_here(struct journal_reader *r, size_t *len)
 {
 	size_t end, begin = 0, newline;
 	int result;
@@ -174,29 +187,39 @@ previous_here(struct journal_reader *r, struct buf *line)
 			return (result);
 	}
 	r->len = end + 1;
-	while (!find_newline(r, r->len - 1, &newline)) {
+	for (;;) {
+		if (find_newline(r, r->len - 1, &newline)) {
+			begin = newline + 1;
+			break;
+		}
 		if ((result = read_before(r)) == -1)
 			return (-1);
 		if (result == 0)
 			break;
 	}
-	if (find_newline(r, r->len - 1, &newline))
-		begin = newline + 1;
-	buf_reset(line);
-	buf_add(line, r->data + begin, r->len - 1 - begin);
+	*len = r->len - 1 - begin;
 	r->len = begin;
-	return (line->failed ? -1 : 1);
+	return (1);
 }
 
 int
 journal_reader_previous(struct journal_reader *r, struct buf *line)
 {
+	size_t len = 0;
 	int result;
 
 	for (;;) {
-		result = r->fd == -1 ? 0 : previous_here(r, line);
+		result = r->fd == -1 ? 0 : previous_here(r, &len);
+		if (result == 1 && r->looks &&
+		    (len == 0 || !r->looks(r->user, r->data + r->len, len)))
+			continue;
 		if (result == 0 && (result = open_previous(r)) == 1)
 			continue;
+		if (result == 1) {
+			buf_reset(line);
+			buf_add(line, r->data + r->len, len);
+			result = line->failed ? -1 : 1;
+		}
 		if (result == -1)
 			leave_file(r);
 		return (result);

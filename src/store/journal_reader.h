@@ -1,6 +1,9 @@
 #ifndef STORE_JOURNAL_READER_H
 #define STORE_JOURNAL_READER_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/buf.h"
 #include "store/journal_files.h"
 
@@ -21,6 +24,13 @@ void journal_reader_free(struct journal_reader *r);
  * for what is no file): then the rest of this file is given up, and the next call goes on before it.
  */
 int journal_reader_previous(struct journal_reader *r, struct buf *line);
+
+/**
+ * Pass over lines that looks() refuses; it sees the raw line, which it must not keep. An empty line is passed over
+ * too. NULL: hand out all lines.
+ */
+void journal_reader_only(struct journal_reader *r,
+    bool (*looks)(void *user, const char *line, size_t len), void *user);
 
 /** The file that the line was in, for messages. */
 const char *journal_reader_file(const struct journal_reader *r);

@@ -294,6 +294,48 @@ def found_by_its_day():
         assert 1 <= len(opened) <= 4, opened
 
 
+def found_wherever_it_is():
+    """A delivery is found in a large file at once at its place, and by reading all where it is not there."""
+    site = new_site()
+    journal, noon = Journal(site), time.time() // DAY * DAY - DAY / 2
+    entries = [journal.add(noon + number / 100, body="x" * 1000) for number in range(4000)]
+    day = journal.days[entries[0]["received_at"][:10]]
+    # A clock that was set back, and a writer that puts the members in another order.
+    day.insert(3000, day.pop(500))
+    other = journal.add(noon + 30, body='{"b":2}')
+    day.remove(other)
+    day.insert(100, dict(reversed(other.items())))
+    journal.write()
+    for number in (0, 1, 499, 500, 501, 2999, 3999):
+        uuid = entries[number]["delivery"]
+        equal((number, site.ok("delivery", uuid.upper(), "--raw")), (number, b"x" * 1000))
+        equal((number, site.ok("delivery", uuid[:-1], "--raw")), (number, b"x" * 1000))
+    equal(site.ok("delivery", other["delivery"], "--raw"), b'{"b":2}')
+    if not find("strace"):
+        return
+    (path,) = site.journal_files()
+    for number, near in ((0, True), (2500, True), (3999, True), (500, False)):
+        read = files_read(site, "delivery", entries[number]["delivery"], "--raw")[path.name]
+        assert (read < 1 << 20) == near, (number, read)
+
+
+def only_what_is_looked_for():
+    """Lines of others are not parsed: a damaged one is named as far as it is not a whole object."""
+    site = new_site()
+    journal, now = Journal(site), time.time()
+    wanted = journal.add(now, installation="dri_x")
+    for number in range(50):
+        journal.add(now, installation=f"dri_{number}", fluid_shop="other")
+    journal.write()
+    (path,) = site.journal_files()
+    equal(delivered(site.ok("deliveries", "--installation", "dri_x", "--json")), [wanted["delivery"]])
+    with open(path, "ab") as f:
+        f.write(b'{"delivery":"01\n')
+    done = site.run("deliveries", "--installation", "dri_x", "--json")
+    equal((done.status, delivered(done.out)), (1, [wanted["delivery"]]))
+    assert "damaged" in done.lines()[0], done
+
+
 def files_read(site, *words):
     """Bytes read of each journal file, as strace sees it."""
     trace = site.dir / "trace"
@@ -521,5 +563,6 @@ def no_leaks():
 if not COMMAND.is_file():
     tap.bail(f"there is no {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__.split("\n")[0].rstrip("."), function) for function in (
-    since, filters, clock_went_back, one_delivery, short_names, hidden_characters, found_by_its_day, tables, statuses, progress, progress_of_list,
+    since, filters, clock_went_back, one_delivery, short_names, hidden_characters, found_by_its_day, found_wherever_it_is,
+    only_what_is_looked_for, tables, statuses, progress, progress_of_list,
     api_on_terminal, many_installations, huge_journal, no_leaks)])

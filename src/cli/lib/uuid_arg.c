@@ -15,17 +15,17 @@ enum { MS_DIGITS = 12, SECONDS_A_DAY = 86400 };
 static const uint64_t ms_most = 253402300799000;
 
 struct uuid_arg
-uuid_arg_begin(const char *word)
+uuid_arg_begin(const char *argument)
 {
-	return ((struct uuid_arg){ .word = word });
+	return ((struct uuid_arg){ .argument = argument });
 }
 
 bool
 uuid_arg_consider(struct uuid_arg *arg, const char *uuid)
 {
-	size_t len = strlen(arg->word);
+	size_t len = strlen(arg->argument);
 
-	if (len == 0 || strncasecmp(arg->word, uuid, len) != 0)
+	if (len == 0 || strncasecmp(arg->argument, uuid, len) != 0)
 		return (false);
 	for (unsigned i = 0; i < arg->n && i < UUID_ARG_SHOWN; i++)
 		if (strcmp(arg->found[i], uuid) == 0)
@@ -39,7 +39,7 @@ uuid_arg_consider(struct uuid_arg *arg, const char *uuid)
 bool
 uuid_arg_is_whole(const struct uuid_arg *arg)
 {
-	return (strlen(arg->word) == UUID_SIZE - 1);
+	return (strlen(arg->argument) == UUID_SIZE - 1);
 }
 
 bool
@@ -47,7 +47,7 @@ uuid_arg_is_ambiguous(const struct uuid_arg *arg)
 {
 	if (arg->n < 2)
 		return (false);
-	cli_fail("%s: several deliveries begin like this; give more of the UUID:", arg->word);
+	cli_fail("%s: several deliveries begin like this; give more of the UUID:", arg->argument);
 	for (unsigned i = 0; i < arg->n && i < UUID_ARG_SHOWN; i++)
 		fprintf(stderr, "  %s\n", arg->found[i]);
 	if (arg->n > UUID_ARG_SHOWN)
@@ -57,13 +57,13 @@ uuid_arg_is_ambiguous(const struct uuid_arg *arg)
 
 /* The time that a UUID begins with, where `fill` stands for the digits that are not given. */
 static uint64_t
-time_of(const char *word, char fill)
+time_of(const char *argument, char fill)
 {
 	char digits[MS_DIGITS + 1];
 	uint64_t ms;
 	size_t n = 0;
 
-	for (const char *p = word; *p && n < MS_DIGITS; p++)
+	for (const char *p = argument; *p && n < MS_DIGITS; p++)
 		if (*p != '-')
 			digits[n++] = *p;
 	while (n < MS_DIGITS)
@@ -76,15 +76,15 @@ time_of(const char *word, char fill)
 int
 uuid_arg_days(const struct uuid_arg *arg, char first[TIMEFMT_DAY_SIZE], char last[TIMEFMT_DAY_SIZE])
 {
-	if (*arg->word == '\0' || strlen(arg->word) >= UUID_SIZE)
+	if (*arg->argument == '\0' || strlen(arg->argument) >= UUID_SIZE)
 		return (-1);
 	/* Hyphens stand in their places only. */
-	for (size_t i = 0; arg->word[i]; i++)
+	for (size_t i = 0; arg->argument[i]; i++)
 		if (i == 8 || i == 13 || i == 18 || i == 23 ?
-			arg->word[i] != '-' :
-			!isxdigit((unsigned char)arg->word[i]))
+			arg->argument[i] != '-' :
+			!isxdigit((unsigned char)arg->argument[i]))
 			return (-1);
-	timefmt_day(first, (int64_t)(time_of(arg->word, '0') / 1000) - SECONDS_A_DAY);
-	timefmt_day(last, (int64_t)(time_of(arg->word, 'f') / 1000) + SECONDS_A_DAY);
+	timefmt_day(first, (int64_t)(time_of(arg->argument, '0') / 1000) - SECONDS_A_DAY);
+	timefmt_day(last, (int64_t)(time_of(arg->argument, 'f') / 1000) + SECONDS_A_DAY);
 	return (0);
 }
