@@ -232,6 +232,7 @@ list(struct walk *w, const struct wanted *wanted)
 	char first[TIMEFMT_DAY_SIZE], last[TIMEFMT_DAY_SIZE];
 	unsigned long n = 0;
 	struct entry e;
+	int status;
 
 	walk_only(w, journal_look_for(wanted->event, wanted->installation, NULL));
 	/* A file holds what was received on its day. Inside, a clock that was set back leaves lines in any order. */
@@ -256,12 +257,13 @@ list(struct walk *w, const struct wanted *wanted)
 		}
 	}
 	progress_end(&w->progress);
+	status = t ? CLI_DONE : cli_fail("out of memory");
 	if (t && n && !wanted->json)
-		table_print(t, stdout);
+		status = table_print(t, stdout);
 	else if (!wanted->json)
 		fputs("No deliveries.\n", stderr);
 	table_free(t);
-	return (w->damaged || t == NULL ? CLI_FAILED : CLI_DONE);
+	return (w->damaged ? CLI_FAILED : status);
 }
 
 static int

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/lib/installation_arg.h"
 #include "cli/lib/progress.h"
+#include "cli/lib/sorted.h"
 #include "cli/lib/table.h"
 #include "store/installations.h"
 
@@ -16,71 +16,14 @@
 
 struct listing {
 	const struct conf *conf;
-	const char *status; /* only these; NULL: all */
-	struct installation **items;
-	size_t n, cap;
-	bool damaged;
+	const char *status;  /* only these; NULL: all */
+	struct table *table; /* NULL: JSON */
+	struct sorted *rows;
+	struct buf row;
+	unsigned long read;
+	bool failed; /* a record cannot be read, or memory is short: it was said */
 	struct progress progress;
 };
-
-static int
-add(struct listing *l, struct installation *i)
-{
-	struct installation **more;
-
-	if (l->n == l->cap) {
-		l->cap = l->cap ? 2 * l->cap : 256;
-		if ((more = reallocarray(l->items, l->cap, sizeof(*more))) == NULL) {
-			installation_free(i);
-			return (-1);
-		}
-		l->items = more;
-	}
-	l->items[l->n++] = i;
-	return (0);
-}
-
-static void
-free_listing(struct listing *l)
-{
-	for (size_t i = 0; i < l->n; i++)
-		installation_free(l->items[i]);
-	free(l->items);
-}
-
-/* Damaged records are named, and the rest is listed all the same. */
-static int
-take(void *user, const char *file, struct installation *i)
-{
-	struct listing *l = user;
-
-	if (i == NULL) {
-		l->damaged = true;
-		progress_hide(&l->progress);
-		cli_fail("%s/installations/%s: %s", l->conf->state_dir, file,
-		    installation_problem(errno));
-		return (0);
-	}
-	progress_count(&l->progress, l->n);
-	if (l->status == NULL || strcmp(l->status, installation_status_name(i->status)) == 0)
-		return (add(l, i));
-	installation_free(i);
-	return (0);
-}
-
-/* The newest first. */
-static int
-by_time(const void *a, const void *b)
-{
-	const struct installation *x = *(struct installation *const *)a;
-	const struct installation *y = *(struct installation *const *)b;
-
-	if (x->updated_at.tv_sec != y->updated_at.tv_sec)
-		return (x->updated_at.tv_sec < y->updated_at.tv_sec ? 1 : -1);
-	if (x->updated_at.tv_nsec != y->updated_at.tv_nsec)
-		return (x->updated_at.tv_nsec < y->updated_at.tv_nsec ? 1 : -1);
-	return (strcmp(x->record, y->record));
-}
 
 static void
 json_text(struct json_writer *w, const char *key, const char *value)
@@ -107,15 +50,13 @@ json_time(struct json_writer *w, const char *key, int64_t seconds)
 
 /* A record as the outside may see it: of credentials only whether they are there. */
 static int
-print_json(const struct installation *i)
+add_json(const struct installation *i, struct buf *out)
 {
-	struct buf out = { 0 };
-	struct json_writer *w = json_writer_new(&out, false);
+	struct json_writer *w = json_writer_new(out, false);
 	char when[TIMEFMT_MICROS_SIZE];
-	int result;
 
 	if (w == NULL)
-		return (cli_fail("out of memory"));
+		return (-1);
 	timefmt_micros(when, &i->updated_at);
 	json_object(w);
 	json_text(w, "installation", i->record);
@@ -146,60 +87,108 @@ print_json(const struct installation *i)
 	json_text(w, "updated_at", when);
 	json_text(w, "delivery", i->delivery);
 	json_object_end(w);
-	result = json_writer_end(w) ? cli_fail("out of memory") : CLI_DONE;
-	if (result == CLI_DONE)
-		printf("%s\n", out.data);
-	buf_free(&out);
+	if (json_writer_end(w))
+		return (-1);
+	buf_addc(out, '\n');
+	return (out->failed ? -1 : 0);
+}
+
+/* A row of the table, or a line of JSON. Returns 0, or -1: out of memory. */
+static int
+add_row(struct listing *l, const struct installation *i)
+{
+	char when[TIMEFMT_SECONDS_SIZE];
+
+	buf_reset(&l->row);
+	if (l->table) {
+		timefmt_seconds(when, i->updated_at.tv_sec);
+		table_row(l->table,
+		    (const char *const[]){ i->record, installation_status_name(i->status),
+			i->fluid_shop, when, i->name },
+		    &l->row);
+	} else if (add_json(i, &l->row)) {
+		return (-1);
+	}
+	return (l->row.failed ?
+		-1 :
+		sorted_add(l->rows, &i->updated_at, i->record, l->row.data, l->row.len));
+}
+
+/* Damaged records are named, and the rest is listed all the same. */
+static int
+read_record(void *user, const char *file, struct installation *i)
+{
+	struct listing *l = user;
+	int result = 0;
+
+	if (i == NULL) {
+		l->failed = true;
+		progress_hide(&l->progress);
+		cli_fail("%s/installations/%s: %s", l->conf->state_dir, file,
+		    installation_problem(errno));
+		return (0);
+	}
+	progress_count(&l->progress, ++l->read);
+	if (l->status == NULL || strcmp(l->status, installation_status_name(i->status)) == 0)
+		result = add_row(l, i);
+	installation_free(i);
 	return (result);
 }
 
 static void
-print_list(const struct listing *l)
+print_one(void *user, const char *row, size_t len)
 {
-	struct table *t = table_new(
-	    (const char *const[]){ "INSTALLATION", "STATUS", "SHOP", "UPDATED", "COMPANY", NULL });
-	char when[TIMEFMT_SECONDS_SIZE];
+	const struct listing *l = user;
 
-	for (size_t k = 0; t && k < l->n; k++) {
-		const struct installation *i = l->items[k];
+	if (l->table)
+		table_print_row(l->table, stdout, row);
+	else
+		fwrite(row, 1, len, stdout);
+}
 
-		timefmt_seconds(when, i->updated_at.tv_sec);
-		table_add(t,
-		    (const char *const[]){ i->record, installation_status_name(i->status),
-			i->fluid_shop, when, i->name });
+static int
+print_rows(struct listing *l)
+{
+	if (sorted_count(l->rows) == 0) {
+		if (l->table && !l->failed)
+			fprintf(stderr, "No installations%s%s.\n", l->status ? " that are " : "",
+			    l->status ? l->status : "");
+		return (CLI_DONE);
 	}
-	if (t)
-		table_print(t, stdout);
-	table_free(t);
+	if (l->table && table_print_titles(l->table, stdout) != CLI_DONE)
+		return (CLI_FAILED);
+	if (sorted_each(l->rows, print_one, l))
+		return (cli_fail("cannot sort the list: %s", strerror(errno)));
+	return (CLI_DONE);
 }
 
 static int
 list(const struct conf *conf, const char *status, bool json)
 {
-	struct listing l = { .conf = conf, .status = status };
+	struct listing l = { .conf = conf, .status = status, .rows = sorted_new() };
 	int dir = cli_directory(conf, "installations"), result;
 
-	if (dir == -1)
+	if (dir == -1) {
+		sorted_free(l.rows);
 		return (CLI_FAILED);
+	}
+	if (!json)
+		l.table = table_new((const char *const[]){ "INSTALLATION", "STATUS", "SHOP",
+		    "UPDATED", "COMPANY", NULL });
 	progress_begin(&l.progress, "Reading records");
-	result = installations_each(dir, take, &l) ?
-	    cli_fail("%s/installations: %s", conf->state_dir, strerror(errno)) :
-	    CLI_DONE;
+	errno = ENOMEM;
+	if (l.rows == NULL || (!json && l.table == NULL) ||
+	    installations_each(dir, read_record, &l)) {
+		cli_fail("%s/installations: %s", conf->state_dir, strerror(errno));
+		l.failed = true;
+	}
 	progress_end(&l.progress);
-	if (l.n)
-		qsort(l.items, l.n, sizeof(*l.items), by_time);
-	for (size_t i = 0; json && i < l.n; i++)
-		print_json(l.items[i]);
-	if (!json && l.n)
-		print_list(&l);
-	else if (!json && result == CLI_DONE && !l.damaged)
-		fprintf(stderr, "No installations%s%s.\n", status ? " that are " : "",
-		    status ? status : "");
-	if (l.damaged)
-		result = CLI_FAILED;
-	free_listing(&l);
+	result = l.rows ? print_rows(&l) : CLI_FAILED;
+	table_free(l.table);
+	sorted_free(l.rows);
+	buf_free(&l.row);
 	close(dir);
-	return (result);
+	return (l.failed ? CLI_FAILED : result);
 }
 
 static int
@@ -239,6 +228,18 @@ const struct command list_command = {
 	    "      --json           one JSON object a line\n",
 	.run = run_list,
 };
+
+static int
+print_json(const struct installation *i)
+{
+	struct buf out = { 0 };
+	int status = add_json(i, &out) ? cli_fail("out of memory") : CLI_DONE;
+
+	if (status == CLI_DONE)
+		fwrite(out.data, 1, out.len, stdout);
+	buf_free(&out);
+	return (status);
+}
 
 static void
 print_line(const char *label, const char *value, size_t len)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/uuid.h"
 
 /*
@@ -195,7 +196,7 @@ journal_find(int dir, const char *file, const char *uuid, struct buf *line)
 	off_t lo, last;
 	struct stat st;
 	uint64_t wanted;
-	int result = -1, saved;
+	int result = -1;
 
 	f.fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (f.fd == -1 || fstat(f.fd, &st))
@@ -210,9 +211,6 @@ journal_find(int dir, const char *file, const char *uuid, struct buf *line)
 	else if ((result = narrow(&f, wanted, &lo, &last)) == 1)
 		result = look(&f, lo, last);
 out:
-	saved = errno;
-	if (f.fd != -1)
-		close(f.fd);
-	errno = saved;
+	file_close(f.fd);
 	return (result);
 }

@@ -1,5 +1,6 @@
 #include "cli/lib/table.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,30 +8,21 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "base/buf.h"
+#include "base/escape.h"
 #include "cli/lib/cli.h"
+#include "cli/lib/spool.h"
 
 enum { COLUMNS_MAX = 12, GAP = 2 };
 
+/* A row is its cells, escaped, each ended by a NUL; in the spool it follows its length. */
 struct table {
-	size_t columns, n, cap; /* n, cap: cells, the titles among them */
-	char **cells;           /* escaped */
+	size_t columns;
+	size_t widths[COLUMNS_MAX];
+	size_t most; /* columns of the terminal */
+	struct buf titles, row;
+	struct spool *rows;
 	bool failed;
 };
-
-/* The text as cli_print_text() would print it; the caller frees it. NULL: ENOMEM. */
-static char *
-escaped(const char *text)
-{
-	char *out = NULL;
-	size_t size;
-	FILE *fp = open_memstream(&out, &size);
-
-	if (fp == NULL)
-		return (NULL);
-	cli_print_text(fp, text, strlen(text));
-	return (fclose(fp) ? NULL : out);
-}
 
 /* How many columns of a terminal a text takes, at most `most`; *bytes is how much of it that is. */
 static size_t
@@ -42,14 +34,17 @@ width_of(const char *text, size_t most, size_t *bytes)
 	int w;
 
 	while (at < len) {
-		n = mbrtowc(&c, text + at, len - at, &state);
-		if (n == (size_t)-1 || n == (size_t)-2 || n == 0) {
-			/* Not in this locale's encoding: count bytes. */
-			state = (mbstate_t){ 0 };
-			n = 1;
-			w = 1;
-		} else if ((w = wcwidth(c)) < 0) {
-			w = 0;
+		n = 1;
+		w = 1;
+		if (text[at] < ' ' || text[at] > '~') {
+			n = mbrtowc(&c, text + at, len - at, &state);
+			if (n == (size_t)-1 || n == (size_t)-2 || n == 0) {
+				/* Not in this locale's encoding: count bytes. */
+				state = (mbstate_t){ 0 };
+				n = 1;
+			} else if ((w = wcwidth(c)) < 0) {
+				w = 0;
+			}
 		}
 		if (width + (size_t)w > most)
 			break;
@@ -60,22 +55,25 @@ width_of(const char *text, size_t most, size_t *bytes)
 	return (width);
 }
 
-static void
-add_cells(struct table *t, const char *const *cells)
+void
+table_row(struct table *t, const char *const *cells, struct buf *row)
 {
-	char **more;
+	size_t at, width, bytes;
 
-	if (t->n + t->columns > t->cap) {
-		t->cap = t->cap ? 2 * t->cap : 64 * COLUMNS_MAX;
-		if ((more = reallocarray(t->cells, t->cap, sizeof(*more))) == NULL) {
+	buf_reset(row);
+	for (size_t i = 0; i < t->columns; i++) {
+		const char *cell = cells[i] && *cells[i] ? cells[i] : "-";
+
+		at = row->len;
+		escape_add(row, cell, strlen(cell), ESCAPE_TERMINAL);
+		buf_addc(row, '\0');
+		if (row->failed) {
 			t->failed = true;
 			return;
 		}
-		t->cells = more;
+		if ((width = width_of(row->data + at, SIZE_MAX, &bytes)) > t->widths[i])
+			t->widths[i] = width;
 	}
-	for (size_t i = 0; i < t->columns; i++)
-		if ((t->cells[t->n++] = escaped(cells[i] && *cells[i] ? cells[i] : "-")) == NULL)
-			t->failed = true;
 }
 
 struct table *
@@ -85,17 +83,24 @@ table_new(const char *const *titles)
 
 	if (t == NULL)
 		return (NULL);
+	if ((t->rows = spool_new()) == NULL) {
+		free(t);
+		return (NULL);
+	}
 	while (titles[t->columns])
 		t->columns++;
-	add_cells(t, titles);
+	table_row(t, titles, &t->titles);
 	return (t);
 }
 
 void
 table_add(struct table *t, const char *const *cells)
 {
-	if (!t->failed)
-		add_cells(t, cells);
+	table_row(t, cells, &t->row);
+	if (!t->failed &&
+	    (spool_add(t->rows, &t->row.len, sizeof(t->row.len)) ||
+		spool_add(t->rows, t->row.data, t->row.len)))
+		t->failed = true;
 }
 
 /* How wide the output may be; SIZE_MAX where it is no terminal. */
@@ -109,36 +114,49 @@ width_of_terminal(FILE *fp)
 	return (size.ws_col);
 }
 
-static void
-print_row(const struct table *t, FILE *fp, char *const *row, const size_t *widths, size_t most)
+void
+table_print_row(const struct table *t, FILE *fp, const char *row)
 {
 	size_t used = 0, gap = 0, width, bytes;
 
-	for (size_t i = 0; i < t->columns && used < most; i++) {
-		if (i)
-			fprintf(fp, "%*s", (int)gap, "");
-		width = width_of(row[i], most - used, &bytes);
-		fwrite(row[i], 1, bytes, fp);
-		used += widths[i] + GAP;
-		gap = widths[i] - width + GAP;
+	for (size_t i = 0; i < t->columns && used < t->most; i++) {
+		for (; i && gap; gap--)
+			putc_unlocked(' ', fp);
+		width = width_of(row, t->most - used, &bytes);
+		fwrite(row, 1, bytes, fp);
+		used += t->widths[i] + GAP;
+		gap = t->widths[i] - width + GAP;
+		row += strlen(row) + 1;
 	}
-	fputc('\n', fp);
+	putc_unlocked('\n', fp);
 }
 
-void
-table_print(const struct table *t, FILE *fp)
+int
+table_print_titles(struct table *t, FILE *fp)
 {
-	size_t widths[COLUMNS_MAX] = { 0 }, most = width_of_terminal(fp), width, bytes;
+	if (t->failed)
+		return (cli_fail("out of memory"));
+	t->most = width_of_terminal(fp);
+	table_print_row(t, fp, t->titles.data);
+	return (CLI_DONE);
+}
 
-	if (t->failed) {
-		cli_fail("out of memory");
-		return;
+int
+table_print(struct table *t, FILE *fp)
+{
+	int status = table_print_titles(t, fp);
+	size_t len;
+
+	for (uint64_t at = 0; status == CLI_DONE && at < spool_end(t->rows); at += len) {
+		if (spool_read(t->rows, at, sizeof(len), &t->row))
+			return (cli_fail("cannot read the temporary file: %s", strerror(errno)));
+		memcpy(&len, t->row.data, sizeof(len));
+		at += sizeof(len);
+		if (spool_read(t->rows, at, len, &t->row))
+			return (cli_fail("cannot read the temporary file: %s", strerror(errno)));
+		table_print_row(t, fp, t->row.data);
 	}
-	for (size_t i = 0; i < t->n; i++)
-		if ((width = width_of(t->cells[i], SIZE_MAX, &bytes)) > widths[i % t->columns])
-			widths[i % t->columns] = width;
-	for (size_t i = 0; i < t->n; i += t->columns)
-		print_row(t, fp, t->cells + i, widths, most);
+	return (status);
 }
 
 void
@@ -146,8 +164,8 @@ table_free(struct table *t)
 {
 	if (t == NULL)
 		return;
-	for (size_t i = 0; i < t->n; i++)
-		free(t->cells[i]);
-	free(t->cells);
+	spool_free(t->rows);
+	buf_free(&t->titles);
+	buf_free(&t->row);
 	free(t);
 }
