@@ -250,24 +250,27 @@ taken_as(enum installation_status status)
 		TAKEN);
 }
 
-/* Nothing is written to records of a directory that another one has replaced. 0, or -1 with errno set. */
+/* Nothing is written to records of a directory that another one has replaced. If so, errno is set. */
+static bool
+is_in_place(const struct taking *t)
+{
+	if (state_in_place(t->store->state))
+		return (true);
+	errno = ESTALE;
+	return (false);
+}
+
 static int
 lock_records(const struct taking *t)
 {
-	if (!state_in_place(t->store->state)) {
-		errno = ESTALE;
-		return (-1);
-	}
-	return (state_lock(t->store->state));
+	return (is_in_place(t) ? state_lock(t->store->state) : -1);
 }
 
-/* Apply it to the record. The caller holds the lock of the records. */
+/* What it means that lifecycle_apply() returned this, and the status. */
 static enum taken
-apply_locked(const struct taking *t, const struct lifecycle_event *life)
+taken_of(int applied, enum installation_status status)
 {
-	enum installation_status status;
-
-	switch (lifecycle_apply(t->store->state, t->store->records, life, &status)) {
+	switch (applied) {
 	case 0:
 		return (taken_as(status));
 	case LIFECYCLE_FOREIGN:
@@ -277,22 +280,28 @@ apply_locked(const struct taking *t, const struct lifecycle_event *life)
 	}
 }
 
+/* Apply it to the record. The caller holds the lock of the records. */
+static enum taken
+apply_locked(const struct taking *t, const struct lifecycle_event *life)
+{
+	enum installation_status status = INSTALLATION_PENDING;
+	int applied = lifecycle_apply(t->store->state, t->store->records, life, &status);
+
+	return (taken_of(applied, status));
+}
+
 static enum taken
 apply(const struct taking *t, const struct lifecycle_event *life)
 {
-	enum installation_status status;
-	enum taken taken;
-	int saved;
+	enum installation_status status = INSTALLATION_PENDING;
+	int applied;
 
 	if (lifecycle_is_settled(t->store->records, life, &status))
 		return (taken_as(status));
-	if (lock_records(t))
+	if (!is_in_place(t))
 		return (TAKEN_NOT);
-	taken = apply_locked(t, life);
-	saved = errno;
-	state_unlock(t->store->state);
-	errno = saved;
-	return (taken);
+	applied = lifecycle_apply_shared(t->store->state, t->store->records, life, &status);
+	return (taken_of(applied, status));
 }
 
 /*

@@ -59,6 +59,14 @@ durable_directory(int parent, const char *name)
 }
 
 int
+durable_create(int dir, const char *name, mode_t mode)
+{
+	if (unlinkat(dir, name, 0) && errno != ENOENT)
+		return (-1);
+	return (openat(dir, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode));
+}
+
+int
 durable_replace(int dir, const char *name, const void *data, size_t len, mode_t mode)
 {
 	char tmp[256];
@@ -68,10 +76,7 @@ durable_replace(int dir, const char *name, const void *data, size_t len, mode_t 
 		errno = ENAMETOOLONG;
 		goto err0;
 	}
-	if (unlinkat(dir, tmp, 0) && errno != ENOENT)
-		goto err0;
-	if ((fd = openat(dir, tmp, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode)) ==
-	    -1)
+	if ((fd = durable_create(dir, tmp, mode)) == -1)
 		goto err0;
 	if (file_write_all(fd, data, len) || fsync(fd))
 		goto err2;

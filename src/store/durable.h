@@ -27,6 +27,11 @@ int sync_directory(int dir);
 int make_directory(int parent, const char *name, bool *made);
 
 /**
+ * Make a new file, and remove a leftover of this name. Returns a descriptor to write to, or -1 with errno set.
+ */
+int durable_create(int dir, const char *name, mode_t mode);
+
+/**
  * Replace a file's contents, or make it: readers see the old or the new file, and after a return of
  * 0 the new one is on stable storage. Callers keep out of each other's way by a lock of their own;
  * a leftover of a crash is cleared away by the next call for the same name.

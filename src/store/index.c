@@ -14,7 +14,7 @@
 
 static const char mark_name[] = "+complete", mark_target[] = "../VERSION";
 
-/* Make the link of a record in the open directory of a key, if it is not there. 0, or -1 with errno. */
+/* Make the link of a record in the open directory of a key. Returns 1, 0 if it is there, or -1 with errno. */
 static int
 link_in(int dir, const char *record)
 {
@@ -27,35 +27,48 @@ link_in(int dir, const char *record)
 		return (0);
 	if (unlinkat(dir, record, 0) && errno != ENOENT)
 		return (-1);
-	return (symlinkat(target, dir, record));
+	return (symlinkat(target, dir, record) ? -1 : 1);
 }
 
-static int
-add(int directory, const char *key, const char *record, bool durable)
+int
+index_enter(int directory, const char *key, const char *record, enum index_made *made)
 {
-	bool made;
-	int dir = make_directory(directory, key, &made), result;
+	bool made_key;
+	int dir = make_directory(directory, key, &made_key), linked;
 
 	if (dir == -1)
 		return (-1);
-	result = link_in(dir, record);
+	if ((linked = link_in(dir, record)) == -1) {
+		file_close(dir);
+		return (-1);
+	}
+	*made = made_key ? INDEX_KEY_MADE : linked ? INDEX_ENTRY_MADE : INDEX_WAS_THERE;
+	return (dir);
+}
+
+int
+index_add(int directory, const char *key, const char *record)
+{
+	enum index_made made;
+	int dir = index_enter(directory, key, record, &made), result = 0;
+
+	if (dir == -1)
+		return (-1);
 	/* Also where the link was there before: whoever made it may have died before this. */
-	if (result == 0 && durable && (sync_directory(dir) || sync_directory(directory)))
+	if (sync_directory(dir) || sync_directory(directory))
 		result = -1;
 	file_close(dir);
 	return (result);
 }
 
 int
-index_add(int directory, const char *key, const char *record)
-{
-	return (add(directory, key, record, true));
-}
-
-int
 index_link(int directory, const char *key, const char *record)
 {
-	return (add(directory, key, record, false));
+	enum index_made made;
+	int dir = index_enter(directory, key, record, &made);
+
+	file_close(dir);
+	return (dir == -1 ? -1 : 0);
 }
 
 int

@@ -18,7 +18,19 @@
 /** Note on stable storage that `record` belongs to `key`. Both names are safe. 0, or -1 with errno. */
 int index_add(int directory, const char *key, const char *record);
 
-/** The same without syncing anything. */
+enum index_made {
+	INDEX_WAS_THERE,
+	INDEX_ENTRY_MADE, /* the directory of the key is to be synced */
+	INDEX_KEY_MADE,   /* and the directory of the index, too */
+};
+
+/**
+ * The same without syncing anything. Returns a descriptor of the key's directory, to be synced and closed by the
+ * caller, or -1 with errno set.
+ */
+int index_enter(int directory, const char *key, const char *record, enum index_made *made);
+
+/** The same, and nothing is to be synced now. Returns 0, or -1 with errno set. */
 int index_link(int directory, const char *key, const char *record);
 
 /** Take that back. Nothing there is fine. Returns 0, or -1 with errno set. */

@@ -370,6 +370,19 @@ installation_json(const struct installation *i, struct buf *out)
 	return (json_writer_end(w));
 }
 
+struct installation *
+installation_copy(const struct installation *i)
+{
+	struct installation *copy = NULL;
+	struct buf text = { 0 };
+
+	errno = ENOMEM;
+	if (installation_json(i, &text) == 0)
+		copy = installation_parse(i->record, text.data, text.len);
+	buf_wipe(&text);
+	return (copy);
+}
+
 int
 installation_save(int dir, const struct installation *i)
 {

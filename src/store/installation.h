@@ -105,6 +105,9 @@ struct installation *installation_parse(const char *record, const char *text, si
  */
 struct installation *installation_load(int dir, const char *record);
 
+/** The same as it would be read from its file. NULL with errno set. */
+struct installation *installation_copy(const struct installation *i);
+
 /**
  * Write the record durably, replacing the one before. The caller holds state_lock().
  * Returns 0, or -1 with errno set and the old record in place.

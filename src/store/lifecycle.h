@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "store/installation.h"
+#include "store/lifecycle_rules.h"
 #include "store/records.h"
 #include "store/state.h"
 
@@ -14,42 +14,6 @@
 
 /* At most this many records wait for confirmation at once (contract section 3). */
 enum { UNCONFIRMED_MAX = 100 };
-
-/* Who says so, which decides what may change. */
-enum lifecycle_trust {
-	TRUST_DROPLET,      /* Fluid, for the droplet: everything */
-	TRUST_INSTALLATION, /* the installation itself: its own uninstall */
-	TRUST_NONE,         /* unverified: an unconfirmed record */
-};
-
-/* What an install or uninstall says. The strings belong to the caller; NULL where nothing is said. */
-struct lifecycle_event {
-	bool installed; /* else uninstalled */
-	enum lifecycle_trust trust;
-	/*
-	 * TRUST_DROPLET: the droplet whose secret it was; NULL has authority over every record. owns_unnamed:
-	 * also over records that name no droplet.
-	 */
-	const char *authority;
-	bool owns_unnamed;
-	const char *record; /* the record's name */
-	const char *droplet_installation_uuid;
-	const char *droplet_uuid;
-	const char *fluid_company_id;
-	bool fluid_company_id_number;
-	const char *fluid_shop;
-	const char *name; /* name_len bytes */
-	size_t name_len;
-	const char *authentication_token;
-	const char *webhook_verification_token;
-	const char *exchange_token;
-	const char *exchange_token_expires_at;
-	const char *exchange_endpoint;
-	int64_t at; /* when it was signed, unix seconds */
-	struct timespec received_at;
-	const char *delivery;
-	const char *body_sha256; /* hexadecimal; the same bytes are the same delivery */
-};
 
 /* The record belongs to a droplet over which the event's key has no authority. */
 enum { LIFECYCLE_FOREIGN = 1 };
@@ -71,6 +35,13 @@ int lifecycle_apply(struct state *s, struct records *records, const struct lifec
     enum installation_status *status);
 
 /**
+ * The same for a caller that does not hold state_lock(): events of several threads that come at about the same
+ * time are applied one after the other, and brought to stable storage together.
+ */
+int lifecycle_apply_shared(struct state *s, struct records *records,
+    const struct lifecycle_event *e, enum installation_status *status);
+
+/**
  * Whether the event changes nothing and all it says is known to be done, so that it need not be
  * applied. *status is then what the record says. Needs no lock.
  */
@@ -90,21 +61,6 @@ enum unsigned_verdict {
  */
 int lifecycle_unsigned(struct state *s, const struct lifecycle_event *e,
     enum unsigned_verdict *verdict, char delivery[UUID_SIZE]);
-
-/** Where the indexes have a record: the names of its directories in shops/ and companies/, "" for none. */
-struct lifecycle_places {
-	char shop[NAME_SIZE];
-	char company[NAME_SIZE];
-};
-
-/**
- * Where a record belongs, and the only place that decides it: every verified record that is not over,
- * in the directories of its shop and its company (contract section 4).
- */
-void lifecycle_places(const struct installation *i, struct lifecycle_places *p);
-
-/** Whether a verified delivery, or Fluid, made this record. */
-bool lifecycle_is_verified(const struct installation *i);
 
 /**
  * Save a record. Its index entries and markers are there before the record says so, and entries that it

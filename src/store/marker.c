@@ -9,13 +9,21 @@
 #include "store/durable.h"
 
 int
-marker_set(int directory, const char *record)
+marker_make(int directory, const char *record)
 {
 	int fd = openat(directory, record, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd == -1)
 		return (-1);
 	close(fd);
+	return (0);
+}
+
+int
+marker_set(int directory, const char *record)
+{
+	if (marker_make(directory, record))
+		return (-1);
 	/* Also where it was there before: whoever made it may have died before this. */
 	return (sync_directory(directory));
 }

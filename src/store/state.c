@@ -243,6 +243,9 @@ state_open(const char *path, char why[STATE_WHY_SIZE])
 			*descriptor(s, (enum layout_dir)d) = -1;
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_cond_init(&s->freed, NULL);
+	pthread_mutex_init(&s->queue_of_events.mutex, NULL);
+	pthread_cond_init(&s->queue_of_events.changed, NULL);
+	s->queue_of_events.last = &s->queue_of_events.first;
 	if (open_all(s, why)) {
 		state_close(s);
 		return (NULL);
@@ -262,6 +265,8 @@ state_close(struct state *s)
 			file_close(*fd);
 	file_close(s->dir);
 	file_close(s->lock_fd);
+	pthread_cond_destroy(&s->queue_of_events.changed);
+	pthread_mutex_destroy(&s->queue_of_events.mutex);
 	pthread_cond_destroy(&s->freed);
 	pthread_mutex_destroy(&s->mutex);
 	free(s->seen);

@@ -24,6 +24,19 @@ struct state_place {
 /* What was seen of it lately. */
 struct state_seen {
 	struct glance in_place, room, marks;
+	/* Under state_lock(): what shops/ and companies/ looked like when they were synced (store/changes). */
+	struct stat shops_synced, companies_synced;
+};
+
+struct lifecycle_waiting;
+
+/* Threads whose events wait to be applied together (lifecycle_apply_shared()). */
+struct state_queue {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	struct lifecycle_waiting *first, **last;
+	unsigned n; /* how many */
+	bool led; /* some thread applies the events of others */
 };
 
 struct state {
@@ -37,6 +50,7 @@ struct state {
 	pthread_mutex_t mutex;
 	pthread_cond_t freed;
 	bool held; /* by a thread of this process */
+	struct state_queue queue_of_events;
 };
 
 /**
