@@ -4,6 +4,7 @@ import contextlib
 import time
 
 from measure import disk, memory_kb, of, ratio, rounds
+from peers import PEERS
 from report import Table
 from servers import Floor, Fluidhook, Nginx
 
@@ -68,4 +69,35 @@ def fluidhook(bench):
     return [table]
 
 
-PARTS = {"fluidhook": fluidhook}
+def compare(bench):
+    """The receiver and what others would write, beside the floor and the bare disk."""
+    connections = 64
+    floor, receiver = Floor(bench), Fluidhook(bench)
+    servers = [floor, receiver] + [peer(bench) for peer in PEERS]
+    table = Table("peers", f"The same durable job, 0.5 kB, {connections} connections", "",
+                  "/s", "of the floor", "p50 ms", "p99 ms", "CPU us", "memory kB")
+    with running(bench, servers) as nginx:
+        cases, labels = {}, {}
+        for server in servers:
+            for keep in (False, True) if server.kept else (False,):
+                case = server.name, keep
+                labels[case] = server, server.label + (", kept" if keep else "")
+                cases[case] = load_of(bench, nginx, server, keep, connections=connections)
+        cases["disk"] = lambda: disk(bench.directory)
+        cases["disks"] = lambda: disk(bench.directory, writers=16)
+        bench.say("peers")
+        got = rounds(bench.rounds, cases, bench.say)
+        for case, (server, label) in labels.items():
+            table.row(label, of(got[case], "rate"), ratio(got[case], got["floor", False]),
+                      of(got[case], "p50"), of(got[case], "p99"), of(got[case], "cpu"),
+                      memory_kb(server.pid))
+    one, many = of(got["disk"], "rate"), of(got["disks"], "rate")
+    table.note(f"The bare disk: {one:,.0f} syncs a second after small appends, {many:,.0f} with 16"
+               f" writers at once. So the cap is {one * connections:,.0f} deliveries a second where"
+               f" one sync serves all {connections} that wait, and {many:,.0f} where each delivery"
+               " needs its own.")
+    bench.check(*servers[1:])
+    return [table]
+
+
+PARTS = {"peers": compare, "fluidhook": fluidhook}
