@@ -101,7 +101,7 @@ size_t
 deliveries_write(const struct deliveries *d, char *out, uint64_t id)
 {
 	static char body[DELIVERY_SIZE_MAX];
-	unsigned long installation = random64() % d->installations;
+	unsigned long installation = (d->in_order ? id : random64()) % d->installations;
 	char name[64], prefix[32], hex[HEX_MAX], shop[64] = "", mac[128] = "";
 	const char *key = d->install ? d->secret : name;
 	long now = (long)time(NULL);

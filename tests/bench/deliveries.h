@@ -18,6 +18,7 @@ struct deliveries {
 	const char *path;
 	size_t size;                 /* of an event's body */
 	unsigned long installations; /* an event is of one of these, at random */
+	bool in_order;               /* or of one after the other */
 	bool install;                /* post installs, not events */
 	unsigned long company;       /* installs are of this one; 0: each of its own */
 	char secret[256];            /* with which installs are signed */

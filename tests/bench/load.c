@@ -314,8 +314,8 @@ parse_options(int argc, char **argv)
 		{ "connections", 1, NULL, 'c' }, { "seconds", 1, NULL, 's' },
 		{ "count", 1, NULL, 'n' }, { "size", 1, NULL, 'b' }, { "first", 1, NULL, 'f' },
 		{ "installations", 1, NULL, 'i' }, { "install", 1, NULL, 'k' },
-		{ "company", 1, NULL, 'o' }, { "acked", 1, NULL, 'a' },
-		{ "plain-mac", 0, NULL, 'm' }, { 0 } };
+		{ "company", 1, NULL, 'o' }, { "in-order", 0, NULL, 'r' },
+		{ "acked", 1, NULL, 'a' }, { "plain-mac", 0, NULL, 'm' }, { 0 } };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -350,6 +350,9 @@ parse_options(int argc, char **argv)
 			break;
 		case 'o':
 			deliveries.company = strtoul(optarg, NULL, 10);
+			break;
+		case 'r':
+			deliveries.in_order = true;
 			break;
 		case 'a':
 			opt.acked = optarg;

@@ -96,6 +96,15 @@ def memory_kb(pid):
     return total
 
 
+def largest_resident_kb(pid):
+    """Resident memory of the largest process of these, all pages counted."""
+    sizes = []
+    for each in tree(pid):
+        with open(f"/proc/{each}/statm") as f:
+            sizes.append(int(f.read().split()[1]))
+    return max(sizes) * os.sysconf("SC_PAGESIZE") // 1024
+
+
 def median(values):
     return statistics.median(values) if values else 0
 
@@ -133,7 +142,7 @@ class Load:
             for kind, count in kinds.items():
                 key = (path, kind)
                 self.not_200[key] = self.not_200.get(key, 0) + count
-        if not said["measured"]:
+        if not good:
             raise BenchError(f"{path}: nothing was answered 200: {said}")
         return {"rate": said["measured"] / said["seconds"], "p50": said["p50_us"] / 1000,
                 "p99": said["p99_us"] / 1000, "cpu": (after - before) / (good + bad),

@@ -16,6 +16,8 @@ PHP_PROCESSES = 16
 
 
 class Peer(Server):
+    syncs = "each"
+
     def __init__(self, bench):
         super().__init__(bench)
         self.sources = os.path.join(bench.source, "tests/bench/peers", self.name)
@@ -33,6 +35,7 @@ class Peer(Server):
 
 class Go(Peer):
     name, label, proxied, kept = "go", "Go, group commit", True, True
+    syncs = "group"
 
     def start(self):
         program = os.path.join(self.directory, "receiver")
@@ -47,6 +50,7 @@ class Go(Peer):
 
 class Node(Peer):
     name, label, proxied, kept = "node", "Node.js, group commit", True, True
+    syncs = "group"
 
     def start(self):
         self.run(["node", os.path.join(self.sources, "receiver.js"), self.socket, self.journal,

@@ -3,13 +3,30 @@
 import argparse
 import fcntl
 import os
+import platform
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import time
 
 import parts
+import programs
+import report
 from measure import BenchError, Load, Processes
+
+PARTS = {
+    "peers": parts.compare,
+    "fluidhook": parts.fluidhook,
+    "installs": parts.installs,
+    "installations": parts.installations,
+    "worker": programs.worker,
+    "cgi": programs.cgi,
+}
+
+# A record, or a file of secrets, that changed a moment ago is read again for each delivery.
+SETTLE_S = 3.2
 
 
 class Bench:
@@ -28,7 +45,8 @@ class Bench:
         self.processes = Processes()
         self.load = Load(self.built("tests/bench/load"), self.directory)
         self.checked = 0
-        self.full = options.full
+        self.settle = SETTLE_S
+        self.full, self.smoke = options.full, options.smoke
         self.rounds, self.seconds = options.rounds, options.seconds
         self.sizes, self.connections = options.sizes, options.connections
 
@@ -43,15 +61,32 @@ class Bench:
         for server in servers:
             self.checked += self.load.check(server)
 
+    def machine(self):
+        """One line that says what was measured on."""
+        with open("/proc/cpuinfo") as f:
+            models = [line.partition(":")[2].strip() for line in f if line.startswith("model name")]
+        kind = subprocess.run(["stat", "-f", "-c", "%T", self.directory], stdout=subprocess.PIPE,
+                              text=True).stdout.strip()
+        return (f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} processors"
+                f" ({models[0] if models else platform.machine()}), Linux {platform.release()}, {kind},"
+                f" {self.rounds} rounds of {self.seconds:g} s, load average before: {self.busy:.1f}.")
+
     def clean(self):
         self.processes.stop_all()
         shutil.rmtree(self.sockets, ignore_errors=True)
+        self.clean_directory()
+
+    def clean_directory(self):
+        """Of what a part has left. rm is several times as fast as shutil.rmtree."""
         for entry in os.listdir(self.directory):
-            path = os.path.join(self.directory, entry)
-            if os.path.isdir(path):
-                shutil.rmtree(path, ignore_errors=True)
-            elif entry.startswith("acked.") or entry == "bare-disk":
-                os.unlink(path)
+            if entry in OURS or entry.startswith(("acked.", "fluidhook-")):
+                subprocess.run(["rm", "-rf", os.path.join(self.directory, entry)])
+
+    busy = os.getloadavg()[0]
+
+
+# What the parts make in the directory of --state, which may hold files of others.
+OURS = ("bare-disk", "fluidhook", "floor", "go", "nginx", "node", "php", "webhook")
 
 
 def numbers(text):
@@ -60,14 +95,40 @@ def numbers(text):
 
 def parse():
     parser = argparse.ArgumentParser(prog="script/bench", add_help=False)
-    parser.add_argument("--only", action="append", choices=list(parts.PARTS))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.5)
-    parser.add_argument("--sizes", type=numbers, default=[512, 2048, 16384])
-    parser.add_argument("--connections", type=numbers, default=[1, 8, 64, 256])
+    parser.add_argument("--only", action="append", choices=list(PARTS))
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--sizes", type=numbers)
+    parser.add_argument("--connections", type=numbers)
     parser.add_argument("--state", default="build/bench")
     parser.add_argument("--full", action="store_true")
-    return parser.parse_args()
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    usual = {"rounds": 3, "seconds": 1.5, "sizes": [512, 2048, 16384], "connections": [1, 8, 64, 256]}
+    if options.smoke:
+        usual = {"rounds": 1, "seconds": 0.5, "sizes": [512], "connections": [1, 8]}
+    for name, value in usual.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    if options.smoke and options.write:
+        parser.error("--smoke measures nothing that is worth to --write")
+    return options
+
+
+def measure(bench, options):
+    tables = []
+    for name in options.only or PARTS:
+        tables.append(PARTS[name](bench))
+        print(tables[-1].markdown(), flush=True)
+        bench.clean_directory()
+    print(bench.machine())
+    for (path, kind), count in sorted(bench.load.not_200.items()):
+        if count:
+            print(f"{path}: {count} requests were not answered 200: {kind}")
+    print(f"{bench.checked} acknowledged deliveries were looked up; each is in its journal.")
+    if options.write:
+        report.write(bench.source, tables, bench.machine())
 
 
 def main():
@@ -77,22 +138,17 @@ def main():
     bench = None
     try:
         bench = Bench(options)
-        for name in options.only or parts.PARTS:
-            for table in parts.PARTS[name](bench):
-                print(table.markdown(), flush=True)
-        for (path, kind), count in sorted(bench.load.not_200.items()):
-            if count:
-                print(f"{path}: {count} requests were not answered 200: {kind}")
-        print(f"{bench.checked} acknowledged deliveries were looked up; each is in its journal.")
+        measure(bench, options)
         return 0
-    except BenchError as error:
+    except (BenchError, OSError, ValueError) as error:
         print(f"script/bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     finally:
+        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(sig, signal.SIG_IGN)
         if bench:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             bench.clean()
 
 

@@ -27,6 +27,7 @@ class Server:
 
     proxied = False  # nginx speaks FastCGI to it, else HTTP
     kept = False     # it can serve connections that nginx keeps
+    syncs = "none"   # "group": one for all that wait; "each": one for each delivery
 
     def __init__(self, bench):
         self.bench = bench
@@ -97,7 +98,7 @@ class Floor(Server):
 
 
 class Fluidhook(Server):
-    name, label, kept = "fluidhook", "fluidhook", True
+    name, label, kept, syncs = "fluidhook", "fluidhook", True, "group"
 
     def __init__(self, bench, installations=1, name=None):
         self.name = name or self.name

@@ -44,8 +44,12 @@ def write_installations(state, count):
             os.close(fd)
     finally:
         os.close(records)
-    for n in range(count):
-        for index in (f"shops/bench-{n:08}", f"companies/{10000000 + n}"):
-            directory = os.path.join(state, index)
-            os.mkdir(directory, 0o700)
-            os.symlink(f"../../installations/{name_of(n)}.json", os.path.join(directory, name_of(n)))
+    # The search for keys begins with the shop, so the index of the companies is not needed.
+    shops = os.open(os.path.join(state, "shops"), os.O_RDONLY)
+    try:
+        for n in range(count):
+            os.mkdir(f"bench-{n:08}", 0o700, dir_fd=shops)
+            os.symlink(f"../../installations/{name_of(n)}.json", f"bench-{n:08}/{name_of(n)}",
+                       dir_fd=shops)
+    finally:
+        os.close(shops)
