@@ -71,6 +71,17 @@ escape_one(char out[ESCAPE_SIZE], size_t *n, const char *text, size_t len, enum 
 	return (1);
 }
 
+/* How many bytes at the beginning are escaped in neither way: most text is nothing else. */
+static size_t
+plain(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] >= ' ' && text[n] <= '~' && text[n] != '"' && text[n] != '\\')
+		n++;
+	return (n);
+}
+
 void
 escape_add(struct buf *out, const char *text, size_t len, enum escape_how how)
 {
@@ -78,6 +89,10 @@ escape_add(struct buf *out, const char *text, size_t len, enum escape_how how)
 	size_t n;
 
 	for (size_t i = 0; i < len;) {
+		n = plain(text + i, len - i);
+		buf_add(out, text + i, n);
+		if ((i += n) == len)
+			break;
 		i += escape_one(piece, &n, text + i, len - i, how);
 		buf_add(out, piece, n);
 	}

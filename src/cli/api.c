@@ -18,23 +18,23 @@ static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "D
 
 /* The method in capital letters, or NULL where it is none of ours. */
 static const char *
-find_method(const char *word)
+find_method(const char *name)
 {
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (strcasecmp(word, methods[i]) == 0)
+		if (strcasecmp(name, methods[i]) == 0)
 			return (methods[i]);
 	return (NULL);
 }
 
 /* The token of an installation. Becomes the owner of the state directory. Returns 0, or -1. */
 static int
-token_of(const struct conf *conf, const char *word, struct fluid_token *token)
+token_of(const struct conf *conf, const char *argument, struct fluid_token *token)
 {
-	struct installation *i = installation_arg(conf, word);
+	struct installation *i;
 	struct fluid_error e;
 	int result = -1;
 
-	if (i == NULL)
+	if (cli_become_owner(conf) || (i = installation_arg(conf, argument)) == NULL)
 		return (-1);
 	if (i->status != INSTALLATION_ACTIVE)
 		cli_fail("%s: is %s, and only an active installation can call Fluid", i->record,
@@ -83,65 +83,59 @@ call(struct fluid_api *t, const struct fluid_token *token, const char *method, c
 	return (failed ? api_session_say(&e) : CLI_DONE);
 }
 
-struct given {
-	const char *method, *path, *installation, *data;
+struct api_options {
+	const char *installation, *data;
+	bool company;
+};
+
+static const struct cli_option api_options[] = {
+	CLI_VALUE(struct api_options, installation, "installation", '\0'),
+	CLI_FLAG(struct api_options, company, "company", '\0'),
+	CLI_VALUE(struct api_options, data, "data", '\0'),
+	CLI_END,
 };
 
 static int
-api(const struct cli *c, const struct given *g)
+check(const struct cli *c)
 {
-	struct conf *conf = cli_conf(c);
+	const struct api_options *o = c->options;
+
+	if (o->company && o->installation)
+		return (cli_misuse(c, "--installation and --company exclude each other"));
+	if (find_method(c->argv[0]) == NULL)
+		return (cli_misuse(c, "METHOD is GET, HEAD, POST, PUT, PATCH or DELETE"));
+	if (!url_is_path(c->argv[1]))
+		return (
+		    cli_misuse(c, "PATH is a path at Fluid's API, such as /api/products?page=2"));
+	return (CLI_DONE);
+}
+
+static int
+run(struct cli *c)
+{
+	const struct api_options *o = c->options;
 	struct fluid_token token = { 0 };
 	struct fluid_api *t = NULL;
 	struct buf data = { 0 };
 	struct fluid_error e;
 	int status = CLI_FAILED;
 
-	if (conf == NULL)
-		return (CLI_USAGE);
 	/* All that only root may read comes first. */
-	if (g->data && data_arg(g->data, &data))
+	if (o->data && data_arg(o->data, &data))
 		goto out;
-	if ((t = fluid_api_new(conf, &e)) == NULL ||
-	    (g->installation == NULL && token_company(&token, conf, &e))) {
+	if ((t = fluid_api_new(c->conf, &e)) == NULL ||
+	    (o->installation == NULL && token_company(&token, c->conf, &e))) {
 		api_session_say(&e);
 		goto out;
 	}
-	if (g->installation && token_of(conf, g->installation, &token))
+	if (o->installation && token_of(c->conf, o->installation, &token))
 		goto out;
-	status = call(t, &token, g->method, g->path, g->data ? &data : NULL);
+	status = call(t, &token, find_method(c->argv[0]), c->argv[1], o->data ? &data : NULL);
 out:
 	buf_wipe(&data);
 	fluid_api_free(t);
 	token_free(&token);
-	conf_free(conf);
 	return (status);
-}
-
-static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	struct given g = { 0 };
-	bool company = false;
-	const struct cli_option options[] = {
-		{ "installation", '\0', NULL, &g.installation },
-		{ "company", '\0', &company, NULL },
-		{ "data", '\0', NULL, &g.data },
-		{ NULL, '\0', NULL, NULL },
-	};
-	int status;
-
-	if (cli_parse(self, argc, argv, options, 2, 2, &status) == -1)
-		return (status);
-	if (company && g.installation)
-		return (cli_misuse(self, "--installation and --company exclude each other"));
-	if ((g.method = find_method(argv[1])) == NULL)
-		return (cli_misuse(self, "METHOD is GET, HEAD, POST, PUT, PATCH or DELETE"));
-	g.path = argv[2];
-	if (!url_is_path(g.path))
-		return (cli_misuse(self,
-		    "PATH is a path at Fluid's API, such as /api/products?page=2"));
-	return (api(c, &g));
 }
 
 const struct command api_command = {
@@ -157,6 +151,11 @@ const struct command api_command = {
 	    "\n"
 	    "  fluidhook api GET /api/company/webhooks\n"
 	    "  fluidhook api POST /api/products --installation acme --data product.json\n",
-	.changes = true,
+	.flags = COMMAND_CONF | COMMAND_CHANGES,
+	.least = 2,
+	.most = 2,
+	.options = api_options,
+	.options_size = sizeof(struct api_options),
+	.check = check,
 	.run = run,
 };

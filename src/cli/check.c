@@ -124,50 +124,49 @@ check_worker_settings(struct checklist *l, const struct conf *conf)
 		    conf->n_subscribe == 1 ? "" : "s", conf->public_url);
 }
 
+struct check_options {
+	bool remote;
+};
+
+static const struct cli_option check_options[] = {
+	CLI_FLAG(struct check_options, remote, "remote", '\0'),
+	CLI_END,
+};
+
 static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
+run(struct cli *c)
 {
-	struct checklist l = { .failed = false };
-	bool remote = false;
-	const struct cli_option options[] = {
-		{ "remote", '\0', &remote, NULL },
-		{ "json", '\0', &l.json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
+	const struct check_options *o = c->options;
+	struct checklist l = { .json = c->json };
 	struct fluid_token token = { 0 };
 	struct fluid_api *t = NULL;
 	struct fluid_error e;
-	struct conf *conf;
 	int status;
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
 	/* What root alone may read. What is wrong with it, check_fluid() says. */
-	if (remote && ((t = fluid_api_new(conf, &e)) == NULL || token_company(&token, conf, &e)))
+	if (o->remote &&
+	    ((t = fluid_api_new(c->conf, &e)) == NULL || token_company(&token, c->conf, &e)))
 		token_free(&token);
-	check_conf(&l, conf);
-	check_fluid(&l, conf);
-	check_worker_settings(&l, conf);
-	check_receivers(&l, conf);
-	check_units(&l, conf);
+	check_conf(&l, c->conf);
+	check_fluid(&l, c->conf);
+	check_worker_settings(&l, c->conf);
+	check_receivers(&l, c->conf);
+	check_units(&l, c->conf);
 	/* From here on as the owner of the state directory: what it cannot read, the receiver cannot. */
-	if (check_state(&l, conf) == 0) {
-		for (size_t i = 0; i < conf->n_droplets; i++)
-			check_droplet(&l, conf, &conf->droplets[i]);
-		if (conf->n_droplets == 0)
+	if (check_state(&l, c->conf) == 0) {
+		for (size_t i = 0; i < c->conf->n_droplets; i++)
+			check_droplet(&l, c->conf, &c->conf->droplets[i]);
+		if (c->conf->n_droplets == 0)
 			checklist_bad(&l, "secrets", "Add a [droplet] with \"secrets = FILE\".",
 			    "no [droplet], so every install is refused");
-		check_subscriptions(&l, conf);
-		check_hooks(&l, conf);
+		check_subscriptions(&l, c->conf);
+		check_hooks(&l, c->conf);
 		if (t)
-			check_remote(&l, conf, t, &token);
+			check_remote(&l, c->conf, t, &token);
 	}
 	status = checklist_status(&l);
 	fluid_api_free(t);
 	token_free(&token);
-	conf_free(conf);
 	return (status);
 }
 
@@ -184,5 +183,8 @@ const struct command check_command = {
 	    "      --json    one JSON object a line\n"
 	    "\n"
 	    "Exit status: 0 all is well, 1 something is wrong, 2 the configuration is.\n",
+	.flags = COMMAND_CONF | COMMAND_JSON,
+	.options = check_options,
+	.options_size = sizeof(struct check_options),
 	.run = run,
 };

@@ -266,50 +266,70 @@ list(struct walk *w, const struct wanted *wanted)
 	return (w->damaged ? CLI_FAILED : status);
 }
 
+struct deliveries_options {
+	const char *event, *installation, *since, *until, *limit;
+};
+
+static const struct cli_option deliveries_options[] = {
+	CLI_VALUE(struct deliveries_options, event, "event", '\0'),
+	CLI_VALUE(struct deliveries_options, installation, "installation", '\0'),
+	CLI_VALUE(struct deliveries_options, since, "since", '\0'),
+	CLI_VALUE(struct deliveries_options, until, "until", '\0'),
+	CLI_VALUE(struct deliveries_options, limit, "limit", 'n'),
+	CLI_END,
+};
+
 static int
-misuse_time(const struct command *self, const char *option, const char *text)
+misuse_time(const struct cli *c, const char *option, const char *text)
 {
-	return (cli_misuse(self,
+	return (cli_misuse(c,
 	    "--%s: \"%s\" is not a time (2h, 3d, 2026-11-23, 2026-11-23T08:30:00Z)", option, text));
 }
 
+/* What the options say. Returns CLI_DONE, or the exit status. */
 static int
-run_deliveries(const struct cli *c, const struct command *self, int argc, char **argv)
+read_wanted(const struct cli *c, struct wanted *wanted)
 {
-	struct wanted wanted = { .since = INT64_MIN, .until = INT64_MAX, .limit = LIMIT_DEFAULT };
-	const char *since = NULL, *until = NULL, *limit = NULL;
-	const struct cli_option options[] = {
-		{ "event", '\0', NULL, &wanted.event },
-		{ "installation", '\0', NULL, &wanted.installation },
-		{ "since", '\0', NULL, &since },
-		{ "until", '\0', NULL, &until },
-		{ "limit", 'n', NULL, &limit },
-		{ "json", '\0', &wanted.json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct conf *conf;
-	struct walk w;
+	const struct deliveries_options *o = c->options;
 	char *end;
-	int status;
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
-	if (since && when_parse(since, time(NULL), &wanted.since))
-		return (misuse_time(self, "since", since));
-	if (until && when_parse(until, time(NULL), &wanted.until))
-		return (misuse_time(self, "until", until));
-	if (since)
-		wanted.limit = 0;
-	if (limit) {
-		wanted.limit = strtoul(limit, &end, 10);
-		if (*limit < '0' || *limit > '9' || *end)
-			return (cli_misuse(self, "--limit: \"%s\" is not a number", limit));
+	*wanted = (struct wanted){ .event = o->event,
+		.installation = o->installation,
+		.since = INT64_MIN,
+		.until = INT64_MAX,
+		.limit = o->since ? 0 : LIMIT_DEFAULT,
+		.json = c->json };
+	if (o->since && when_parse(o->since, time(NULL), &wanted->since))
+		return (misuse_time(c, "since", o->since));
+	if (o->until && when_parse(o->until, time(NULL), &wanted->until))
+		return (misuse_time(c, "until", o->until));
+	if (o->limit) {
+		wanted->limit = strtoul(o->limit, &end, 10);
+		if (*o->limit < '0' || *o->limit > '9' || *end)
+			return (cli_misuse(c, "--limit: \"%s\" is not a number", o->limit));
 	}
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	status = walk_open(&w, conf) ? CLI_FAILED : list(&w, &wanted);
+	return (CLI_DONE);
+}
+
+static int
+check_deliveries(const struct cli *c)
+{
+	struct wanted wanted;
+
+	return (read_wanted(c, &wanted));
+}
+
+static int
+run_deliveries(struct cli *c)
+{
+	struct wanted wanted;
+	struct walk w;
+	int status = read_wanted(c, &wanted);
+
+	if (status != CLI_DONE)
+		return (status);
+	status = walk_open(&w, c->conf) ? CLI_FAILED : list(&w, &wanted);
 	walk_close(&w);
-	conf_free(conf);
 	return (status);
 }
 
@@ -324,6 +344,10 @@ const struct command deliveries_command = {
 		"      --until T         received before T\n"
 		"  -n, --limit N         at most so many (20, with --since all; 0: all)\n"
 		"      --json            one JSON object a line\n",
+	.flags = COMMAND_OWNER | COMMAND_JSON,
+	.options = deliveries_options,
+	.options_size = sizeof(struct deliveries_options),
+	.check = check_deliveries,
 	.run = run_deliveries,
 };
 
@@ -454,37 +478,42 @@ find(struct walk *w, const char *argument, struct entry *e)
 	return (CLI_DONE);
 }
 
+struct delivery_options {
+	bool raw;
+};
+
+static const struct cli_option delivery_options[] = {
+	CLI_FLAG(struct delivery_options, raw, "raw", '\0'),
+	CLI_END,
+};
+
 static int
-run_delivery(const struct cli *c, const struct command *self, int argc, char **argv)
+check_delivery(const struct cli *c)
 {
-	bool raw = false, json = false;
-	const struct cli_option options[] = {
-		{ "raw", '\0', &raw, NULL },
-		{ "json", '\0', &json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct conf *conf;
+	const struct delivery_options *o = c->options;
+
+	if (o->raw && c->json)
+		return (cli_misuse(c, "--raw and --json exclude each other"));
+	return (CLI_DONE);
+}
+
+static int
+run_delivery(struct cli *c)
+{
+	const struct delivery_options *o = c->options;
+	int status = CLI_FAILED;
 	struct entry e;
 	struct walk w;
-	int status;
 
-	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
-		return (status);
-	if (raw && json)
-		return (cli_misuse(self, "--raw and --json exclude each other"));
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	status = CLI_FAILED;
-	if (walk_open(&w, conf) == 0) {
-		status = find(&w, argv[1], &e);
-		if (status == CLI_DONE && raw)
+	if (walk_open(&w, c->conf) == 0) {
+		status = find(&w, c->argv[0], &e);
+		if (status == CLI_DONE && o->raw)
 			status = fwrite(e.body, 1, e.body_len, stdout) == e.body_len ? CLI_DONE :
 										       CLI_FAILED;
 		else if (status == CLI_DONE)
-			status = show(&e, json);
+			status = show(&e, c->json);
 	}
 	walk_close(&w);
-	conf_free(conf);
 	return (status);
 }
 
@@ -498,5 +527,11 @@ const struct command delivery_command = {
 	    "\n"
 	    "      --raw   the body alone, the exact bytes received, credentials and all\n"
 	    "      --json  as one JSON object\n",
+	.flags = COMMAND_OWNER | COMMAND_JSON,
+	.least = 1,
+	.most = 1,
+	.options = delivery_options,
+	.options_size = sizeof(struct delivery_options),
+	.check = check_delivery,
 	.run = run_delivery,
 };

@@ -325,37 +325,40 @@ examine(struct doctor *d)
 	http_client_free(d->http);
 }
 
-static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	struct doctor d = { .secret = NULL };
-	const struct conf_droplet *droplet;
-	const char *name = NULL;
-	const struct cli_option options[] = {
-		{ "droplet", '\0', NULL, &name },
-		{ "json", '\0', &d.list.json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct conf *conf;
-	int status;
+struct doctor_options {
+	const char *droplet;
+};
 
-	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
-		return (status);
-	d.url = argv[1];
-	if (url_arg_check(d.url) || (conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	d.conf = conf;
-	if ((droplet = secret_droplet(conf, name)) == NULL) {
-		status = CLI_USAGE;
-	} else if ((d.secret = secret_newest(droplet)) == NULL) {
-		status = CLI_FAILED;
-	} else {
-		examine(&d);
-		status = checklist_status(&d.list);
-	}
+static const struct cli_option doctor_options[] = {
+	CLI_VALUE(struct doctor_options, droplet, "droplet", '\0'),
+	CLI_END,
+};
+
+static int
+check(const struct cli *c)
+{
+	return (url_arg_check(c->argv[0]) ? CLI_USAGE : CLI_DONE);
+}
+
+int
+doctor(const struct conf *conf, const struct conf_droplet *droplet, const char *url, bool json)
+{
+	struct doctor d = { .url = url, .conf = conf, .list.json = json };
+
+	if ((d.secret = secret_newest(droplet)) == NULL)
+		return (CLI_FAILED);
+	examine(&d);
 	secret_free(d.secret);
-	conf_free(conf);
-	return (status);
+	return (checklist_status(&d.list));
+}
+
+static int
+run(struct cli *c)
+{
+	const struct doctor_options *o = c->options;
+	const struct conf_droplet *droplet = secret_droplet(c->conf, o->droplet);
+
+	return (droplet ? doctor(c->conf, droplet, c->argv[0], c->json) : CLI_USAGE);
 }
 
 const struct command doctor_command = {
@@ -376,5 +379,11 @@ const struct command doctor_command = {
 	    "Exit status: 0 all is well, 1 something is wrong. Example:\n"
 	    "\n"
 	    "  fluidhook doctor https://hooks.example.com/webhook\n",
+	.flags = COMMAND_CONF | COMMAND_JSON,
+	.least = 1,
+	.most = 1,
+	.options = doctor_options,
+	.options_size = sizeof(struct doctor_options),
+	.check = check,
 	.run = run,
 };

@@ -17,6 +17,11 @@ struct doctor {
 	double slowest;  /* ms, of all requests so far */
 };
 
+/**
+ * Go the way to the droplet's receiver at this URL, and print what is right and wrong on it. Returns the exit status.
+ */
+int doctor(const struct conf *conf, const struct conf_droplet *droplet, const char *url, bool json);
+
 /** Make a request to the URL, and learn from its answer. As http_client_send(). */
 int doctor_send(struct doctor *d, const struct http_request *r, struct http_response *a,
     struct http_error *e);

@@ -227,13 +227,11 @@ find_places(struct setup *s, const struct cli *c, const char *state_dir, const c
 static int
 read_existing(struct setup *s, const char *state_dir)
 {
-	const struct cli at = { .conf_file = s->conf };
-
 	if (is_dangling(s->conf))
 		return (say_link(s->conf));
 	if (access(s->conf, F_OK))
 		return (errno == ENOENT ? CLI_DONE : cli_fail("%s: %s", s->conf, strerror(errno)));
-	if ((s->existing = cli_conf(&at)) == NULL)
+	if ((s->existing = cli_conf(s->conf)) == NULL)
 		return (CLI_USAGE);
 	if (state_dir && strcmp(state_dir, s->existing->state_dir) != 0)
 		return (cli_fail("--state-dir: %s says state_dir = %s; change it there", s->conf,
@@ -412,28 +410,30 @@ init(struct setup *s)
 	return (CLI_DONE);
 }
 
+struct init_options {
+	const char *state_dir, *user;
+	bool force;
+};
+
+static const struct cli_option init_options[] = {
+	CLI_VALUE(struct init_options, state_dir, "state-dir", '\0'),
+	CLI_VALUE(struct init_options, user, "user", '\0'),
+	CLI_FLAG(struct init_options, force, "force", '\0'),
+	CLI_END,
+};
+
 static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
+run(struct cli *c)
 {
-	const char *state_dir = NULL, *user = NULL;
-	bool force = false;
-	const struct cli_option options[] = {
-		{ "state-dir", '\0', NULL, &state_dir },
-		{ "user", '\0', NULL, &user },
-		{ "force", '\0', &force, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
+	const struct init_options *o = c->options;
 	struct setup s = { .existing = NULL };
 	int status;
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
 	umask(022);
-	if ((status = find_places(&s, c, state_dir, user)) == CLI_DONE &&
-	    (status = read_existing(&s, state_dir)) == CLI_DONE)
-		status = !force && check_git(&s) ? CLI_FAILED : init(&s);
-	if (s.existing)
-		conf_free(s.existing);
+	if ((status = find_places(&s, c, o->state_dir, o->user)) == CLI_DONE &&
+	    (status = read_existing(&s, o->state_dir)) == CLI_DONE)
+		status = !o->force && check_git(&s) ? CLI_FAILED : init(&s);
+	conf_free(s.existing);
 	return (status);
 }
 
@@ -455,6 +455,8 @@ const struct command init_command = {
 	    "      --force          also put secrets into a git work tree\n"
 	    "\n"
 	    "Encrypting stored credentials (seal_key) comes with a later version.\n",
-	.changes = true,
+	.flags = COMMAND_CHANGES,
+	.options = init_options,
+	.options_size = sizeof(struct init_options),
 	.run = run,
 };

@@ -191,32 +191,35 @@ list(const struct conf *conf, const char *status, bool json)
 	return (l.failed ? CLI_FAILED : result);
 }
 
-static int
-run_list(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	const char *status = NULL;
-	bool json = false;
-	const struct cli_option options[] = {
-		{ "status", '\0', NULL, &status },
-		{ "json", '\0', &json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	enum installation_status known;
-	struct conf *conf;
-	int result;
+struct list_options {
+	const char *status;
+};
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &result) == -1)
-		return (result);
-	if (status && installation_status_parse(status, &known))
-		return (cli_misuse(self,
+static const struct cli_option list_options[] = {
+	CLI_VALUE(struct list_options, status, "status", '\0'),
+	CLI_END,
+};
+
+static int
+check_list(const struct cli *c)
+{
+	const struct list_options *o = c->options;
+	enum installation_status known;
+
+	if (o->status && installation_status_parse(o->status, &known))
+		return (cli_misuse(c,
 		    "--status: \"%s\" is not one of active, pending, unconfirmed, "
 		    "failed, uninstalled, superseded",
-		    status));
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	result = list(conf, status, json);
-	conf_free(conf);
-	return (result);
+		    o->status));
+	return (CLI_DONE);
+}
+
+static int
+run_list(struct cli *c)
+{
+	const struct list_options *o = c->options;
+
+	return (list(c->conf, o->status, c->json));
 }
 
 const struct command list_command = {
@@ -226,6 +229,10 @@ const struct command list_command = {
 	.help =
 	    "      --status STATUS  active, pending, unconfirmed, failed, uninstalled or superseded\n"
 	    "      --json           one JSON object a line\n",
+	.flags = COMMAND_OWNER | COMMAND_JSON,
+	.options = list_options,
+	.options_size = sizeof(struct list_options),
+	.check = check_list,
 	.run = run_list,
 };
 
@@ -299,31 +306,18 @@ print_installation(const struct installation *i)
 }
 
 static int
-run_show(const struct cli *c, const struct command *self, int argc, char **argv)
+run_show(struct cli *c)
 {
-	bool json = false;
-	const struct cli_option options[] = {
-		{ "json", '\0', &json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct installation *i;
-	struct conf *conf;
-	int status;
+	struct installation *i = installation_arg(c->conf, c->argv[0]);
+	int status = CLI_DONE;
 
-	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
-		return (status);
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	status = CLI_FAILED;
-	if ((i = installation_arg(conf, argv[1])) != NULL) {
-		status = CLI_DONE;
-		if (json)
-			status = print_json(i);
-		else
-			print_installation(i);
-	}
+	if (i == NULL)
+		return (CLI_FAILED);
+	if (c->json)
+		status = print_json(i);
+	else
+		print_installation(i);
 	installation_free(i);
-	conf_free(conf);
 	return (status);
 }
 
@@ -335,33 +329,27 @@ const struct command show_command = {
 	    "INSTALLATION is a droplet installation uuid (dri_...), or a shop where that is unambiguous.\n"
 	    "\n"
 	    "      --json  as one JSON object\n",
+	.flags = COMMAND_OWNER | COMMAND_JSON,
+	.least = 1,
+	.most = 1,
 	.run = run_show,
 };
 
 static int
-run_token(const struct cli *c, const struct command *self, int argc, char **argv)
+run_token(struct cli *c)
 {
-	struct installation *i;
-	struct conf *conf;
-	int status;
+	struct installation *i = installation_arg(c->conf, c->argv[0]);
+	int status = CLI_DONE;
 
-	if (cli_parse(self, argc, argv, NULL, 1, 1, &status) == -1)
-		return (status);
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	status = CLI_FAILED;
-	if ((i = installation_arg(conf, argv[1])) != NULL) {
-		if (i->status == INSTALLATION_ACTIVE && i->authentication_token) {
-			printf("%s\n", i->authentication_token);
-			status = CLI_DONE;
-		} else {
-			cli_fail("%s: has no token: it is %s%s%s", i->record,
-			    installation_status_name(i->status), i->reason ? ", " : "",
-			    i->reason ? i->reason : "");
-		}
-	}
+	if (i == NULL)
+		return (CLI_FAILED);
+	if (i->status == INSTALLATION_ACTIVE && i->authentication_token)
+		printf("%s\n", i->authentication_token);
+	else
+		status = cli_fail("%s: has no token: it is %s%s%s", i->record,
+		    installation_status_name(i->status), i->reason ? ", " : "",
+		    i->reason ? i->reason : "");
 	installation_free(i);
-	conf_free(conf);
 	return (status);
 }
 
@@ -374,5 +362,8 @@ const struct command token_command = {
 	    "\n"
 	    "  curl -H \"Authorization: Bearer $(fluidhook token acme)\" https://api.fluid.app/...\n"
 	    "shows the token in the process list while curl runs; \"fluidhook api\" does not.\n",
+	.flags = COMMAND_OWNER,
+	.least = 1,
+	.most = 1,
 	.run = run_token,
 };

@@ -107,7 +107,7 @@ print_subcommands(FILE *fp, const struct command *self)
 	return (fp == stderr ? CLI_USAGE : CLI_DONE);
 }
 
-/* There is no such command. parent: NULL for the first word. */
+/* There is no such command. parent: NULL for the first argument. */
 static int
 say_unknown(const struct command *parent, const char *name)
 {
@@ -125,47 +125,57 @@ say_unknown(const struct command *parent, const char *name)
 }
 
 static bool
-is_help(const char *word)
+is_help(const char *argument)
 {
-	return (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
+	return (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0);
 }
 
 static int
-run(const struct cli *cli, const struct command *parent, int argc, char **argv)
+run_command(struct cli *c, int argc, char **argv)
 {
-	const struct command *self = cli_find(parent, argv[0]);
+	int status;
 
-	if (self == NULL)
+	/* "retry --all | head" must not end in the middle. */
+	if (c->command->flags & COMMAND_CHANGES)
+		signal(SIGPIPE, SIG_IGN);
+	if (cli_parse(c, argc, argv, &status) && (status = cli_open(c)) == CLI_DONE)
+		status = c->command->run(c);
+	cli_close(c);
+	return (status);
+}
+
+/* Run the command that argv[0] names. parent: NULL for the first argument. */
+static int
+run(const char *conf_file, const struct command *parent, int argc, char **argv)
+{
+	struct cli c = { .conf_file = conf_file,
+		.parent = parent,
+		.command = cli_find(parent, argv[0]) };
+
+	if (c.command == NULL)
 		return (say_unknown(parent, argv[0]));
-	if (self->commands == NULL) {
-		/* "retry --all | head" must not end in the middle. */
-		if (self->changes)
-			signal(SIGPIPE, SIG_IGN);
-		return (self->run(cli, self, argc, argv));
-	}
+	if (c.command->commands == NULL)
+		return (run_command(&c, argc, argv));
 	if (argc < 2)
-		return (print_subcommands(stderr, self));
+		return (print_subcommands(stderr, c.command));
 	if (is_help(argv[1]))
-		return (print_subcommands(stdout, self));
-	return (run(cli, self, argc - 1, argv + 1));
+		return (print_subcommands(stdout, c.command));
+	return (run(conf_file, c.command, argc - 1, argv + 1));
 }
 
 /* "help webhook create" is "webhook create --help". */
 static int
-run_help(const struct cli *cli, const struct command *self, int argc, char **argv)
+run_help(struct cli *c)
 {
-	char option[] = "--help", *words[4];
-	int n, status;
+	char option[] = "--help", *argv[4];
 
-	if ((n = cli_parse(self, argc, argv, NULL, 0, 2, &status)) == -1)
-		return (status);
-	if (n == 0)
+	if (c->argc == 0)
 		return (print_usage(stdout));
-	for (int i = 0; i < n; i++)
-		words[i] = argv[i + 1];
-	words[n] = option;
-	words[n + 1] = NULL;
-	return (run(cli, NULL, n + 1, words));
+	for (int i = 0; i < c->argc; i++)
+		argv[i] = c->argv[i];
+	argv[c->argc] = option;
+	argv[c->argc + 1] = NULL;
+	return (run(c->conf_file, NULL, c->argc + 1, argv));
 }
 
 static int
@@ -176,13 +186,9 @@ print_version(void)
 }
 
 static int
-run_version(const struct cli *cli, const struct command *self, int argc, char **argv)
+run_version(struct cli *c)
 {
-	int status;
-
-	(void)cli;
-	if (cli_parse(self, argc, argv, NULL, 0, 0, &status) == -1)
-		return (status);
+	(void)c;
 	return (print_version());
 }
 
@@ -190,6 +196,7 @@ static const struct command help_command = {
 	.name = "help",
 	.args = "[COMMAND]",
 	.summary = "Explain a command",
+	.most = 2,
 	.run = run_help,
 };
 
@@ -228,7 +235,7 @@ finish(int status)
 int
 main(int argc, char **argv)
 {
-	struct cli cli = { .conf_file = NULL };
+	const char *conf_file = NULL;
 	int i = 1;
 
 	fill_standard_descriptors();
@@ -240,10 +247,10 @@ main(int argc, char **argv)
 		if (strcmp(argv[i], "--version") == 0)
 			return (finish(print_version()));
 		if (strncmp(argv[i], "--config=", 9) == 0) {
-			cli.conf_file = argv[i] + 9;
+			conf_file = argv[i] + 9;
 		} else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) &&
 		    i + 1 < argc) {
-			cli.conf_file = argv[++i];
+			conf_file = argv[++i];
 		} else {
 			fprintf(stderr,
 			    "fluidhook: unknown option or missing value: %s\n"
@@ -257,5 +264,5 @@ main(int argc, char **argv)
 	/* For the shells' completion scripts: no command for people. */
 	if (strcmp(argv[i], "__complete") == 0)
 		return (finish(complete(argc - i - 1, argv + i + 1)));
-	return (finish(run(&cli, NULL, argc - i, argv + i)));
+	return (finish(run(conf_file, NULL, argc - i, argv + i)));
 }

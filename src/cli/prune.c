@@ -168,45 +168,51 @@ prune(struct pruning *p, bool dry)
 	return (status);
 }
 
+struct prune_options {
+	const char *keep;
+	bool dry_run;
+};
+
+static const struct cli_option prune_options[] = {
+	CLI_VALUE(struct prune_options, keep, "keep", '\0'),
+	CLI_FLAG(struct prune_options, dry_run, "dry-run", 'n'),
+	CLI_END,
+};
+
 static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
+check(const struct cli *c)
 {
-	const char *keep = NULL;
-	bool dry = false;
-	const struct cli_option options[] = {
-		{ "keep", '\0', NULL, &keep },
-		{ "dry-run", 'n', &dry, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct pruning p = { .conf = NULL };
+	const struct prune_options *o = c->options;
+	int64_t span;
+
+	if (o->keep == NULL)
+		return (
+		    cli_misuse(c, "--keep is missing: how much to keep, for example --keep 30d"));
+	if (when_parse_span(o->keep, &span))
+		return (cli_misuse(c, "--keep: \"%s\" is not a span of time (30d, 12w)", o->keep));
+	return (CLI_DONE);
+}
+
+static int
+run(struct cli *c)
+{
+	const struct prune_options *o = c->options;
+	struct pruning p = { .conf = c->conf, .state = c->state };
 	char wanted[TIMEFMT_DAY_SIZE];
-	struct conf *conf;
 	int64_t span = 0;
 	int status;
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
-	if (keep == NULL)
-		return (cli_misuse(self,
-		    "--keep is missing: how much to keep, for example --keep 30d"));
-	if (when_parse_span(keep, &span))
-		return (cli_misuse(self, "--keep: \"%s\" is not a span of time (30d, 12w)", keep));
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	p.conf = conf;
+	when_parse_span(o->keep, &span);
 	timefmt_day(p.keep_from, time(NULL) - span);
 	memcpy(wanted, p.keep_from, sizeof(wanted));
-	status = CLI_FAILED;
-	if ((p.state = cli_state(conf)) != NULL && keep_undelivered(&p) == 0) {
-		status = prune(&p, dry);
-		if (strcmp(wanted, p.keep_from) != 0)
-			fprintf(stderr,
-			    "Kept from %s on: something received then is unread, waits or is a "
-			    "dead letter. \"fluidhook queue\" shows it, \"fluidhook work\" hands it on.\n",
-			    p.keep_from);
-	}
-	state_close(p.state);
-	conf_free(conf);
+	if (keep_undelivered(&p))
+		return (CLI_FAILED);
+	status = prune(&p, o->dry_run);
+	if (strcmp(wanted, p.keep_from) != 0)
+		fprintf(stderr,
+		    "Kept from %s on: something received then is unread, waits or is a "
+		    "dead letter. \"fluidhook queue\" shows it, \"fluidhook work\" hands it on.\n",
+		    p.keep_from);
 	return (status);
 }
 
@@ -220,6 +226,9 @@ const struct command prune_command = {
 	    "\n"
 	    "      --keep SPAN  keep so much: 30d, 12w\n"
 	    "  -n, --dry-run    only print what would be removed\n",
-	.changes = true,
+	.flags = COMMAND_STATE | COMMAND_CHANGES,
+	.options = prune_options,
+	.options_size = sizeof(struct prune_options),
+	.check = check,
 	.run = run,
 };

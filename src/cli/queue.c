@@ -14,33 +14,6 @@
 
 /* What waits and what gave up. */
 
-struct opened {
-	struct conf *conf;
-	struct state *state;
-	struct queue *queue;
-};
-
-static int
-open_queue(struct opened *o, const struct cli *c)
-{
-	*o = (struct opened){ .conf = cli_conf(c) };
-	if (o->conf == NULL)
-		return (CLI_USAGE);
-	if ((o->state = cli_state(o->conf)) == NULL)
-		return (CLI_FAILED);
-	if ((o->queue = queue_open(o->state->queue, false)) == NULL)
-		return (cli_fail("%s/queue: %s", o->state->path, strerror(errno)));
-	return (CLI_DONE);
-}
-
-static void
-close_queue(struct opened *o)
-{
-	queue_close(o->queue);
-	state_close(o->state);
-	conf_free(o->conf);
-}
-
 static int
 print_json(const struct queue_item *item, bool dead)
 {
@@ -171,20 +144,20 @@ say_unread(const struct not_read *u, bool worked)
 
 /* Report what waits in the journal. Returns the exit status. */
 static int
-report_unread(struct opened *o, bool json, bool nothing_listed)
+report_unread(const struct cli *c, struct queue *q, bool nothing_listed)
 {
-	struct not_read u = { .state = o->state, .oldest = INT64_MAX };
-	bool worked = queue_has_worker(o->queue);
+	struct not_read u = { .state = c->state, .oldest = INT64_MAX };
+	bool worked = queue_has_worker(q);
 
-	if (unread_each(o->state->journal, o->queue, add_unread, &u)) {
+	if (unread_each(c->state->journal, q, add_unread, &u)) {
 		if (errno == EBADMSG)
 			return (cli_fail(
 			    "%s/queue/position.json is damaged: the worker reads the journal from its "
 			    "beginning",
-			    o->state->path));
-		return (cli_fail("%s/journal: %s", o->state->path, strerror(errno)));
+			    c->state->path));
+		return (cli_fail("%s/journal: %s", c->state->path, strerror(errno)));
 	}
-	if (u.lines && json)
+	if (u.lines && c->json)
 		print_unread_json(&u, worked);
 	if (u.lines)
 		say_unread(&u, worked);
@@ -195,10 +168,10 @@ report_unread(struct opened *o, bool json, bool nothing_listed)
 
 /* What was given up is not listed, but nobody should take it for done. Returns how many there are. */
 static unsigned
-say_given_up(struct opened *o)
+say_given_up(struct queue *q)
 {
 	unsigned n, damaged;
-	struct queue_item *items = queue_items(o->queue, true, &n, &damaged);
+	struct queue_item *items = queue_items(q, true, &n, &damaged);
 
 	if (items == NULL)
 		return (0);
@@ -209,43 +182,52 @@ say_given_up(struct opened *o)
 	return (n);
 }
 
-static int
-run_queue(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	bool dead = false, json = false;
-	const struct cli_option options[] = {
-		{ "dead", '\0', &dead, NULL },
-		{ "json", '\0', &json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct queue_item *items = NULL;
-	struct opened o;
-	unsigned n = 0, damaged, given_up;
-	int status;
+struct queue_options {
+	bool dead;
+};
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
-	if ((status = open_queue(&o, c)) != CLI_DONE)
-		goto out;
-	if ((items = queue_items(o.queue, dead, &n, &damaged)) == NULL && n) {
-		status = cli_fail("%s/queue: %s", o.state->path, strerror(errno));
-		goto out;
-	}
-	for (unsigned i = 0; json && i < n; i++)
+static const struct cli_option queue_options[] = {
+	CLI_FLAG(struct queue_options, dead, "dead", '\0'),
+	CLI_END,
+};
+
+/* Returns the exit status. */
+static int
+show(const struct cli *c, struct queue *q, bool dead)
+{
+	struct queue_item *items;
+	unsigned n = 0, damaged, given_up;
+	int status = CLI_DONE;
+
+	if ((items = queue_items(q, dead, &n, &damaged)) == NULL && n)
+		return (cli_fail("%s/queue: %s", c->state->path, strerror(errno)));
+	for (unsigned i = 0; c->json && i < n; i++)
 		print_json(&items[i], dead);
-	if (!json && n)
+	if (!c->json && n)
 		print_table(items, n, dead);
-	else if (!json && !damaged && dead)
+	else if (!c->json && !damaged && dead)
 		fputs("Nothing was given up.\n", stderr);
-	given_up = dead ? 0 : say_given_up(&o);
-	if (!dead && report_unread(&o, json, !json && n == 0 && !damaged && !given_up) != CLI_DONE)
+	free(items);
+	given_up = dead ? 0 : say_given_up(q);
+	if (!dead && report_unread(c, q, !c->json && n == 0 && !damaged && !given_up) != CLI_DONE)
 		status = CLI_FAILED;
 	if (damaged)
 		status = CLI_FAILED;
-	say_unavailable(o.conf);
-out:
-	free(items);
-	close_queue(&o);
+	say_unavailable(c->conf);
+	return (status);
+}
+
+static int
+run_queue(struct cli *c)
+{
+	const struct queue_options *o = c->options;
+	struct queue *q = queue_open(c->state->queue, false);
+	int status;
+
+	if (q == NULL)
+		return (cli_fail("%s/queue: %s", c->state->path, strerror(errno)));
+	status = show(c, q, o->dead);
+	queue_close(q);
 	return (status);
 }
 
@@ -255,5 +237,8 @@ const struct command queue_command = {
 	.summary = "Show the deliveries that wait for their hook",
 	.help = "      --dead  those that were given up; \"fluidhook retry\" takes them back\n"
 		"      --json  one JSON object a line\n",
+	.flags = COMMAND_STATE | COMMAND_JSON,
+	.options = queue_options,
+	.options_size = sizeof(struct queue_options),
 	.run = run_queue,
 };

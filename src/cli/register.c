@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/lib/api_session.h"
@@ -380,7 +381,7 @@ lock(struct registering *r)
 static int
 register_url(struct registering *r, const struct cli *c, const char *droplet)
 {
-	int status = api_session_open(&r->k, c);
+	int status = api_session_open(&r->k, c->conf);
 	char fingerprint[FINGERPRINT_SIZE];
 
 	if (status != CLI_DONE)
@@ -403,31 +404,38 @@ register_url(struct registering *r, const struct cli *c, const char *droplet)
 	return (print(r));
 }
 
-static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	struct registering r = { .lock = -1 };
-	const char *droplet = NULL;
-	const struct cli_option options[] = {
-		{ "droplet", '\0', NULL, &droplet },
-		{ "new-secret", '\0', &r.new_secret, NULL },
-		{ "json", '\0', &r.json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	int status;
+struct register_options {
+	const char *droplet;
+	bool new_secret;
+};
 
-	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
-		return (status);
-	r.url = argv[1];
-	if (url_arg_check(r.url))
-		return (CLI_USAGE);
-	status = register_url(&r, c, droplet);
+static const struct cli_option register_options[] = {
+	CLI_VALUE(struct register_options, droplet, "droplet", '\0'),
+	CLI_FLAG(struct register_options, new_secret, "new-secret", '\0'),
+	CLI_END,
+};
+
+static int
+check(const struct cli *c)
+{
+	return (url_arg_check(c->argv[0]) ? CLI_USAGE : CLI_DONE);
+}
+
+static int
+run(struct cli *c)
+{
+	const struct register_options *o = c->options;
+	struct registering r = { .url = c->argv[0],
+		.new_secret = o->new_secret,
+		.json = c->json,
+		.lock = -1 };
+	int status = register_url(&r, c, o->droplet);
+
 	for (size_t e = 0; e < N_EVENTS; e++)
 		webhook_free(&r.subscriptions[e].webhook);
 	secret_free(r.secret);
 	api_session_close(&r.k);
-	if (r.lock != -1)
-		close(r.lock);
+	file_close(r.lock);
 	return (status);
 }
 
@@ -448,6 +456,11 @@ const struct command register_command = {
 	    "Example:\n"
 	    "\n"
 	    "  fluidhook register https://hooks.example.com/webhook\n",
-	.changes = true,
+	.flags = COMMAND_CONF | COMMAND_JSON | COMMAND_CHANGES,
+	.least = 1,
+	.most = 1,
+	.options = register_options,
+	.options_size = sizeof(struct register_options),
+	.check = check,
 	.run = run,
 };

@@ -172,8 +172,6 @@ repair(struct repair *p)
 	struct state *s;
 
 	umask(077);
-	if (cli_become_owner(p->conf))
-		return (CLI_FAILED);
 	if (state_restore(p->conf->state_dir, on_made, p, why))
 		return (cli_fail("%s", why));
 	if ((s = cli_state(p->conf)) == NULL)
@@ -199,26 +197,14 @@ repair(struct repair *p)
 }
 
 static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
+run(struct cli *c)
 {
-	struct repair p = { .conf = NULL };
-	const struct cli_option options[] = {
-		{ "json", '\0', &p.json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct conf *conf;
-	int status;
+	struct repair p = { .conf = c->conf, .json = c->json };
+	int status = repair(&p);
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	p.conf = conf;
-	status = repair(&p);
 	for (size_t i = 0; i < p.n; i++)
 		free(p.changes[i].path);
 	free(p.changes);
-	conf_free(conf);
 	return (status);
 }
 
@@ -238,6 +224,6 @@ const struct command repair_command = {
 	    "      --json  one JSON value\n"
 	    "\n"
 	    "Exit status: 0 the indexes and the records agree, 1 something cannot be read or written.\n",
-	.changes = true,
+	.flags = COMMAND_OWNER | COMMAND_JSON | COMMAND_CHANGES,
 	.run = run,
 };

@@ -10,8 +10,7 @@
 /* Dead letters, tried again. */
 
 struct retrying {
-	struct conf *conf;
-	struct state *state;
+	const struct state *state;
 	struct queue *queue;
 	struct queue_item *dead;
 	unsigned n;
@@ -20,14 +19,10 @@ struct retrying {
 
 /* Returns CLI_DONE, or the exit status after saying what is wrong. */
 static int
-open_dead(struct retrying *r, const struct cli *c)
+open_dead(struct retrying *r)
 {
 	unsigned damaged;
 
-	if ((r->conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	if ((r->state = cli_state(r->conf)) == NULL)
-		return (CLI_FAILED);
 	if ((r->queue = queue_open(r->state->queue, false)) == NULL ||
 	    ((r->dead = queue_items(r->queue, true, &r->n, &damaged)) == NULL && r->n))
 		return (cli_fail("%s/queue: %s", r->state->path, strerror(errno)));
@@ -42,15 +37,13 @@ close_dead(struct retrying *r)
 	free(r->chosen);
 	free(r->dead);
 	queue_close(r->queue);
-	state_close(r->state);
-	conf_free(r->conf);
 }
 
-/* Choose the one that a word names. Returns 0, or -1 after saying why it cannot be told. */
+/* Choose the one that an argument names. Returns 0, or -1 after saying why it cannot be told. */
 static int
-choose(struct retrying *r, const char *word)
+choose(struct retrying *r, const char *argument)
 {
-	struct uuid_arg arg = uuid_arg_begin(word);
+	struct uuid_arg arg = uuid_arg_begin(argument);
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < r->n; i++)
@@ -58,7 +51,7 @@ choose(struct retrying *r, const char *word)
 			found = i;
 	if (arg.n == 0) {
 		cli_fail("%s: not among the dead letters; \"fluidhook queue --dead\" lists them",
-		    word);
+		    argument);
 		return (-1);
 	}
 	if (uuid_arg_is_ambiguous(&arg))
@@ -91,33 +84,40 @@ retry(struct retrying *r)
 	return (status);
 }
 
-static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	bool all = false;
-	const struct cli_option options[] = {
-		{ "all", '\0', &all, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct retrying r = { .n = 0 };
-	int status, words, opened;
+struct retry_options {
+	bool all;
+};
 
-	if ((words = cli_parse(self, argc, argv, options, 0, SIZE_MAX, &status)) == -1)
-		return (status);
-	if ((words > 0) == all)
-		return (cli_misuse(self, "name deliveries, or --all"));
-	opened = open_dead(&r, c);
+static const struct cli_option retry_options[] = {
+	CLI_FLAG(struct retry_options, all, "all", '\0'),
+	CLI_END,
+};
+
+static int
+check(const struct cli *c)
+{
+	const struct retry_options *o = c->options;
+
+	return ((c->argc > 0) == o->all ? cli_misuse(c, "name deliveries, or --all") : CLI_DONE);
+}
+
+static int
+run(struct cli *c)
+{
+	const struct retry_options *o = c->options;
+	struct retrying r = { .state = c->state };
+	int opened = open_dead(&r), status = CLI_DONE;
+
 	if (opened != CLI_DONE && r.chosen == NULL) {
 		close_dead(&r);
 		return (opened);
 	}
-	status = CLI_DONE;
-	for (unsigned i = 0; all && i < r.n; i++)
+	for (unsigned i = 0; o->all && i < r.n; i++)
 		r.chosen[i] = true;
-	for (int i = 1; i <= words; i++)
-		if (choose(&r, argv[i]))
+	for (int i = 0; i < c->argc; i++)
+		if (choose(&r, c->argv[i]))
 			status = CLI_FAILED;
-	/* With a word that names none or several, nothing is retried. */
+	/* With an argument that names none or several, nothing is retried. */
 	if (status == CLI_DONE)
 		status = retry(&r);
 	close_dead(&r);
@@ -133,6 +133,9 @@ const struct command retry_command = {
 	    "attempts before them. The beginning of a UUID is enough if only one dead letter has it.\n"
 	    "\n"
 	    "      --all  all dead letters\n",
-	.changes = true,
+	.flags = COMMAND_STATE | COMMAND_MANY | COMMAND_CHANGES,
+	.options = retry_options,
+	.options_size = sizeof(struct retry_options),
+	.check = check,
 	.run = run,
 };

@@ -98,24 +98,22 @@ out:
 	return (status);
 }
 
-static int
-run_add(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	const char *name = NULL;
-	const struct cli_option options[] = {
-		{ "droplet", '\0', NULL, &name },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct conf *conf;
-	int status, words;
+struct secret_options {
+	const char *droplet;
+	bool force; /* of retire */
+};
 
-	if ((words = cli_parse(self, argc, argv, options, 0, 1, &status)) == -1)
-		return (status);
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	status = add(conf, name, words ? argv[1] : NULL);
-	conf_free(conf);
-	return (status);
+static const struct cli_option secret_options[] = {
+	CLI_VALUE(struct secret_options, droplet, "droplet", '\0'),
+	CLI_END,
+};
+
+static int
+run_add(struct cli *c)
+{
+	const struct secret_options *o = c->options;
+
+	return (add(c->conf, o->droplet, c->argv[0]));
 }
 
 static const struct command add_command = {
@@ -127,7 +125,10 @@ static const struct command add_command = {
 	    "signal to the receiver. Prints the secret's fingerprint and the file it stands in now.\n"
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n",
-	.changes = true,
+	.flags = COMMAND_CONF | COMMAND_CHANGES,
+	.most = 1,
+	.options = secret_options,
+	.options_size = sizeof(struct secret_options),
 	.run = run_add,
 };
 
@@ -180,30 +181,18 @@ list_droplet(const struct conf_droplet *droplet, struct table *table, bool json)
 }
 
 static int
-run_list(const struct cli *c, const struct command *self, int argc, char **argv)
+run_list(struct cli *c)
 {
-	bool json = false;
-	const struct cli_option options[] = {
-		{ "json", '\0', &json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct table *table;
-	struct conf *conf;
-	int status;
+	struct table *t = table_new(
+	    (const char *const[]){ "N", "FINGERPRINT", "DROPLET", "FILE", NULL });
+	int status = t ? CLI_DONE : cli_fail("out of memory");
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	table = table_new((const char *const[]){ "N", "FINGERPRINT", "DROPLET", "FILE", NULL });
-	status = table ? CLI_DONE : cli_fail("out of memory");
-	for (size_t i = 0; table && i < conf->n_droplets; i++)
-		if (list_droplet(&conf->droplets[i], table, json) != CLI_DONE)
+	for (size_t i = 0; t && i < c->conf->n_droplets; i++)
+		if (list_droplet(&c->conf->droplets[i], t, c->json) != CLI_DONE)
 			status = CLI_FAILED;
-	if (table && !json)
-		table_print(table, stdout);
-	table_free(table);
-	conf_free(conf);
+	if (t && !c->json && table_print(t, stdout) != CLI_DONE)
+		status = CLI_FAILED;
+	table_free(t);
 	return (status);
 }
 
@@ -215,11 +204,12 @@ static const struct command list_secrets_command = {
 		"  printf %s \"$secret\" | sha256sum | cut -c1-12\n"
 		"\n"
 		"      --json  one JSON object a line\n",
+	.flags = COMMAND_CONF | COMMAND_JSON,
 	.run = run_list,
 };
 
 static int
-retire(const struct conf *conf, const char *name, const char *word, bool force)
+retire(const struct conf *conf, const char *name, const char *number, bool force)
 {
 	const struct conf_droplet *droplet = secret_droplet(conf, name);
 	struct secret_list *l;
@@ -230,9 +220,9 @@ retire(const struct conf *conf, const char *name, const char *word, bool force)
 
 	if (droplet == NULL)
 		return (CLI_USAGE);
-	n = strtoul(word, &end, 10);
-	if (*word < '1' || *word > '9' || *end) {
-		cli_fail("\"%s\" is not a number of \"fluidhook secret list\"", word);
+	n = strtoul(number, &end, 10);
+	if (*number < '1' || *number > '9' || *end) {
+		cli_fail("\"%s\" is not a number of \"fluidhook secret list\"", number);
 		return (CLI_USAGE);
 	}
 	if ((l = secret_file_read(droplet->secrets)) == NULL)
@@ -257,26 +247,18 @@ out:
 	return (status);
 }
 
-static int
-run_retire(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	const char *name = NULL;
-	bool force = false;
-	const struct cli_option options[] = {
-		{ "droplet", '\0', NULL, &name },
-		{ "force", '\0', &force, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct conf *conf;
-	int status;
+static const struct cli_option retire_options[] = {
+	CLI_VALUE(struct secret_options, droplet, "droplet", '\0'),
+	CLI_FLAG(struct secret_options, force, "force", '\0'),
+	CLI_END,
+};
 
-	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
-		return (status);
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	status = retire(conf, name, argv[1], force);
-	conf_free(conf);
-	return (status);
+static int
+run_retire(struct cli *c)
+{
+	const struct secret_options *o = c->options;
+
+	return (retire(c->conf, o->droplet, c->argv[0], o->force));
 }
 
 static const struct command retire_command = {
@@ -291,7 +273,11 @@ static const struct command retire_command = {
 	    "\n"
 	    "It does not ask Fluid: it goes by what register noted in FILE.registered. Before you retire\n"
 	    "a secret that you gave to Fluid in another way, give Fluid another one.\n",
-	.changes = true,
+	.flags = COMMAND_CONF | COMMAND_CHANGES,
+	.least = 1,
+	.most = 1,
+	.options = retire_options,
+	.options_size = sizeof(struct secret_options),
 	.run = run_retire,
 };
 

@@ -49,7 +49,8 @@ find_secret(struct sending *s, const struct cli *c)
 {
 	const struct conf_droplet *droplet = NULL;
 
-	if ((!s->secret_file || s->droplet || has_conf(c)) && (s->conf = cli_conf(c)) == NULL)
+	if ((!s->secret_file || s->droplet || has_conf(c)) &&
+	    (s->conf = cli_conf(c->conf_file)) == NULL)
 		return (CLI_USAGE);
 	if (!s->secret_file || s->droplet) {
 		if ((droplet = secret_droplet(s->conf, s->droplet)) == NULL)
@@ -209,46 +210,53 @@ post(const struct sending *s)
 	return (status);
 }
 
-/* Returns CLI_DONE, or the exit status. */
+struct send_options {
+	const char *event, *contract, *body_file, *secret_file, *shop, *droplet;
+};
+
+static const struct cli_option send_options[] = {
+	CLI_VALUE(struct send_options, event, "event", '\0'),
+	CLI_VALUE(struct send_options, contract, "contract", '\0'),
+	CLI_VALUE(struct send_options, body_file, "body", '\0'),
+	CLI_VALUE(struct send_options, secret_file, "secret-file", '\0'),
+	CLI_VALUE(struct send_options, shop, "shop", '\0'),
+	CLI_VALUE(struct send_options, droplet, "droplet", '\0'),
+	CLI_END,
+};
+
 static int
-check(const struct command *self, const struct sending *s)
+check(const struct cli *c)
 {
+	const struct send_options *s = c->options;
+
 	if (s->event && !s->body_file && !send_event_is_known(s->event))
-		return (cli_misuse(self,
-		    "there is no built-in body for %s; give one with --body FILE", s->event));
+		return (cli_misuse(c, "there is no built-in body for %s; give one with --body FILE",
+		    s->event));
 	if (s->contract && strcmp(s->contract, "v1") != 0 && strcmp(s->contract, "v2") != 0)
-		return (cli_misuse(self, "--contract is v1 or v2"));
+		return (cli_misuse(c, "--contract is v1 or v2"));
 	if (s->contract && s->body_file)
-		return (cli_misuse(self,
-		    "--contract chooses a built-in body: not together with --body"));
+		return (
+		    cli_misuse(c, "--contract chooses a built-in body: not together with --body"));
 	for (const char *p = s->shop ? s->shop : "x"; p; p = p[1] ? p + 1 : NULL)
 		if (!isgraph((unsigned char)*p))
-			return (
-			    cli_misuse(self, "--shop is a name such as acme or acme.fluid.app"));
-	return (url_arg_check(s->url) ? CLI_USAGE : CLI_DONE);
+			return (cli_misuse(c, "--shop is a name such as acme or acme.fluid.app"));
+	return (url_arg_check(c->argv[0]) ? CLI_USAGE : CLI_DONE);
 }
 
 static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
+run(struct cli *c)
 {
-	struct sending s = { 0 };
-	const struct cli_option options[] = {
-		{ "event", '\0', NULL, &s.event },
-		{ "contract", '\0', NULL, &s.contract },
-		{ "body", '\0', NULL, &s.body_file },
-		{ "secret-file", '\0', NULL, &s.secret_file },
-		{ "shop", '\0', NULL, &s.shop },
-		{ "droplet", '\0', NULL, &s.droplet },
-		{ "json", '\0', &s.json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
+	const struct send_options *o = c->options;
+	struct sending s = { .url = c->argv[0],
+		.event = o->event,
+		.contract = o->contract,
+		.body_file = o->body_file,
+		.secret_file = o->secret_file,
+		.shop = o->shop,
+		.droplet = o->droplet,
+		.json = c->json };
 	int status;
 
-	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
-		return (status);
-	s.url = argv[1];
-	if ((status = check(self, &s)) != CLI_DONE)
-		return (status);
 	if ((status = find_secret(&s, c)) == CLI_DONE && (status = find_body(&s)) == CLI_DONE)
 		status = post(&s);
 	free(s.body_shop);
@@ -282,6 +290,11 @@ const struct command send_command = {
 	    "\n"
 	    "  fluidhook send https://hooks.example.com/webhook\n"
 	    "  fluidhook send http://127.0.0.1:8080/webhook --event order.created\n",
-	.changes = true,
+	.flags = COMMAND_JSON | COMMAND_CHANGES,
+	.least = 1,
+	.most = 1,
+	.options = send_options,
+	.options_size = sizeof(struct send_options),
+	.check = check,
 	.run = run,
 };

@@ -67,8 +67,9 @@ subscribe_named(struct subscribing *s, const char *word)
 	installation_free(i);
 }
 
+/* named: one installation; NULL: all. */
 static int
-subscribe(const struct conf *conf, const char *word)
+subscribe(const struct conf *conf, const char *named)
 {
 	struct subscribing s = { .conf = conf, .status = CLI_DONE };
 	struct fluid_error e;
@@ -82,8 +83,8 @@ subscribe(const struct conf *conf, const char *word)
 		return (api_session_say(&e));
 	if ((s.state = cli_state(conf)) == NULL)
 		s.status = CLI_FAILED;
-	else if (word)
-		subscribe_named(&s, word);
+	else if (named)
+		subscribe_named(&s, named);
 	else if (installations_each(s.state->installations, subscribe_active, &s))
 		s.status = cli_fail("%s/installations: %s", s.state->path, strerror(errno));
 	fluid_api_free(s.api);
@@ -91,26 +92,28 @@ subscribe(const struct conf *conf, const char *word)
 	return (s.status);
 }
 
-static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	bool all = false;
-	const struct cli_option options[] = {
-		{ "all", '\0', &all, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct conf *conf;
-	int status, words;
+struct subscribe_options {
+	bool all;
+};
 
-	if ((words = cli_parse(self, argc, argv, options, 0, 1, &status)) == -1)
-		return (status);
-	if ((words == 1) == all)
-		return (cli_misuse(self, "name one installation, or --all"));
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	status = subscribe(conf, all ? NULL : argv[1]);
-	conf_free(conf);
-	return (status);
+static const struct cli_option subscribe_options[] = {
+	CLI_FLAG(struct subscribe_options, all, "all", '\0'),
+	CLI_END,
+};
+
+static int
+check(const struct cli *c)
+{
+	const struct subscribe_options *o = c->options;
+
+	return (
+	    (c->argc == 1) == o->all ? cli_misuse(c, "name one installation, or --all") : CLI_DONE);
+}
+
+static int
+run(struct cli *c)
+{
+	return (subscribe(c->conf, c->argv[0]));
 }
 
 const struct command subscribe_command = {
@@ -120,6 +123,10 @@ const struct command subscribe_command = {
 	.help =
 	    "The worker does this by itself for each installation that becomes active. Subscriptions\n"
 	    "that are there already are left alone. Prints the installations that have all of them.\n",
-	.changes = true,
+	.flags = COMMAND_CONF | COMMAND_CHANGES,
+	.most = 1,
+	.options = subscribe_options,
+	.options_size = sizeof(struct subscribe_options),
+	.check = check,
 	.run = run,
 };

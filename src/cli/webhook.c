@@ -6,97 +6,41 @@
 #include "base/url.h"
 #include "cli/commands.h"
 #include "cli/lib/api_session.h"
-#include "cli/lib/progress.h"
 #include "cli/lib/secret_arg.h"
-#include "cli/lib/table.h"
+#include "cli/webhook.h"
 #include "cli/lib/url_arg.h"
 #include "fluid/webhooks.h"
 
-/* The webhooks that Fluid knows for the company: create, list, show, update, delete, events. */
-
-/* Print JSON that was written to `out`, on one line. Returns the exit status. */
-static int
-print_line(struct buf *out, int written)
-{
-	if (written)
-		cli_fail("out of memory");
-	else
-		printf("%s\n", out->data);
-	buf_free(out);
-	return (written ? CLI_FAILED : CLI_DONE);
-}
-
-static int
-print_json(const struct webhook *w)
-{
-	struct buf out = { 0 };
-	struct json_writer *json = json_writer_new(&out, false);
-
-	if (json)
-		webhook_write(w, json);
-	return (print_line(&out, json ? json_writer_end(json) : -1));
-}
-
-static void
-print_field(const char *name, const char *value)
-{
-	printf("%-14s", name);
-	if (value)
-		cli_print_text(stdout, value, strlen(value));
-	else
-		putchar('-');
-	putchar('\n');
-}
-
-static int
-print_webhook(const struct webhook *w, bool json)
-{
-	if (json)
-		return (print_json(w));
-	print_field("id", w->id);
-	if (w->resource && w->event) {
-		struct buf name = { 0 };
-
-		buf_addf(&name, "%s.%s", w->resource, w->event);
-		print_field("event", name.data);
-		buf_free(&name);
-	} else {
-		print_field("event", w->event_identifier);
-	}
-	print_field("url", w->url);
-	print_field("active", w->active ? "yes" : "no");
-	print_field("http_method", w->http_method);
-	print_field("auth_token", w->auth_token ? "present" : NULL);
-	print_field("installation", w->droplet_installation_uuid);
-	print_field("created_at", w->created_at);
-	print_field("updated_at", w->updated_at);
-	return (CLI_DONE);
-}
+/* The webhooks that Fluid knows for the company: create, update, delete; webhook_view.c has the others. */
 
 /* What create and update take. */
-struct given {
+struct webhook_options {
 	const char *resource, *event, *url, *method, *token_file;
-	bool active, inactive, json;
+	bool active, inactive;
 };
 
-/* Check what was given. Returns 0, or -1 with *status set. */
+static const struct cli_option create_options[] = {
+	CLI_VALUE(struct webhook_options, resource, "resource", '\0'),
+	CLI_VALUE(struct webhook_options, event, "event", '\0'),
+	CLI_VALUE(struct webhook_options, url, "url", '\0'),
+	CLI_VALUE(struct webhook_options, method, "method", '\0'),
+	CLI_FLAG(struct webhook_options, inactive, "inactive", '\0'),
+	CLI_VALUE(struct webhook_options, token_file, "auth-token-file", '\0'),
+	CLI_END,
+};
+
+/* Check the values of the options. Returns CLI_DONE, or the exit status. */
 static int
-check_given(const struct command *self, struct given *g, int *status)
+check_values(const struct cli *c)
 {
-	if (g->method && strcasecmp(g->method, "post") != 0 && strcasecmp(g->method, "put") != 0 &&
-	    strcasecmp(g->method, "get") != 0) {
-		*status = cli_misuse(self, "--method is post, put or get");
-		return (-1);
-	}
-	if (g->active && g->inactive) {
-		*status = cli_misuse(self, "--active and --inactive exclude each other");
-		return (-1);
-	}
-	if (g->url && url_arg_check(g->url)) {
-		*status = CLI_USAGE;
-		return (-1);
-	}
-	return (0);
+	const struct webhook_options *o = c->options;
+
+	if (o->method && strcasecmp(o->method, "post") != 0 && strcasecmp(o->method, "put") != 0 &&
+	    strcasecmp(o->method, "get") != 0)
+		return (cli_misuse(c, "--method is post, put or get"));
+	if (o->active && o->inactive)
+		return (cli_misuse(c, "--active and --inactive exclude each other"));
+	return (o->url && url_arg_check(o->url) ? CLI_USAGE : CLI_DONE);
 }
 
 static const char *
@@ -177,8 +121,9 @@ check_method(struct api_session *k, const char *id, const struct webhook_values 
 
 /* Create (id is NULL) or update a webhook, and print it. Returns the exit status. */
 static int
-send_values(const struct cli *c, const char *id, const struct given *g)
+send_values(const struct cli *c, const char *id)
 {
+	const struct webhook_options *g = c->options;
 	bool active = !g->inactive;
 	struct webhook_values v = { .resource = g->resource,
 		.event = g->event,
@@ -194,11 +139,11 @@ send_values(const struct cli *c, const char *id, const struct given *g)
 	if (g->token_file && (secret = secret_arg(g->token_file)) == NULL)
 		return (CLI_FAILED);
 	v.auth_token = secret;
-	if ((status = api_session_open(&k, c)) == CLI_DONE &&
+	if ((status = api_session_open(&k, c->conf)) == CLI_DONE &&
 	    (status = check_method(&k, id, &v)) == CLI_DONE) {
 		failed = id ? webhooks_update(k.api, &k.token, id, &v, &w, &k.e) :
 			      webhooks_create(k.api, &k.token, &v, &w, &k.e);
-		status = failed ? api_session_fail(&k) : print_webhook(&w, g->json);
+		status = failed ? api_session_fail(&k) : webhook_print(&w, c->json);
 		webhook_free(&w);
 	}
 	api_session_close(&k);
@@ -207,30 +152,23 @@ send_values(const struct cli *c, const char *id, const struct given *g)
 }
 
 static int
-run_create(const struct cli *c, const struct command *self, int argc, char **argv)
+check_create(const struct cli *c)
 {
-	struct given g = { 0 };
-	const struct cli_option options[] = {
-		{ "resource", '\0', NULL, &g.resource },
-		{ "event", '\0', NULL, &g.event },
-		{ "url", '\0', NULL, &g.url },
-		{ "method", '\0', NULL, &g.method },
-		{ "inactive", '\0', &g.inactive, NULL },
-		{ "auth-token-file", '\0', NULL, &g.token_file },
-		{ "json", '\0', &g.json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	int status;
+	const struct webhook_options *o = c->options;
+	int status = check_values(c);
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1 ||
-	    check_given(self, &g, &status))
-		return (status);
-	if (g.resource == NULL || g.event == NULL || g.url == NULL)
-		return (cli_misuse(self, "%s is needed",
-		    g.resource == NULL  ? "--resource" :
-			g.event == NULL ? "--event" :
-					  "--url"));
-	return (send_values(c, NULL, &g));
+	if (status == CLI_DONE && (o->resource == NULL || o->event == NULL || o->url == NULL))
+		status = cli_misuse(c, "%s is needed",
+		    o->resource == NULL  ? "--resource" :
+			o->event == NULL ? "--event" :
+					   "--url");
+	return (status);
+}
+
+static int
+run_create(struct cli *c)
+{
+	return (send_values(c, NULL));
 }
 
 static const struct command create_command = {
@@ -253,34 +191,41 @@ static const struct command create_command = {
 	    "  fluidhook webhook create --resource order --event created \\\n"
 	    "      --url https://hooks.example.com/webhook \\\n"
 	    "      --auth-token-file /etc/fluidhook/droplet.secrets\n",
-	.changes = true,
+	.flags = COMMAND_CONF | COMMAND_JSON | COMMAND_CHANGES,
+	.options = create_options,
+	.options_size = sizeof(struct webhook_options),
+	.check = check_create,
 	.run = run_create,
 };
 
-static int
-run_update(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	struct given g = { 0 };
-	const struct cli_option options[] = {
-		{ "url", '\0', NULL, &g.url },
-		{ "method", '\0', NULL, &g.method },
-		{ "active", '\0', &g.active, NULL },
-		{ "inactive", '\0', &g.inactive, NULL },
-		{ "auth-token-file", '\0', NULL, &g.token_file },
-		{ "json", '\0', &g.json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	int status;
+static const struct cli_option update_options[] = {
+	CLI_VALUE(struct webhook_options, url, "url", '\0'),
+	CLI_VALUE(struct webhook_options, method, "method", '\0'),
+	CLI_FLAG(struct webhook_options, active, "active", '\0'),
+	CLI_FLAG(struct webhook_options, inactive, "inactive", '\0'),
+	CLI_VALUE(struct webhook_options, token_file, "auth-token-file", '\0'),
+	CLI_END,
+};
 
-	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1 ||
-	    check_given(self, &g, &status))
-		return (status);
-	if (!webhook_is_id(argv[1]))
-		return (cli_misuse(self, "the ID of a webhook is a number"));
-	if (!g.url && !g.method && !g.active && !g.inactive && !g.token_file)
-		return (cli_misuse(self,
-		    "nothing to change: give --url, --method, --active, --inactive or --auth-token-file"));
-	return (send_values(c, argv[1], &g));
+static int
+check_update(const struct cli *c)
+{
+	const struct webhook_options *o = c->options;
+	int status = check_values(c);
+
+	if (status == CLI_DONE)
+		status = webhook_check_id(c);
+	if (status == CLI_DONE && !o->url && !o->method && !o->active && !o->inactive &&
+	    !o->token_file)
+		status = cli_misuse(c,
+		    "nothing to change: give --url, --method, --active, --inactive or --auth-token-file");
+	return (status);
+}
+
+static int
+run_update(struct cli *c)
+{
+	return (send_values(c, c->argv[0]));
 }
 
 static const struct command update_command = {
@@ -299,63 +244,26 @@ static const struct command update_command = {
 	    "Only what is given changes. Example:\n"
 	    "\n"
 	    "  fluidhook webhook update 4711 --inactive\n",
-	.changes = true,
+	.flags = COMMAND_CONF | COMMAND_JSON | COMMAND_CHANGES,
+	.least = 1,
+	.most = 1,
+	.options = update_options,
+	.options_size = sizeof(struct webhook_options),
+	.check = check_update,
 	.run = run_update,
 };
 
 static int
-run_show(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	bool json = false;
-	const struct cli_option options[] = {
-		{ "json", '\0', &json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct webhook w = { 0 };
-	struct api_session k;
-	int status;
-
-	if (cli_parse(self, argc, argv, options, 1, 1, &status) == -1)
-		return (status);
-	if (!webhook_is_id(argv[1]))
-		return (cli_misuse(self, "the ID of a webhook is a number"));
-	if ((status = api_session_open(&k, c)) == CLI_DONE) {
-		status = webhooks_show(k.api, &k.token, argv[1], &w, &k.e) ?
-		    api_session_fail(&k) :
-		    print_webhook(&w, json);
-		webhook_free(&w);
-	}
-	api_session_close(&k);
-	return (status);
-}
-
-static const struct command show_webhook_command = {
-	.name = "show",
-	.args = "ID [--json]",
-	.summary = "Show one webhook",
-	.help = "      --json  print it as JSON\n"
-		"\n"
-		"Of its auth_token only whether there is one. Example:\n"
-		"\n"
-		"  fluidhook webhook show 4711\n",
-	.run = run_show,
-};
-
-static int
-run_delete(const struct cli *c, const struct command *self, int argc, char **argv)
+run_delete(struct cli *c)
 {
 	struct api_session k;
-	int status;
+	int status = api_session_open(&k, c->conf);
 
-	if (cli_parse(self, argc, argv, NULL, 1, 1, &status) == -1)
-		return (status);
-	if (!webhook_is_id(argv[1]))
-		return (cli_misuse(self, "the ID of a webhook is a number"));
-	if ((status = api_session_open(&k, c)) == CLI_DONE) {
-		if (webhooks_delete(k.api, &k.token, argv[1], &k.e))
+	if (status == CLI_DONE) {
+		if (webhooks_delete(k.api, &k.token, c->argv[0], &k.e))
 			status = api_session_fail(&k);
 		else
-			printf("deleted webhook %s\n", argv[1]);
+			printf("deleted webhook %s\n", c->argv[0]);
 	}
 	api_session_close(&k);
 	return (status);
@@ -368,164 +276,20 @@ static const struct command delete_command = {
 	.help = "Fluid delivers nothing more for it. Example:\n"
 		"\n"
 		"  fluidhook webhook delete 4711\n",
-	.changes = true,
+	.flags = COMMAND_CONF | COMMAND_CHANGES,
+	.least = 1,
+	.most = 1,
+	.check = webhook_check_id,
 	.run = run_delete,
-};
-
-static void
-print_table(const struct webhook_list *l)
-{
-	struct table *t = table_new((
-	    const char *const[]){ "ID", "EVENT", "ACTIVE", "METHOD", "INSTALLATION", "URL", NULL });
-
-	for (size_t i = 0; t && i < l->n; i++) {
-		const struct webhook *w = &l->items[i];
-		struct buf event = { 0 };
-
-		if (w->resource && w->event)
-			buf_addf(&event, "%s.%s", w->resource, w->event);
-		table_add(t,
-		    (const char *const[]){ w->id, event.len ? event.data : w->event_identifier,
-			w->active ? "yes" : "no", w->http_method, w->droplet_installation_uuid,
-			w->url });
-		buf_free(&event);
-	}
-	if (t)
-		table_print(t, stdout);
-	table_free(t);
-}
-
-static int
-print_list(const struct webhook_list *l, bool json)
-{
-	int status = CLI_DONE;
-
-	for (size_t i = 0; json && status == CLI_DONE && i < l->n; i++)
-		status = print_json(&l->items[i]);
-	if (json)
-		return (status);
-	if (l->n)
-		print_table(l);
-	else
-		fputs("Fluid has no webhooks for this company.\n", stderr);
-	return (CLI_DONE);
-}
-
-static int
-run_list(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	bool json = false;
-	const struct cli_option options[] = {
-		{ "json", '\0', &json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct webhook_list l = { 0 };
-	struct progress progress;
-	struct api_session k;
-	int status, failed;
-
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
-	if ((status = api_session_open(&k, c)) == CLI_DONE) {
-		progress_begin(&progress, "Waiting for Fluid");
-		failed = webhooks_list(k.api, &k.token, &l, &k.e);
-		progress_end(&progress);
-		status = failed ? api_session_fail(&k) : print_list(&l, json);
-		webhook_list_free(&l);
-	}
-	api_session_close(&k);
-	return (status);
-}
-
-static const struct command list_webhook_command = {
-	.name = "list",
-	.args = "[--json]",
-	.summary = "List the company's webhooks",
-	.help = "      --json  one JSON object a line\n"
-		"\n"
-		"All of the company's, whoever made them. Example:\n"
-		"\n"
-		"  fluidhook webhook list --json | jq -r 'select(.active | not) | .id'\n",
-	.run = run_list,
-};
-
-static int
-print_event_json(const struct webhook_event *event)
-{
-	struct buf out = { 0 };
-	struct json_writer *json = json_writer_new(&out, false);
-
-	if (json) {
-		json_object(json);
-		json_key(json, "event");
-		json_string(json, event->name);
-		json_key(json, "deprecated");
-		json_bool(json, event->deprecated);
-		json_object_end(json);
-	}
-	return (print_line(&out, json ? json_writer_end(json) : -1));
-}
-
-static int
-print_events(const struct webhook_events *l, bool json)
-{
-	int status = CLI_DONE;
-
-	for (size_t i = 0; status == CLI_DONE && i < l->n; i++) {
-		const struct webhook_event *event = &l->items[i];
-
-		if (json) {
-			status = print_event_json(event);
-		} else {
-			cli_print_text(stdout, event->name, strlen(event->name));
-			puts(event->deprecated ? "  (deprecated)" : "");
-		}
-	}
-	return (status);
-}
-
-static int
-run_events(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	bool json = false;
-	const struct cli_option options[] = {
-		{ "json", '\0', &json, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct webhook_events l = { 0 };
-	struct api_session k;
-	int status;
-
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
-	if ((status = api_session_open(&k, c)) == CLI_DONE) {
-		status = webhooks_events(k.api, &k.token, &l, &k.e) ? api_session_fail(&k) :
-								      print_events(&l, json);
-		webhook_events_free(&l);
-	}
-	api_session_close(&k);
-	return (status);
-}
-
-static const struct command events_command = {
-	.name = "events",
-	.args = "[--json]",
-	.summary = "List what can be subscribed to",
-	.help = "      --json  one JSON object a line\n"
-		"\n"
-		"A line each, as RESOURCE.EVENT. Example:\n"
-		"\n"
-		"  fluidhook webhook events | grep ^order\n",
-	.run = run_events,
 };
 
 static const struct command *const commands[] = {
 	&create_command,
-	&list_webhook_command,
-	&show_webhook_command,
+	&webhook_list_command,
+	&webhook_show_command,
 	&update_command,
 	&delete_command,
-	&events_command,
+	&webhook_events_command,
 	NULL,
 };
 

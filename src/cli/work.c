@@ -32,24 +32,24 @@ is_ours(const struct state *state)
 	return (false);
 }
 
-static int
-run(const struct cli *c, const struct command *self, int argc, char **argv)
-{
-	bool once = false;
-	const struct cli_option options[] = {
-		{ "once", '\0', &once, NULL },
-		{ NULL, '\0', NULL, NULL },
-	};
-	struct state *state = NULL;
-	struct conf *conf;
-	char *file = NULL;
-	int status;
+struct work_options {
+	bool once;
+};
 
-	if (cli_parse(self, argc, argv, options, 0, 0, &status) == -1)
-		return (status);
-	if ((conf = cli_conf(c)) == NULL)
-		return (CLI_USAGE);
-	status = CLI_FAILED;
+static const struct cli_option work_options[] = {
+	CLI_FLAG(struct work_options, once, "once", '\0'),
+	CLI_END,
+};
+
+static int
+run(struct cli *c)
+{
+	const struct work_options *o = c->options;
+	const struct conf *conf = c->conf;
+	struct state *state = NULL;
+	char *file = NULL;
+	int status = CLI_FAILED;
+
 	/* For the hooks, which do not run where we do. */
 	if ((file = realpath(conf->file, NULL)) == NULL)
 		cli_fail("%s: %s", conf->file, strerror(errno));
@@ -59,14 +59,12 @@ run(const struct cli *c, const struct command *self, int argc, char **argv)
 		    file, HOOK_CONF_MAX);
 	else if ((state = cli_state(conf)) != NULL && is_ours(state)) {
 		if (conf_open_log(conf, "fluidhook"))
-			status = cli_fail("%s: log: %s: %s", conf->file, conf->log_file,
-			    strerror(errno));
+			cli_fail("%s: log: %s: %s", conf->file, conf->log_file, strerror(errno));
 		else
-			status = work(conf, file, state, once) ? CLI_FAILED : CLI_DONE;
+			status = work(conf, file, state, o->once) ? CLI_FAILED : CLI_DONE;
 	}
 	state_close(state);
 	free(file);
-	conf_free(conf);
 	return (status);
 }
 
@@ -82,5 +80,8 @@ const struct command work_command = {
 	    "              Where another worker runs, it ends at once, with status 0.\n"
 	    "\n"
 	    "Hooks are programs in the directory that [worker] hooks names; man 7 fluidhook-hooks.\n",
+	.flags = COMMAND_CONF,
+	.options = work_options,
+	.options_size = sizeof(struct work_options),
 	.run = run,
 };

@@ -3,11 +3,9 @@
 #include <string.h>
 
 int
-api_session_open(struct api_session *k, const struct cli *c)
+api_session_open(struct api_session *k, const struct conf *conf)
 {
-	*k = (struct api_session){ .conf = cli_conf(c) };
-	if (k->conf == NULL)
-		return (CLI_USAGE);
+	*k = (struct api_session){ .conf = conf };
 	if (token_company(&k->token, k->conf, &k->e))
 		return (api_session_fail(k));
 	if ((k->api = fluid_api_new(k->conf, &k->e)) == NULL)
@@ -20,7 +18,6 @@ api_session_close(struct api_session *k)
 {
 	fluid_api_free(k->api);
 	token_free(&k->token);
-	conf_free(k->conf);
 	*k = (struct api_session){ 0 };
 }
 

@@ -8,18 +8,18 @@
 /* What every command needs that calls Fluid's API as the company. */
 
 struct api_session {
-	struct conf *conf;
+	const struct conf *conf;
 	struct fluid_token token;
 	struct fluid_api *api;
 	struct fluid_error e; /* of the call made last */
 };
 
 /**
- * Read the configuration and the company's token, and be ready to call. To be ended with
+ * Read the company's token, and be ready to call. To be ended with
  * api_session_close() in every case.
  * Returns CLI_DONE, or the exit status after saying what is wrong.
  */
-int api_session_open(struct api_session *k, const struct cli *c);
+int api_session_open(struct api_session *k, const struct conf *conf);
 
 void api_session_close(struct api_session *k);
 

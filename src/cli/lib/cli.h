@@ -14,9 +14,57 @@
 /* Exit statuses. */
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
+/* What main() does before a command's run(), and undoes behind it. A later one includes those before it. */
+enum {
+	COMMAND_CONF = 1,          /* reads the configuration: cli.conf */
+	COMMAND_OWNER = 2 | 1,     /* becomes the owner of the state directory, for good */
+	COMMAND_STATE = 4 | 2 | 1, /* opens the state directory: cli.state */
+};
+
+/* These go with any of those. */
+enum {
+	COMMAND_JSON = 8, /* has the option --json: cli.json */
+	/* Changes something, here or at Fluid: a reader of its output that ends does not end it. */
+	COMMAND_CHANGES = 16,
+	COMMAND_MANY = 32, /* any number of arguments from `least` on */
+};
+
+struct command;
+
+/* What a command gets. All of it belongs to main(). */
 struct cli {
 	const char *conf_file; /* of -c; NULL where none was given */
+	const struct command *command,
+	    *parent; /* "create" of "webhook create", and "webhook" or NULL */
+	void *
+	    options; /* the values of the command's own options; its struct, zero where not given */
+	bool json;
+	char **argv;         /* the arguments; behind the last one is NULL */
+	int argc;            /* how many */
+	struct conf *conf;   /* NULL without COMMAND_CONF */
+	struct state *state; /* NULL without COMMAND_STATE */
 };
+
+/* An option of a command. A table ends with one whose name is NULL. --help is in all of them. */
+struct cli_option {
+	const char *name; /* without the dashes */
+	char letter;      /* or '\0' */
+	bool is_flag;     /* `at` is that of a bool; else of a const char *, which gets the value */
+	size_t at;        /* in the struct of the command's options */
+};
+
+#define CLI_FLAG(type, field, name, letter) \
+	{ \
+		name, letter, true, offsetof(type, field) \
+	}
+#define CLI_VALUE(type, field, name, letter) \
+	{ \
+		name, letter, false, offsetof(type, field) \
+	}
+#define CLI_END \
+	{ \
+		NULL, '\0', false, 0 \
+	}
 
 /* A command, or a command's command: each stands in the file of its name or family. */
 struct command {
@@ -24,10 +72,17 @@ struct command {
 	const char *args;    /* what follows the name in the usage line */
 	const char *summary; /* one line for the list of commands */
 	const char *help;    /* options and all else that --help tells; lines that end with \n */
-	/* something, here or at Fluid: a reader of its output that ends does not end it */
-	bool changes;
-	/* argv[0] is the command's name. Returns the exit status. */
-	int (*run)(const struct cli *c, const struct command *self, int argc, char **argv);
+	unsigned flags;
+	int least, most;                  /* how many arguments */
+	const struct cli_option *options; /* NULL: none */
+	size_t options_size;              /* of the struct that they are in */
+	/*
+	 * Whether options and arguments go together, before anything is read or done; NULL: they always do. Returns
+	 * CLI_DONE, or the exit status after saying what is wrong.
+	 */
+	int (*check)(const struct cli *c);
+	/* Returns the exit status. */
+	int (*run)(struct cli *c);
 	/* Where one of these has to follow; ended by NULL. Then run is NULL. */
 	const struct command *const *commands;
 };
@@ -41,22 +96,18 @@ const struct command *cli_child(const struct command *parent, size_t n);
 /** The command of this name that follows `parent` (NULL: the first word); NULL where there is none. */
 const struct command *cli_find(const struct command *parent, const char *name);
 
-/* Where an option's value goes. A table ends with one whose name is NULL; --help is in all of them. */
-struct cli_option {
-	const char *name;   /* without the dashes */
-	char letter;        /* or '\0' */
-	bool *flag;         /* set to true, for an option without a value */
-	const char **value; /* set to the value, which lies in argv */
-};
+/**
+ * Read the options and arguments of c->command into c; argv[0] is the command's name. Returns true, or false with
+ * *status being what to exit with (help was printed, or what is wrong). c->options is for free() in both cases.
+ */
+bool cli_parse(struct cli *c, int argc, char **argv, int *status);
 
 /**
- * Read a command's options and check the number of other words, which are moved to argv[1] and on.
- * most: SIZE_MAX for any number.
- * Returns how many words there are, or -1 with *status being what to exit with (help was printed, or
- * what is wrong).
+ * Read the configuration, become the owner, open the state directory: what the command's flags say. Returns CLI_DONE, or
+ * the exit status after saying what is wrong. To be ended with cli_close() in both cases.
  */
-int cli_parse(const struct command *self, int argc, char **argv, const struct cli_option *options,
-    size_t least, size_t most, int *status);
+int cli_open(struct cli *c);
+void cli_close(struct cli *c);
 
 /**
  * Print "fluidhook: ..." and a newline to standard error, escaped as by cli_print_lines(). Returns
@@ -68,14 +119,13 @@ int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_message(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 
 /** Print that a command was used wrongly, and where help is. Returns CLI_USAGE. */
-int cli_misuse(const struct command *self, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+int cli_misuse(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /**
- * Read the configuration. Returns it for conf_free(), or NULL after every mistake was printed (exit
- * status CLI_USAGE).
+ * Read the configuration; file: NULL for the usual one. Returns it for conf_free(), or NULL after every mistake was
+ * printed (exit status CLI_USAGE).
  */
-struct conf *cli_conf(const struct cli *c);
+struct conf *cli_conf(const char *file);
 
 /**
  * Where the command runs as root: become the owner of the state directory, for good, so that nothing
@@ -88,8 +138,7 @@ int cli_become_owner(const struct conf *conf);
 int cli_become_owner_of(const char *state_dir);
 
 /**
- * Become the owner and open a directory of the state directory, "installations" or "journal". Makes
- * nothing. Returns a descriptor, or -1 after saying what is wrong.
+ * Open a directory of the state directory, "installations" or "journal", as its owner. Makes nothing. Returns a descriptor, or -1 after saying what is wrong.
  */
 int cli_directory(const struct conf *conf, const char *name);
 

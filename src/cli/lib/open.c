@@ -11,9 +11,9 @@
 #include "base/owner.h"
 
 struct conf *
-cli_conf(const struct cli *c)
+cli_conf(const char *conf_file)
 {
-	char *file = conf_find(c->conf_file);
+	char *file = conf_find(conf_file);
 	struct buf errors = { 0 };
 	struct conf *conf = file ? conf_load(file, &errors) : NULL;
 
@@ -82,8 +82,6 @@ cli_directory(const struct conf *conf, const char *name)
 	char why[STATE_WHY_SIZE];
 	int top, fd;
 
-	if (cli_become_owner(conf))
-		return (-1);
 	if (state_is_marked(conf->state_dir, why) && errno != EACCES) {
 		cli_fail("%s", why);
 		return (-1);
@@ -114,4 +112,29 @@ cli_state(const struct conf *conf)
 	else
 		cli_fail("%s", why);
 	return (NULL);
+}
+
+int
+cli_open(struct cli *c)
+{
+	const unsigned flags = c->command->flags;
+
+	if ((flags & COMMAND_CONF) && (c->conf = cli_conf(c->conf_file)) == NULL)
+		return (CLI_USAGE);
+	if ((flags & COMMAND_STATE) == COMMAND_STATE)
+		return ((c->state = cli_state(c->conf)) ? CLI_DONE : CLI_FAILED);
+	if ((flags & COMMAND_OWNER) == COMMAND_OWNER && cli_become_owner(c->conf))
+		return (CLI_FAILED);
+	return (CLI_DONE);
+}
+
+void
+cli_close(struct cli *c)
+{
+	state_close(c->state);
+	conf_free(c->conf);
+	free(c->options);
+	c->state = NULL;
+	c->conf = NULL;
+	c->options = NULL;
 }
