@@ -4,10 +4,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "base/log.h"
+#include "store/lifecycle_fluid.h"
 #include "worker/outcome.h"
 
 /* Seconds for which an unsigned install waits for Fluid's answer (contract section 3). */
@@ -15,74 +15,48 @@ enum { CONFIRM_PATIENCE = 86400 };
 
 static const char denied[] = "unsigned install denied by Fluid, its record is removed";
 
-/* What is not said in the body cannot be contradicted; what Fluid does not say confirms nothing. */
-static enum confirmation
-compare(const char *body, const char *fluid)
+static struct lifecycle_answer
+answer_of(const struct fluid_installation *f)
 {
-	if (fluid == NULL)
-		return (UNSAID);
-	return (body == NULL || strcmp(body, fluid) == 0 ? CONFIRMED : DENIED);
+	return ((struct lifecycle_answer){
+	    .droplet_installation_uuid = f->droplet_installation_uuid,
+	    .droplet_uuid = f->droplet_uuid,
+	    .fluid_company_id = f->fluid_company_id,
+	    .fluid_company_id_number = f->fluid_company_id_number,
+	    .fluid_shop = f->fluid_shop,
+	    .active = f->active,
+	});
 }
 
-/* A shop is the same with and without its domain, in any case. */
-static enum confirmation
-compare_shop(const char *body, const char *fluid)
+bool
+confirm_agrees(const struct installation *i, const struct fluid_installation *f)
 {
-	char a[NAME_SIZE], b[NAME_SIZE];
+	const struct lifecycle_answer a = answer_of(f);
 
-	if (body == NULL)
-		return (CONFIRMED);
-	if (fluid == NULL)
-		return (UNSAID);
-	if (name_of_shop(a, body, strlen(body)) || name_of_shop(b, fluid, strlen(fluid)))
-		return (strcasecmp(body, fluid) == 0 ? CONFIRMED : DENIED);
-	return (strcmp(a, b) == 0 ? CONFIRMED : DENIED);
+	return (lifecycle_agrees(i, &a));
 }
 
-enum confirmation
+enum lifecycle_confirmation
 confirm_compare(const struct installation *i, const struct fluid_installation *f)
 {
-	const enum confirmation all[] = {
-		compare(i->droplet_installation_uuid, f->droplet_installation_uuid),
-		compare(i->droplet_uuid, f->droplet_uuid),
-		compare(i->fluid_company_id, f->fluid_company_id),
-		compare_shop(i->fluid_shop, f->fluid_shop),
-	};
-	enum confirmation result = CONFIRMED;
+	const struct lifecycle_answer a = answer_of(f);
 
-	if (!f->active)
-		return (DENIED);
-	for (size_t n = 0; n < sizeof(all) / sizeof(all[0]); n++) {
-		if (all[n] == DENIED)
-			return (DENIED);
-		if (all[n] == UNSAID)
-			result = UNSAID;
-	}
-	return (result);
+	return (lifecycle_compare(i, &a));
 }
 
 int
 confirm_complete(struct installation *i, const struct fluid_installation *f)
 {
-	/* A verified record without one goes by its company, also for its uninstall. */
-	if ((i->status == INSTALLATION_UNCONFIRMED && i->droplet_installation_uuid == NULL &&
-		installation_set(&i->droplet_installation_uuid, f->droplet_installation_uuid)) ||
-	    (i->droplet_uuid == NULL && installation_set(&i->droplet_uuid, f->droplet_uuid)) ||
-	    (i->fluid_shop == NULL && installation_set(&i->fluid_shop, f->fluid_shop)))
-		return (-1);
-	if (i->fluid_company_id == NULL) {
-		if (installation_set(&i->fluid_company_id, f->fluid_company_id))
-			return (-1);
-		i->fluid_company_id_number = f->fluid_company_id_number;
-	}
-	return (0);
+	const struct lifecycle_answer a = answer_of(f);
+
+	return (lifecycle_add_unsaid(i, &a));
 }
 
 /* What was learnt from Fluid. */
 struct answers {
 	struct fluid_installation f; /* of the look-up, completed by whose token it is */
-	enum confirmation result;
-	struct fluid_error e; /* for UNSAID and DENIED: why */
+	enum lifecycle_confirmation result;
+	struct fluid_error e; /* for LIFECYCLE_UNSAID and LIFECYCLE_DENIED: why */
 };
 
 /* Whether Fluid itself says that it knows no such installation, or no such token. */
@@ -110,7 +84,7 @@ ask_owner(const struct resolving *s, const struct fluid_token *token, struct ans
 	    strcmp(a->f.fluid_company_id, owner.fluid_company_id) != 0) {
 		fluid_error_set(&a->e, FLUID_REFUSED,
 		    "the token is of another company than the installation");
-		a->result = DENIED;
+		a->result = LIFECYCLE_DENIED;
 	}
 	if (a->f.fluid_company_id == NULL) {
 		a->f.fluid_company_id = owner.fluid_company_id;
@@ -130,7 +104,7 @@ ask(const struct resolving *s, const struct installation *i, struct answers *a)
 {
 	struct fluid_token token = { 0 };
 
-	a->result = DENIED;
+	a->result = LIFECYCLE_DENIED;
 	if (i->droplet_installation_uuid == NULL) {
 		fluid_error_set(&a->e, FLUID_LOCAL, "no installation uuid to ask for");
 		return;
@@ -138,17 +112,17 @@ ask(const struct resolving *s, const struct installation *i, struct answers *a)
 	if (token_installation(&token, i->authentication_token, i->record, &a->e))
 		return;
 	if (installations_get(s->api, &token, i->droplet_installation_uuid, &a->f, &a->e)) {
-		a->result = is_denial(&a->e) ? DENIED : UNSAID;
-	} else if (confirm_compare(i, &a->f) == DENIED) {
+		a->result = is_denial(&a->e) ? LIFECYCLE_DENIED : LIFECYCLE_UNSAID;
+	} else if (confirm_compare(i, &a->f) == LIFECYCLE_DENIED) {
 		fluid_error_set(&a->e, FLUID_REFUSED,
 		    "the installation is not active, or of another "
 		    "droplet or company than the install said");
 	} else {
-		a->result = UNSAID;
-		if (ask_owner(s, &token, a) == 0 && a->result != DENIED &&
-		    (a->result = confirm_compare(i, &a->f)) != CONFIRMED)
+		a->result = LIFECYCLE_UNSAID;
+		if (ask_owner(s, &token, a) == 0 && a->result != LIFECYCLE_DENIED &&
+		    (a->result = confirm_compare(i, &a->f)) != LIFECYCLE_CONFIRMED)
 			fluid_error_set(&a->e, FLUID_REFUSED,
-			    a->result == DENIED ?
+			    a->result == LIFECYCLE_DENIED ?
 				"the token is of another company or shop than the install said" :
 				"Fluid does not say of which droplet, company and shop it is");
 	}
@@ -167,9 +141,9 @@ on_answers(const struct resolving *s, struct installation *i, const struct insta
 	    (i->authentication_token == NULL ||
 		strcmp(asked->authentication_token, i->authentication_token) != 0))
 		return (RESOLVE_LATER);
-	if (a->result == DENIED)
+	if (a->result == LIFECYCLE_DENIED)
 		return (outcome_remove(s, i, denied, a->e.text));
-	if (a->result == CONFIRMED) {
+	if (a->result == LIFECYCLE_CONFIRMED) {
 		if (confirm_complete(i, &a->f) || outcome_note_active(s, i->record))
 			return (RESOLVE_LATER);
 		return (outcome_active(s, i));

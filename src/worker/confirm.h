@@ -3,6 +3,7 @@
 
 #include "fluid/installations.h"
 #include "store/installation.h"
+#include "store/lifecycle_fluid.h"
 #include "worker/resolve.h"
 
 /*
@@ -10,16 +11,11 @@
  * the unverified body says (contract section 3, the last row of evidence).
  */
 
-enum confirmation {
-	CONFIRMED, /* Fluid names this droplet, this installation and this owner */
-	DENIED,    /* Fluid says otherwise */
-	UNSAID,    /* Fluid has not said all of it yet */
-};
+/** The rules of store/lifecycle_fluid.h, for what the API said. */
+bool confirm_agrees(const struct installation *i, const struct fluid_installation *f);
+enum lifecycle_confirmation confirm_compare(const struct installation *i,
+    const struct fluid_installation *f);
 
-/** Compare a record, which is unconfirmed, with what Fluid said about it. */
-enum confirmation confirm_compare(const struct installation *i, const struct fluid_installation *f);
-
-/** Take over what the body left unsaid and Fluid said. Returns 0, or -1: ENOMEM. */
 int confirm_complete(struct installation *i, const struct fluid_installation *f);
 
 /** Ask Fluid about an unconfirmed record, with the token it has. Takes `asked` over. */

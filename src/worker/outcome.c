@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "store/lifecycle.h"
+#include "store/lifecycle_fluid.h"
 #include "store/marker.h"
 
 /* Replace the record in the space that was set aside. Its index entries are there already, or come later. */
@@ -49,30 +49,21 @@ outcome_fail(const struct resolving *s, struct installation *i, const char *reas
 	if (i->status == INSTALLATION_ACTIVE) {
 		log_line(LOG_LEVEL_WARN, "exchange token given up, the credentials at hand stay",
 		    "installation", i->record, "reason", reason, "why", why, NULL);
-		installation_drop_exchange(i);
-		return (outcome_save(s, i) ? RESOLVE_LATER : RESOLVED);
+	} else {
+		log_line(LOG_LEVEL_ERROR, "installation failed", "installation", i->record,
+		    "reason", reason, "why", why, "todo", todo, NULL);
 	}
-	log_line(LOG_LEVEL_ERROR, "installation failed", "installation", i->record, "reason",
-	    reason, "why", why, "todo", todo, NULL);
-	i->status = INSTALLATION_FAILED;
-	installation_drop_credentials(i);
-	return (
-	    installation_set(&i->reason, reason) || outcome_save(s, i) ? RESOLVE_LATER : RESOLVED);
+	return (lifecycle_fail(i, reason) || outcome_save(s, i) ? RESOLVE_LATER : RESOLVED);
 }
 
 enum resolved
 outcome_remove(const struct resolving *s, const struct installation *i, const char *msg,
     const char *why)
 {
-	char file[NAME_SIZE + 8];
-
-	snprintf(file, sizeof(file), "%s.json", i->record);
-	if ((unlinkat(s->state->installations, file, 0) && errno != ENOENT) ||
-	    fsync(s->state->installations)) {
+	if (lifecycle_remove(s->state, i)) {
 		log_errno(LOG_LEVEL_ERROR, "record cannot be removed", "record", i->record, NULL);
 		return (RESOLVE_LATER);
 	}
-	marker_clear(s->state->unconfirmed, i->record);
 	log_line(LOG_LEVEL_WARN, msg, "installation", i->record, "why", why, NULL);
 	return (RESOLVED);
 }
@@ -89,15 +80,11 @@ outcome_note_active(const struct resolving *s, const char *record)
 int
 outcome_complete(const struct resolving *s, struct installation *i)
 {
-	if (lifecycle_index(s->state, i) || lifecycle_supersede(s->state, i)) {
-		log_errno(LOG_LEVEL_ERROR, "active installation not completed", "installation",
-		    i->record, NULL);
-		return (-1);
-	}
-	marker_clear(s->state->unconfirmed, i->record);
-	if (i->exchange_token == NULL)
-		marker_clear(s->state->pending, i->record);
-	return (0);
+	if (lifecycle_complete(s->state, i) == 0)
+		return (0);
+	log_errno(LOG_LEVEL_ERROR, "active installation not completed", "installation", i->record,
+	    NULL);
+	return (-1);
 }
 
 /*
@@ -107,8 +94,7 @@ outcome_complete(const struct resolving *s, struct installation *i)
 enum resolved
 outcome_active(const struct resolving *s, struct installation *i)
 {
-	i->status = INSTALLATION_ACTIVE;
-	installation_set(&i->reason, NULL);
+	lifecycle_activate(i);
 	clock_gettime(CLOCK_REALTIME, &i->updated_at);
 	if (end_save(s, i, installation_save(s->state->installations, i)))
 		return (RESOLVE_LATER);

@@ -17,7 +17,6 @@
 #include "worker/outcome.h"
 
 enum {
-	TOKEN_LIFE = 600,        /* seconds, where no expiry was said (fluid-wire, "Exchange") */
 	WARN_LEFT = 120,         /* say loudly that a token is about to die */
 	SAVE_PATIENCE = 300,     /* seconds in which credentials have to find room on the disk */
 	ANSWER_ROOM = 32 * 1024, /* by how many bytes an answer can make a record larger */
@@ -30,46 +29,6 @@ static bool
 same(const char *a, const char *b)
 {
 	return (a && b && strcmp(a, b) == 0);
-}
-
-static bool
-same_or_unsaid(const char *a, const char *b)
-{
-	return (a == NULL || b == NULL || strcmp(a, b) == 0);
-}
-
-/* When the exchange token dies, unix seconds. */
-static int64_t
-expiry_of(const struct installation *i)
-{
-	struct timespec t;
-
-	if (i->exchange_token_expires_at && timefmt_parse(i->exchange_token_expires_at, &t) == 0)
-		return (t.tv_sec);
-	return (i->installed_at + TOKEN_LIFE);
-}
-
-/* Whether what Fluid says about a verified installation is about this record. */
-static bool
-agrees(const struct installation *i, const struct fluid_installation *f)
-{
-	return (f->active &&
-	    same_or_unsaid(i->droplet_installation_uuid, f->droplet_installation_uuid) &&
-	    same_or_unsaid(i->droplet_uuid, f->droplet_uuid) &&
-	    same_or_unsaid(i->fluid_company_id, f->fluid_company_id));
-}
-
-static int
-take_credentials(struct installation *i, const struct exchange *x)
-{
-	if (installation_set(&i->authentication_token, x->authentication_token))
-		return (-1);
-	/* Fluid can leave the key out; the one at hand then goes on. */
-	return (x->webhook_verification_token &&
-		    installation_set(&i->webhook_verification_token,
-			x->webhook_verification_token) ?
-		-1 :
-		0);
 }
 
 /* An exchange, from before the call on. */
@@ -121,7 +80,7 @@ on_refused(const struct resolving *s, struct installation *i, const struct attem
 static enum resolved
 on_no_answer(const struct resolving *s, struct installation *i, const struct attempt *a)
 {
-	int64_t left = expiry_of(i) - time(NULL);
+	int64_t left = lifecycle_exchange_expires(i) - time(NULL);
 	char seconds[24];
 
 	if (a->last)
@@ -145,26 +104,20 @@ on_no_answer(const struct resolving *s, struct installation *i, const struct att
 static enum resolved
 on_exchanged_unsigned(const struct resolving *s, struct installation *i, const struct attempt *a)
 {
-	enum confirmation confirmation = confirm_compare(i, &a->x.installation);
+	enum lifecycle_confirmation confirmation = confirm_compare(i, &a->x.installation);
 
-	if (confirmation == DENIED)
+	if (confirmation == LIFECYCLE_DENIED)
 		return (
 		    outcome_remove(s, i, "unsigned install denied by Fluid, its record is removed",
 			"Fluid's answer is about another company, shop, droplet or installation"));
-	if (take_credentials(i, &a->x) || confirm_complete(i, &a->x.installation))
+	if (lifecycle_set_credentials(i, a->x.authentication_token,
+		a->x.webhook_verification_token) ||
+	    confirm_complete(i, &a->x.installation))
 		return (RESOLVE_LATER);
 	installation_drop_exchange(i);
-	if (confirmation == CONFIRMED)
+	if (confirmation == LIFECYCLE_CONFIRMED)
 		return (outcome_active(s, i));
 	return (outcome_save(s, i) ? RESOLVE_LATER : RESOLVE_ON);
-}
-
-/* Whether an install that came after the one that was asked for has brought the credentials at hand. */
-static bool
-has_newer_credentials(const struct installation *i, const struct attempt *a)
-{
-	return (i->status == INSTALLATION_ACTIVE &&
-	    (i->exchange_token == NULL || i->credentials_installed_at > a->asked->installed_at));
 }
 
 /* What came of an exchange, for the record as it is now. The caller holds the lock. */
@@ -179,12 +132,12 @@ on_exchanged(const struct resolving *s, struct installation *i, const struct att
 		return (RESOLVED);
 	if (overtaken &&
 	    (i->status == INSTALLATION_UNCONFIRMED || a->outcome != EXCHANGE_DONE ||
-		!agrees(i, &a->x.installation)))
+		!confirm_agrees(i, &a->x.installation)))
 		return (RESOLVED);
 	/* An uninstall that came meanwhile has ended the install that was asked for. */
 	if (overtaken && a->asked->installed_at <= i->last_uninstalled_at)
 		return (RESOLVED);
-	if (overtaken && has_newer_credentials(i, a)) {
+	if (overtaken && lifecycle_has_newer_credentials(i, a->asked)) {
 		log_line(LOG_LEVEL_INFO, "credentials of an older install are not taken",
 		    "installation", i->record, NULL);
 		return (RESOLVED);
@@ -195,12 +148,14 @@ on_exchanged(const struct resolving *s, struct installation *i, const struct att
 		return (on_no_answer(s, i, a));
 	if (i->status == INSTALLATION_UNCONFIRMED)
 		return (on_exchanged_unsigned(s, i, a));
-	if (!agrees(i, &a->x.installation))
+	if (!confirm_agrees(i, &a->x.installation))
 		return (outcome_fail(s, i, "exchange_contradicts",
 		    "Fluid's answer is about another company, "
 		    "or about another droplet",
 		    install_again));
-	if (take_credentials(i, &a->x) || confirm_complete(i, &a->x.installation))
+	if (lifecycle_set_credentials(i, a->x.authentication_token,
+		a->x.webhook_verification_token) ||
+	    confirm_complete(i, &a->x.installation))
 		return (RESOLVE_LATER);
 	i->credentials_installed_at = overtaken ? a->asked->installed_at : 0;
 	if (!overtaken)
@@ -239,14 +194,6 @@ begin_exchange(const struct resolving *s, struct installation *i, struct attempt
 		return (0);
 	log_errno(LOG_LEVEL_ERROR, "record cannot be written", "record", i->record, NULL);
 	return (-1);
-}
-
-static bool
-waits_for_exchange(const struct installation *i)
-{
-	return (i->exchange_token &&
-	    (i->status == INSTALLATION_PENDING || i->status == INSTALLATION_ACTIVE ||
-		(i->status == INSTALLATION_UNCONFIRMED && i->authentication_token == NULL)));
 }
 
 static enum resolved
@@ -355,8 +302,8 @@ resolve_record(const struct resolving *s, int markers, const char *record, int64
 	if (i == NULL && errno != ENOENT) {
 		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", record, NULL);
 		resolved = RESOLVE_LATER;
-	} else if (i && waits_for_exchange(i)) {
-		*deadline = expiry_of(i);
+	} else if (i && lifecycle_waits_for_exchange(i)) {
+		*deadline = lifecycle_exchange_expires(i);
 		/* Our clock can be wrong: only a try shows whether the token is dead. */
 		a.last = *deadline <= time(NULL);
 		if (begin_exchange(s, i, &a))
