@@ -10,6 +10,7 @@ from harness import fluid, process, tap
 from harness.command_site import COMMAND, CommandSite
 from harness.fluid import Company
 from harness.fronts import Cgi
+from harness.tap import equal
 from harness.web import Request
 from standin import SHAPES, StandIn, certificates
 
@@ -19,10 +20,6 @@ CREATE = ("webhook", "create", "--resource", "droplet", "--event", "installed", 
 SEED = {"webhook": {"resource": "droplet", "event": "installed", "url": URL, "active": True,
                     "http_method": "post"}}
 SITES = []
-
-
-def equal(got, want):
-    assert got == want, f"got {got!r}, want {want!r}"
 
 
 def new_site(**fields):

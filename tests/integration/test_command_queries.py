@@ -12,6 +12,7 @@ from harness import fluid, process, tap
 from harness.command_site import COMMAND, CommandSite
 from harness.fluid import Company
 from harness.fronts import Cgi
+from harness.tap import equal
 from harness.web import Request
 from harness.webservers import find
 from standin import StandIn
@@ -19,10 +20,6 @@ from standin import StandIn
 SITES = []
 # Measured where the sanitizers slow everything down, a bound is this much further off.
 HOUR, DAY = 3600, 86400
-
-
-def equal(got, want):
-    assert got == want, f"got {got!r}, want {want!r}"
 
 
 def new_site(*args, **fields):

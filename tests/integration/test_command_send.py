@@ -18,6 +18,7 @@ from harness.command_site import COMMAND, CommandSite
 from harness.fluid import Company, Droplet
 from harness.fronts import Cgi
 from harness.site import SOURCE
+from harness.tap import equal
 from harness.web import Request
 from harness.webservers import Nginx, find
 from standin import certificates
@@ -27,10 +28,6 @@ LIFECYCLE = ["Host", "User-Agent", "Accept", "Content-Type", "X-Fluid-Shop", "X-
 BUSINESS = LIFECYCLE[:7] + ["AUTH_TOKEN", "X-Fluid-Token", "Content-Length"]
 FILES = SOURCE / "examples/deliveries"
 SITES = []
-
-
-def equal(got, want):
-    assert got == want, f"got {got!r}, want {want!r}"
 
 
 def new_site(*args, **fields):

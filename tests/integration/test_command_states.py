@@ -12,6 +12,7 @@ from harness import fluid, process, tap
 from harness.command_site import COMMAND, CommandSite
 from harness.fluid import Company
 from harness.fronts import Cgi
+from harness.tap import equal
 from harness.web import Request
 from harness.webservers import find
 
@@ -22,10 +23,6 @@ STATE = [("list",), ("list", "--json"), ("show", "dri_x"), ("token", "dri_x"), (
          ("api", "GET", "/api/x", "--installation", "dri_x"), ("deliveries",),
          ("deliveries", "--json"), ("delivery", UUID), ("queue",), ("queue", "--dead"),
          ("retry", "--all"), ("prune", "--keep", "30d"), ("work", "--once"), ("subscribe", "--all")]
-
-
-def equal(got, want):
-    assert got == want, f"got {got!r}, want {want!r}"
 
 
 def new_site(*args, **fields):

@@ -17,6 +17,7 @@ import sys
 import threading
 
 from harness import process, tap
+from harness.tap import equal
 from standin import SHAPES, Company, StandIn, certificates
 from standin.company import Refusal
 
@@ -63,10 +64,6 @@ def serving(token=TOKEN, **fields):
             yield standin, client
         finally:
             client.close()
-
-
-def equal(got, want):
-    assert got == want, f"got {got!r}, want {want!r}"
 
 
 def test_tokens():

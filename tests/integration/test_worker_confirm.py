@@ -8,7 +8,8 @@ from harness import fluid, process, tap
 from harness.process import wait_until
 from harness.site import RECEIVER
 from harness.web import Request
-from harness.worker import (COMMAND, EXCHANGE, equal, has_credentials, has_no_credentials, install_v2,
+from harness.tap import equal
+from harness.worker import (COMMAND, EXCHANGE, has_credentials, has_no_credentials, install_v2,
                             no_credentials_in_logs, nothing_waits, waiting, world)
 
 LOOK_UP = "/api/droplet_installations/"

@@ -10,7 +10,8 @@ import time
 from harness import fluid, process, tap
 from harness.process import wait_until
 from harness.site import RECEIVER
-from harness.worker import (COMMAND, EXCHANGE, equal, has_credentials, has_no_credentials, install_v2,
+from harness.tap import equal
+from harness.worker import (COMMAND, EXCHANGE, has_credentials, has_no_credentials, install_v2,
                             no_credentials_in_logs, nothing_waits, waiting, world)
 from harness.webservers import Nginx, find
 

@@ -10,7 +10,8 @@ from harness import fluid, process, tap
 from harness.web import Request
 from harness.process import wait_until
 from harness.site import RECEIVER
-from harness.worker import (COMMAND, equal, has_credentials, install_v2, no_credentials_in_logs, world)
+from harness.tap import equal
+from harness.worker import (COMMAND, has_credentials, install_v2, no_credentials_in_logs, world)
 
 
 def kept(w):

@@ -15,7 +15,8 @@ import time
 from harness import fluid, process, tap
 from harness.process import wait_until
 from harness.site import RECEIVER
-from harness.worker import (COMMAND, equal, has_credentials, has_no_credentials, install_v2,
+from harness.tap import equal
+from harness.worker import (COMMAND, has_credentials, has_no_credentials, install_v2,
                             no_credentials_in_logs, nothing_waits, waiting, world)
 
 KILLS = int(os.environ.get("FLUIDHOOK_TEST_KILLS", "30"))

@@ -20,6 +20,12 @@ def note(text):
         print("# " + line, flush=True)
 
 
+def equal(got, want, what=""):
+    """Fail unless both are equal, with both values. They are shortened: bodies can be large."""
+    if got != want:
+        raise AssertionError(f"{what}{': ' if what else ''}got {str(got)[:2000]!r}, want {str(want)[:2000]!r}")
+
+
 def skip_all(reason):
     """End the program: nothing of it can run here."""
     print(f"1..0 # SKIP {reason}", flush=True)

@@ -15,6 +15,7 @@ from . import fluid, process
 from .fluid import Company
 from .fronts import Cgi
 from .site import BUILD, Site
+from .tap import equal
 from .web import Request
 
 COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
@@ -240,10 +241,6 @@ def install_v2(company, lives=600.0, at=None, **credentials):
     block = company.company_v2()
     block["credentials"].update(exchange_token_expires_at=expires, **credentials)
     return fluid.flat("installed", {k: v for k, v in block.items() if v is not None})
-
-
-def equal(got, want, what=""):
-    assert got == want, f"{what}: got {got!r}, want {want!r}"
 
 
 def has_credentials(w, company):

@@ -4,9 +4,10 @@ import json
 
 from harness import fluid
 from harness.process import wait_until
+from harness.tap import equal
 from harness.web import Request
 
-from .trial import equal, scenario
+from .trial import scenario
 
 # The web server's own: differ with the moment.
 FRAMING = ("date", "connection", "content-length", "transfer-encoding")

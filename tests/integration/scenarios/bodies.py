@@ -4,9 +4,10 @@ import json
 
 from harness import fluid, process
 from harness.process import wait_until
+from harness.tap import equal
 from harness.web import NoAnswer, Request
 
-from .trial import equal, scenario
+from .trial import scenario
 
 
 @scenario()

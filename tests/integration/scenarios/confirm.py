@@ -3,9 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from harness import fluid
+from harness.tap import equal
 from harness.web import Request
 
-from .trial import equal, scenario
+from .trial import scenario
 
 
 @scenario("confirming")

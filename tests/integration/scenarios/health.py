@@ -5,8 +5,9 @@ import json
 import os
 
 from harness import fluid, process, site
+from harness.tap import equal
 
-from .trial import equal, scenario
+from .trial import scenario
 
 
 @scenario()

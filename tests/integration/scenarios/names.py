@@ -3,8 +3,9 @@
 import json
 
 from harness import fluid
+from harness.tap import equal
 
-from .trial import equal, scenario
+from .trial import scenario
 
 HOSTILE = ["../../etc/passwd", "..", ".", ".hidden", "a/b", "/etc/passwd", "a\0b", "\0", "a b",
            "a\nb", "dri_" + "x" * 297, "x" * 201, "dri_\u00e9", "dri_\u202egnp", "\U0001F600",

@@ -3,8 +3,9 @@
 import re
 
 from harness import fluid
+from harness.tap import equal
 
-from .trial import equal, scenario
+from .trial import scenario
 
 
 @scenario()

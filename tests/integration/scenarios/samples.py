@@ -3,8 +3,9 @@
 import json
 
 from harness.site import SOURCE
+from harness.tap import equal
 
-from .trial import equal, scenario
+from .trial import scenario
 
 DIRECTORY = SOURCE / "examples" / "deliveries"
 

@@ -6,6 +6,7 @@ import json
 from harness import fluid
 from harness.process import wait_until
 from harness.site import UUID_V7
+from harness.tap import equal
 from harness.web import Request
 
 SCENARIOS = []
@@ -17,12 +18,6 @@ def scenario(world="usual", direct_only=False):
         SCENARIOS.append((world, direct_only, function))
         return function
     return mark
-
-
-def equal(got, want, what):
-    """Fail with both values, shortened: bodies can be large."""
-    if got != want:
-        raise AssertionError(f"{what}: got {str(got)[:2000]!r}, want {str(want)[:2000]!r}")
 
 
 class Trial:

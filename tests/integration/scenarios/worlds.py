@@ -5,10 +5,11 @@ import inspect
 from harness import fluid, site, tap
 from harness.fluid import Droplet
 from harness.site import Site
+from harness.tap import equal
 
 from . import (answers, bodies, confirm, crowd, evidence, health, names, records,  # noqa: F401
                rotation, samples, shapes, tenants)
-from .trial import SCENARIOS, Trial, equal
+from .trial import SCENARIOS, Trial
 
 
 def usual():
