@@ -54,7 +54,8 @@ struct line {
 static void
 set_output(int fd, enum way way)
 {
-	atomic_store(&output, fd << 2 | (int)way);
+	/* A product, because a descriptor of -1 has no shift to the left. */
+	atomic_store(&output, fd * 4 | (int)way);
 }
 
 /* Take a new descriptor over, under the number of the one before. Returns its number. */

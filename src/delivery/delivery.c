@@ -374,10 +374,8 @@ has_control_byte(struct delivery_value v)
 
 /* Whether the field has a value of its type, fit for use or not. The empty string says nothing. */
 static bool
-is_given(const struct delivery *d, enum delivery_field field)
+is_given(struct delivery_value v, enum delivery_field field)
 {
-	struct delivery_value v = delivery_value(d, field);
-
 	return (v.text && v.len && (v.kind == JSON_STRING || places[field].type == ID));
 }
 
@@ -386,7 +384,7 @@ delivery_text(const struct delivery *d, enum delivery_field field)
 {
 	struct delivery_value v = delivery_value(d, field);
 
-	if (!is_given(d, field) || v.len > DELIVERY_TEXT_MAX || memchr(v.text, '\0', v.len))
+	if (!is_given(v, field) || v.len > DELIVERY_TEXT_MAX || memchr(v.text, '\0', v.len))
 		return (NULL);
 	if (places[field].type == SECRET && (v.len > CREDENTIAL_MAX || has_control_byte(v)))
 		return (NULL);
@@ -399,7 +397,7 @@ is_unfit(const struct delivery *d, enum delivery_field field)
 {
 	struct delivery_value v = delivery_value(d, field);
 
-	return (is_given(d, field) && !name_is_safe(v.text, v.len));
+	return (is_given(v, field) && !name_is_safe(v.text, v.len));
 }
 
 /*
@@ -412,7 +410,7 @@ unfit_field(const struct delivery *d)
 	static const enum delivery_field others[] = { COMPANY_FLUID_COMPANY_ID,
 		COMPANY_DROPLET_UUID };
 
-	if (is_given(d, COMPANY_DRI))
+	if (is_given(delivery_value(d, COMPANY_DRI), COMPANY_DRI))
 		return (is_unfit(d, COMPANY_DRI) ? COMPANY_DRI : N_DELIVERY_FIELDS);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (is_unfit(d, others[i]))

@@ -245,7 +245,7 @@ keep_for_later(struct handling *h)
 
 	if (!h->may_wait)
 		return (HANDLED_SLOW);
-	if (state_has_room(h->store->state, conf->min_free) ||
+	if (h->store == NULL || state_has_room(h->store->state, conf->min_free) ||
 	    accept_later(h->store->refused, conf->keep_refused, &r))
 		log_errno(LOG_LEVEL_WARN, "refused request not kept", "state_dir", conf->state_dir,
 		    NULL);

@@ -227,6 +227,7 @@ serve(const struct serving *how, struct conf *conf)
 	serve_warn(conf);
 	if (threads == NULL || open_server(&s, how, conf)) {
 		log_errno(LOG_LEVEL_ERROR, "cannot serve", NULL);
+		free(threads);
 		return (1);
 	}
 	/* A state directory that cannot be opened may come back: until then requests get 503. */
@@ -234,6 +235,7 @@ serve(const struct serving *how, struct conf *conf)
 	n = start_threads(&s, threads, how->descriptors.threads);
 	if (n == 0 || work_watch_listener(&s, EPOLL_CTL_ADD)) {
 		log_errno(LOG_LEVEL_ERROR, "cannot serve", NULL);
+		free(threads);
 		return (1);
 	}
 	log_line(LOG_LEVEL_INFO, "serving", "state_dir", conf->state_dir, NULL);

@@ -494,6 +494,7 @@ run(struct server *s, void (*serve_so)(struct worker *w))
 		log_errno(LOG_LEVEL_ERROR, "a thread cannot serve", NULL);
 	commit(&w);
 	free(w.peek);
+	self = NULL;
 	return (NULL);
 }
 

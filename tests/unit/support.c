@@ -1,11 +1,29 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <err.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+void
+permissions_apply(void)
+{
+	const uint32_t bits = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, data))
+		err(1, "capget");
+	data[0].effective &= ~bits;
+	data[0].permitted &= ~bits;
+	if (syscall(SYS_capset, &header, data))
+		err(1, "capset");
+}
 
 bool
 text_same(const char *a, const char *b)

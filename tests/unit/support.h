@@ -36,6 +36,12 @@
 	CHECK(text_same(got, want), "%s: got \"%s\", want \"%s\"", name, or_none(got), \
 	    or_none(want))
 
+/**
+ * From now on the permissions of files apply to this process, also if it is root's: its capabilities to pass them
+ * over are dropped. For the beginning of main().
+ */
+void permissions_apply(void);
+
 bool text_same(const char *a, const char *b);
 const char *or_none(const char *s);
 
