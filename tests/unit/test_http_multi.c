@@ -194,6 +194,7 @@ test_can_end_at_any_time(void **state)
 	http_multi_free(NULL);
 }
 
+/* Goal: requests side by side use TLS, with the certificate checked. */
 static void
 test_speaks_tls(void **state)
 {
