@@ -1,3 +1,5 @@
 #!/bin/sh
-# For make check: the parser of deliveries over its corpus. The program says what came of it in TAP.
-exec "${top_builddir:?}/tests/fuzz/fuzz_delivery" "${top_srcdir:?}/tests/fuzz/corpus"
+# For make check: each fuzz target over its corpus, one result each.
+echo 1..2
+"${top_builddir:?}/tests/fuzz/fuzz_delivery" "${top_srcdir:?}/tests/fuzz/corpus" | sed 's/^/ok 1 - deliveries: /'
+"$top_builddir/tests/fuzz/fuzz_arrival" "$top_srcdir/tests/fuzz/corpus_arrival" | sed 's/^/ok 2 - FastCGI records: /'

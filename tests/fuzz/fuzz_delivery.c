@@ -1,28 +1,12 @@
 /*
  * Fuzzing of the parser of deliveries. The first byte of an input says how the rest is cut into the
- * pieces that are fed; whatever the cut, the outcome has to be the one of the whole.
- *
- * With libFuzzer: -fsanitize=fuzzer and -DFUZZ_LIBFUZZER. Without: a program that runs the files
- * given as arguments, a directory meaning all files in it. No extra link flags.
+ * pieces that are fed. The outcome must be the same for every cut.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "delivery/delivery.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define HOLDS(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "does not hold: %s\n", #condition); \
-			abort(); \
-		} \
-	} while (0)
+#include "fuzz.h"
 
 /* Feed the body in pieces: how = 0 whole, 1 to 127 pieces of that size, else of sizes that vary. */
 static struct delivery *
@@ -116,74 +100,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	delivery_free(cut);
 	return (0);
 }
-
-#ifndef FUZZ_LIBFUZZER
-/* Run one file. Returns 0, or 1 when it cannot be read. */
-static int
-run_file(const char *path)
-{
-	FILE *fp = fopen(path, "re");
-	static uint8_t data[1 << 20];
-	size_t len;
-
-	if (fp == NULL) {
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		return (1);
-	}
-	len = fread(data, 1, sizeof(data), fp);
-	fclose(fp);
-	/* Every cut, not only the one that the first byte asks for. */
-	for (unsigned how = 0; len && how < 256; how++) {
-		uint8_t first = data[0];
-
-		data[0] = (uint8_t)how;
-		LLVMFuzzerTestOneInput(data, len);
-		data[0] = first;
-	}
-	return (0);
-}
-
-/* Run a file, or all files of a directory. Returns how many there were, or -1. */
-static int
-run(const char *path)
-{
-	DIR *dir = opendir(path);
-	const struct dirent *entry;
-	char file[4096];
-	int n = 0;
-
-	if (dir == NULL)
-		return (run_file(path) ? -1 : 1);
-	while ((entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
-		if (run_file(file)) {
-			n = -1;
-			break;
-		}
-		n++;
-	}
-	closedir(dir);
-	return (n);
-}
-
-int
-main(int argc, char **argv)
-{
-	int n, total = 0;
-
-	for (int i = 1; i < argc; i++) {
-		if ((n = run(argv[i])) == -1)
-			return (1);
-		total += n;
-	}
-	if (total == 0) {
-		fprintf(stderr, "usage: %s FILE_OR_DIRECTORY...\n", argv[0]);
-		return (2);
-	}
-	/* One result for the test driver: a broken rule has ended the program before this line. */
-	printf("1..1\nok 1 - %d inputs, each cut in 256 ways\n", total);
-	return (0);
-}
-#endif
