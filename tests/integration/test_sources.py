@@ -137,6 +137,15 @@ def goals():
     assert found > 200 and not bare, "\n".join(bare)
 
 
+def hacking():
+    """HACKING.md names only files that exist"""
+    text = (SOURCE / "HACKING.md").read_text(encoding="utf-8")
+    paths = [path for path in re.findall(r"`((?:src/|tests/|man/)?[a-z_]+/[\w./-]+\.\w+)`", text)
+             if not path.startswith("queue/") and "NAME" not in path]
+    missing = [path for path in paths if not (SOURCE / path).exists() and not (SRC / path).exists()]
+    assert len(paths) > 40 and not missing, missing
+
+
 if __name__ == "__main__":
     tap.run([tap.Test(function.__doc__, function) for function in
-             (named_from_src, layers, rule_has_no_cycle, modules, goals)])
+             (named_from_src, layers, rule_has_no_cycle, modules, goals, hacking)])
