@@ -1,5 +1,6 @@
 """The programs that script/bench compares, and the nginx in front of them."""
 
+import contextlib
 import glob
 import http.client
 import os
@@ -35,6 +36,8 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
         os.makedirs(self.directory)
         self.socket = os.path.join(bench.sockets, self.name)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.socket)  # of an earlier part
         self.proc = None
 
     @property
@@ -144,9 +147,10 @@ class Nginx:
         shutil.rmtree(self.directory, ignore_errors=True)
         os.makedirs(os.path.join(self.directory, "run"))
         self.port = free_port()
-        self.servers = servers
+        self.servers = list(servers)
+        self.proc = None
         upstreams, locations = [], []
-        for server in servers:
+        for server in self.servers:
             for keep in (False, True) if server.kept else (False,):
                 name = f"{server.name}_keep" if keep else server.name
                 more = " keepalive 256;" if keep else ""
@@ -195,4 +199,5 @@ class Nginx:
         raise BenchError(f"{server.name} does not answer: see {server.directory}/log")
 
     def stop(self):
-        self.bench.processes.stop(self.proc)
+        if self.proc:
+            self.bench.processes.stop(self.proc)
