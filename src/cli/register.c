@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/commands.h"
+#include "cli/doctor.h"
 #include "cli/lib/api_session.h"
 #include "cli/lib/registered.h"
 #include "cli/lib/secret_file.h"
@@ -38,7 +39,7 @@ struct subscription {
 
 struct registering {
 	const char *url;
-	bool new_secret, json;
+	bool new_secret, no_doctor, json;
 	struct api_session k;
 	int lock; /* of the configuration file; -1: none */
 	const struct conf_droplet *droplet;
@@ -358,8 +359,22 @@ print(const struct registering *r)
 		printf("%-7s  webhook %s  %-19s  %s\n", done_names[r->subscriptions[e].done],
 		    r->subscriptions[e].webhook.id, name, r->url);
 	}
-	printf("\nNext: fluidhook doctor %s\n", r->url);
 	return (CLI_DONE);
+}
+
+/* Whether what Fluid will send arrives. The new secret is live, whatever this finds. Returns the exit status. */
+static int
+try_the_way(const struct registering *r)
+{
+	if (r->no_doctor) {
+		if (!r->json)
+			printf("\nNext: fluidhook doctor %s\n", r->url);
+		return (CLI_DONE);
+	}
+	if (!r->json)
+		putchar('\n');
+	fflush(stdout);
+	return (doctor(r->k.conf, r->droplet, r->url, r->json));
 }
 
 /*
@@ -401,17 +416,20 @@ register_url(struct registering *r, const struct cli *c, const char *droplet)
 	secret_fingerprint(fingerprint, r->secret);
 	if (registered_note(r->droplet->secrets, fingerprint, r->url, false))
 		return (CLI_FAILED);
-	return (print(r));
+	if (print(r) != CLI_DONE)
+		return (CLI_FAILED);
+	return (try_the_way(r));
 }
 
 struct register_options {
 	const char *droplet;
-	bool new_secret;
+	bool new_secret, no_doctor;
 };
 
 static const struct cli_option register_options[] = {
 	CLI_VALUE(struct register_options, droplet, "droplet", '\0'),
 	CLI_FLAG(struct register_options, new_secret, "new-secret", '\0'),
+	CLI_FLAG(struct register_options, no_doctor, "no-doctor", '\0'),
 	CLI_END,
 };
 
@@ -427,6 +445,7 @@ run(struct cli *c)
 	const struct register_options *o = c->options;
 	struct registering r = { .url = c->argv[0],
 		.new_secret = o->new_secret,
+		.no_doctor = o->no_doctor,
 		.json = c->json,
 		.lock = -1 };
 	int status = register_url(&r, c, o->droplet);
@@ -447,11 +466,13 @@ const struct command register_command = {
 	    "The secret is added to the droplet's file, and live, before Fluid is told of it. What Fluid\n"
 	    "has already for URL is used: running it again completes what was cut short, and makes\n"
 	    "nothing twice. Uses the company's token: the file that `company_token` under [fluid]\n"
-	    "names, or $FLUID_COMPANY_TOKEN.\n"
+	    "names, or $FLUID_COMPANY_TOKEN. Then it tries the way to URL, as \"fluidhook doctor\" does:\n"
+	    "exit status 1 also where the webhooks exist and something on the way is wrong.\n"
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n"
 	    "      --new-secret    a fresh secret also where there is a registration already\n"
-	    "      --json          print what was done as JSON\n"
+	    "      --no-doctor     do not try the way to URL afterwards\n"
+	    "      --json          print what was done as JSON, then what doctor finds, a line each\n"
 	    "\n"
 	    "Example:\n"
 	    "\n"

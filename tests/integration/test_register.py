@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 
 from harness import fluid, process, tap
@@ -83,7 +84,7 @@ def first(world):
         return handle(request)
 
     world.standin.handle = look
-    printed = world.command.ok("register", URL)
+    printed = world.command.ok("register", "--no-doctor", URL)
     (secret,) = world.secrets()
     assert len(secret) > 40 and all(secret in text for text in on_disk) and len(on_disk) == 2
     assert world.webhooks() == [(event, URL, secret, True) for event in EVENTS]
@@ -98,17 +99,17 @@ def first(world):
 
 def again(world):
     """A second run changes nothing, and makes nothing twice."""
-    world.command.ok("register", URL)
+    world.command.ok("register", "--no-doctor", URL)
     before, secrets = world.webhooks(), world.secrets()
     world.standin.forget()
-    said = json.loads(world.command.ok("register", URL, "--json"))
+    said = json.loads(world.command.ok("register", "--no-doctor", URL, "--json"))
     assert world.webhooks() == before and world.secrets() == secrets
     assert not world.bodies(), world.standin.calls()
     assert [w["done"] for w in said["webhooks"]] == ["kept", "kept"] and not said["secret"]["fresh"]
     assert [w["event"] for w in said["webhooks"]] == EVENTS
     assert said["webhooks"][0]["id"] == world.fluid.webhooks[0]["id"]
     world.fluid.webhooks[1]["active"] = False
-    world.command.ok("register", URL)
+    world.command.ok("register", "--no-doctor", URL)
     assert world.webhooks() == before and len(world.bodies()) == 1, "it is made active again"
 
 
@@ -116,13 +117,13 @@ def cut_short(world):
     """Where the second subscription fails, it is said what exists; the next run completes it."""
     world.standin.fail(method="POST", skip=1, status=422,
                        body={"error_message": "Invalid", "errors": {"url": ["must be https"]}})
-    _, err = world.command.fails(1, "register", URL)
+    _, err = world.command.fails(1, "register", "--no-doctor", URL)
     assert "fluid: 422: url: must be https" in err, err
     assert "droplet.installed is registered (webhook 4300000001)" in err, err
     assert "droplet.uninstalled is not registered: run the same command again" in err, err
     (secret,) = world.secrets()
     world.standin.forget()
-    world.command.ok("register", URL)
+    world.command.ok("register", "--no-doctor", URL)
     assert world.secrets() == [secret], "no other secret is needed"
     assert world.webhooks() == [(event, URL, secret, True) for event in EVENTS]
     assert len(world.bodies()) == 1
@@ -134,7 +135,7 @@ def lost_answer(world):
         world.fluid.webhooks.clear()
         world.standin.forget()
         world.standin.fail(method="POST", done=True, **fault)
-        said = json.loads(world.command.ok("register", URL, "--json"))
+        said = json.loads(world.command.ok("register", "--no-doctor", URL, "--json"))
         assert [w["done"] for w in said["webhooks"]] == ["created", "created"], said
         assert world.standin.calls().count("POST /api/webhooks") == 2
         assert world.webhooks() == [(event, URL, world.secrets()[0], True) for event in EVENTS]
@@ -144,28 +145,28 @@ def lost_answer(world):
         world.standin.forget()
         world.standin.fail(method="POST", done=True, **fault)
         world.standin.fail(method="GET", skip=1, shape="503_empty", times=3)
-        _, err = world.command.fails(1, "register", URL, "--new-secret")
+        _, err = world.command.fails(1, "register", "--no-doctor", URL, "--new-secret")
         assert "droplet.installed may be registered or not: run the same command" in err, err
         assert "may use it; the next run uses it" in err, err
-        world.command.ok("register", URL)
+        world.command.ok("register", "--no-doctor", URL)
         assert world.webhooks() == [(event, URL, world.secrets()[0], True) for event in EVENTS]
 
 
 def refused_token(world):
     """What can be known before anything is changed is known then."""
     world.fluid.company_token = "another"
-    _, err = world.command.fails(1, "register", URL)
+    _, err = world.command.fails(1, "register", "--no-doctor", URL)
     assert "fluid: 401" in err and "company.token" in err, err
     assert world.secrets() == [] and not world.bodies()
     world.standin.stop()
-    _, err = world.command.fails(1, "register", URL)
+    _, err = world.command.fails(1, "register", "--no-doctor", URL)
     assert world.secrets() == [] and len(err.splitlines()) == 1, err
 
 
 def nothing_registered(world):
     """Where the first one fails, the fresh secret is told of."""
     world.standin.fail(method="POST", shape="422_object", times=1)
-    _, err = world.command.fails(1, "register", URL)
+    _, err = world.command.fails(1, "register", "--no-doctor", URL)
     (secret,) = world.secrets()
     assert hashlib.sha256(secret.encode()).hexdigest()[:12] in err, err
     assert "droplet.installed is not registered" in err and "the next run uses it" in err, err
@@ -173,7 +174,7 @@ def nothing_registered(world):
     for fault in ({"shape": "422_object"}, {"shape": "500_html"}, {"status": 504}, {"kind": "close"}):
         world.standin.fail(method="POST", times=1, **fault)
         for words in ((), ("--new-secret",)):
-            world.command.run("register", URL + "/mistyped" * bool(words), *words)
+            world.command.run("register", "--no-doctor", URL + "/mistyped" * bool(words), *words)
             world.standin.fail(method="POST", times=1, **fault)
         assert world.secrets() == [secret], fault
     world.standin.forget()
@@ -181,13 +182,13 @@ def nothing_registered(world):
 
 def retire_in_use(world):
     """A secret that is registered is retired with --force only; one that no registration uses any more, without."""
-    world.command.ok("register", URL)
+    world.command.ok("register", "--no-doctor", URL)
     (old,) = world.secrets()
     world.command.ok("secret", "add")
     _, err = world.command.fails(1, "secret", "retire", "2")
     assert "webhooks at Fluid are signed with secret" in err and "--force" in err, err
     assert old in world.secrets()
-    world.command.ok("register", URL, "--new-secret")
+    world.command.ok("register", "--no-doctor", URL, "--new-secret")
     world.command.ok("secret", "retire", "3")
     assert old not in world.secrets() and len(world.secrets()) == 2
     _, err = world.command.fails(1, "secret", "retire", "1")
@@ -205,7 +206,7 @@ def foreign(world):
     make(installation, {"webhook": {"resource": "droplet", "event": "installed", "url": URL}})
     make(None, {"webhook": {"resource": "droplet", "event": "uninstalled", "url": URL,
                             "active": False, "auth_token": "unknown-here"}})
-    done = world.command.run("register", URL)
+    done = world.command.run("register", "--no-doctor", URL)
     assert done.returncode == 0, done.stderr
     assert f"webhook 4300000001 sends droplet.installed to {other}" in done.stderr, done.stderr
     (secret,) = world.secrets()
@@ -221,15 +222,15 @@ def doubles(world):
     for _ in range(2):
         world.fluid.create_webhook(None, {"webhook": {"resource": "droplet", "event": "installed",
                                                       "url": URL}})
-    done = world.command.run("register", URL)
+    done = world.command.run("register", "--no-doctor", URL)
     assert done.returncode == 0 and "fluidhook webhook delete 4300000002" in done.stderr, done
 
 
 def new_secret(world):
     """--new-secret changes the secret of both; the old one stays live."""
-    world.command.ok("register", URL)
+    world.command.ok("register", "--no-doctor", URL)
     (old,) = world.secrets()
-    world.command.ok("register", URL, "--new-secret")
+    world.command.ok("register", "--no-doctor", URL, "--new-secret")
     assert world.secrets()[1:] == [old] and world.secrets()[0] != old
     assert world.webhooks() == [(event, URL, world.secrets()[0], True) for event in EVENTS]
 
@@ -238,20 +239,20 @@ def two_at_once(world):
     """A second register does not start while one is at work: each would find nothing."""
     world.standin.fail("slow", method="GET", seconds=1)
     with concurrent.futures.ThreadPoolExecutor() as threads:
-        one = threads.submit(world.command.ok, "register", URL)
+        one = threads.submit(world.command.ok, "register", "--no-doctor", URL)
         process.wait_until(lambda: world.standin.requests, "the first call")
-        _, err = world.command.fails(1, "register", URL)
+        _, err = world.command.fails(1, "register", "--no-doctor", URL)
         assert "another" in err and len(world.standin.requests) == 1, err
         one.result()
     assert [event for event, *_ in world.webhooks()] == EVENTS
-    assert "kept" in world.command.ok("register", URL)
+    assert "kept" in world.command.ok("register", "--no-doctor", URL)
 
 
 def interrupted(world):
     """Started without standard error, and interrupted: nothing takes its place, no lock or file is left."""
     world.standin.fail("slow", method="POST", seconds=3)
     before = set(world.site.dir.iterdir())
-    words = ["-c", world.site.conf, "register", URL]
+    words = ["-c", world.site.conf, "register", "--no-doctor", URL]
     with subprocess.Popen(["sh", "-c", 'exec "$0" "$@" 2>&-', world.command.program, *words],
                           env=process.environment(), stdout=subprocess.DEVNULL,
                           **process.identity()) as proc:
@@ -262,7 +263,7 @@ def interrupted(world):
     note = world.site.dir / (world.site.secrets_file(world.site.droplets[0]).name + ".registered")
     assert set(world.site.dir.iterdir()) == before | {note} and len(world.secrets()) == 1
     process.wait_until(lambda: world.fluid.webhooks, "the first webhook")
-    world.command.ok("register", URL)
+    world.command.ok("register", "--no-doctor", URL)
     assert [event for event, *_ in world.webhooks()] == EVENTS and len(world.secrets()) == 1
 
 
@@ -270,11 +271,11 @@ def which_droplet():
     """With several droplets the one that is meant has to be said, and only its file changes."""
     world = World(droplets=[Droplet("reports", n_secrets=0), Droplet("shipping", n_secrets=0)])
     try:
-        _, err = world.command.fails(2, "register", URL)
+        _, err = world.command.fails(2, "register", "--no-doctor", URL)
         assert "--droplet" in err and not world.standin.requests
-        _, err = world.command.fails(2, "register", URL, "--droplet", "none")
+        _, err = world.command.fails(2, "register", "--no-doctor", URL, "--droplet", "none")
         assert "[droplet none]" in err, err
-        world.command.ok("register", URL, "--droplet", "shipping")
+        world.command.ok("register", "--no-doctor", URL, "--droplet", "shipping")
         reports, shipping = world.site.droplets
         assert world.secrets(reports) == [] and len(world.secrets(shipping)) == 1
     finally:
@@ -295,7 +296,7 @@ def read_only(world):
     file = world.site.secrets_file(world.site.droplets[0])
     mode = file.stat().st_mode
     file.chmod(0o644)
-    _, err = world.command.fails(1, "register", URL)
+    _, err = world.command.fails(1, "register", "--no-doctor", URL)
     assert str(file) in err and not world.bodies(), err
     file.chmod(mode)
 
@@ -308,7 +309,9 @@ def whole_way(world):
     front.start(site)
     try:
         url = f"http://127.0.0.1:{front.port}/webhook"
-        command.ok("register", url)
+        # It ends with what doctor finds, which is that all is well.
+        printed = command.ok("register", url)
+        assert "created  webhook" in printed and printed.count("\u2713") >= 6 and "Next:" not in printed, printed
         droplet = site.droplets[0]
         company = Company(droplet)
         world.fluid.install(company.dri, droplet.uuid, company.id, company.shop, company.dit,
@@ -337,6 +340,19 @@ def whole_way(world):
         assert request.header("User-Agent").startswith("fluidhook/")
     finally:
         front.stop()
+
+
+def nobody_there(world):
+    """register fails where nothing answers at the URL, after it registered: the way is what is wrong."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/webhook"
+    out, _ = world.command.fails(1, "register", url)
+    assert "created  webhook" in out and "\u2717" in out, out
+    assert [row[:2] for row in world.webhooks()] == [(event, url) for event in EVENTS]
+    out, _ = world.command.fails(1, "register", url, "--json")
+    first, *steps = [json.loads(line) for line in out.splitlines()]
+    assert len(first["webhooks"]) == 2 and not all(step["ok"] for step in steps), out
 
 
 def check_remote(world):
@@ -406,4 +422,5 @@ def check_remote(world):
 tap.run([tap.Test(function.__doc__, function if function is which_droplet else with_world(function))
          for function in (first, again, cut_short, lost_answer, refused_token, nothing_registered,
                           retire_in_use, foreign, doubles, new_secret, two_at_once,
-                          interrupted, which_droplet, bad_address, read_only, whole_way, check_remote)])
+                          interrupted, which_droplet, bad_address, read_only, whole_way, nobody_there,
+                          check_remote)])
