@@ -140,31 +140,10 @@ json_text(struct json_writer *w, const char *key, const char *value)
 	json_string(w, value);
 }
 
-/* What the journal says of it, but for the signature and the body. */
 static void
 write_members(struct json_writer *w, const struct entry *e)
 {
-	json_text(w, "delivery", e->delivery);
-	json_text(w, "received_at", e->received_at);
-	json_text(w, "event", e->event);
-	json_text(w, "installation", e->installation);
-	json_text(w, "fluid_shop", e->fluid_shop);
-	json_key(w, "id");
-	if (e->id && e->id_is_number)
-		json_number(w, e->id);
-	else
-		json_string(w, e->id);
-	json_text(w, "identifier", e->identifier);
-	json_text(w, "verified_by", e->verified_by);
-	json_text(w, "key", e->key);
-	json_key(w, "timestamp");
-	if (e->timestamp)
-		json_number(w, e->timestamp);
-	else
-		json_null(w);
-	json_text(w, "fingerprint", e->fingerprint);
-	json_text(w, "droplet", e->droplet);
-	json_text(w, "sha256", e->sha256);
+	entry_print(e, w);
 	json_key(w, "bytes");
 	json_int(w, (long long)e->body_len);
 }

@@ -25,67 +25,18 @@ struct listing {
 	struct progress progress;
 };
 
-static void
-json_text(struct json_writer *w, const char *key, const char *value)
-{
-	json_key(w, key);
-	json_string(w, value);
-}
-
-static void
-json_presence(struct json_writer *w, const char *key, const char *credential)
-{
-	json_key(w, key);
-	json_string(w, credential ? "present" : NULL);
-}
-
-static void
-json_time(struct json_writer *w, const char *key, int64_t seconds)
-{
-	char when[TIMEFMT_SECONDS_SIZE];
-
-	timefmt_seconds(when, seconds);
-	json_text(w, key, seconds ? when : NULL);
-}
-
 /* A record as the outside may see it: of credentials only whether they are there. */
 static int
 add_json(const struct installation *i, struct buf *out)
 {
 	struct json_writer *w = json_writer_new(out, false);
-	char when[TIMEFMT_MICROS_SIZE];
 
 	if (w == NULL)
 		return (-1);
-	timefmt_micros(when, &i->updated_at);
 	json_object(w);
-	json_text(w, "installation", i->record);
-	json_text(w, "droplet_installation_uuid", i->droplet_installation_uuid);
-	json_text(w, "status", installation_status_name(i->status));
-	json_text(w, "reason", i->reason);
-	json_text(w, "droplet_uuid", i->droplet_uuid);
-	json_key(w, "fluid_company_id");
-	if (i->fluid_company_id && i->fluid_company_id_number)
-		json_number(w, i->fluid_company_id);
-	else
-		json_string(w, i->fluid_company_id);
-	json_text(w, "fluid_shop", i->fluid_shop);
-	json_key(w, "name");
-	if (i->name)
-		json_string_len(w, i->name, i->name_len);
-	else
-		json_null(w);
-	json_presence(w, "authentication_token", i->authentication_token);
-	json_presence(w, "webhook_verification_token", i->webhook_verification_token);
-	json_presence(w, "exchange_token", i->exchange_token);
-	json_presence(w, "subscription_auth_token", i->subscription_auth_token);
-	json_text(w, "exchange_token_expires_at", i->exchange_token_expires_at);
-	json_text(w, "webhook_ids", i->webhook_ids);
-	json_text(w, "subscription_errors", i->subscription_errors);
-	json_time(w, "installed_at", i->installed_at);
-	json_time(w, "uninstalled_at", i->uninstalled_at);
-	json_text(w, "updated_at", when);
-	json_text(w, "delivery", i->delivery);
+	json_key(w, "installation");
+	json_string(w, i->record);
+	installation_print(i, w);
 	json_object_end(w);
 	if (json_writer_end(w))
 		return (-1);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 
 /*
  * One line of the journal (contract section 4). Strings are NULL where the line says null. A body can
@@ -42,5 +43,8 @@ int entry_write(const struct entry *e, struct buf *out);
  * as the entry is used. Returns 0, or -1 when the line is no whole entry: a crash can leave one.
  */
 int entry_read(struct entry *e, const char *line, size_t len, struct buf *texts);
+
+/** What the journal says of it, for `--json`: all but the signature and the body. The caller begins and ends the object. */
+void entry_print(const struct entry *e, struct json_writer *w);
 
 #endif

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json.h"
-#include "base/timefmt.h"
+#include "base/members.h"
 #include "base/utf8.h"
 #include "store/durable.h"
 
@@ -22,63 +21,49 @@ static const char *const status_names[] = {
 
 enum { N_STATUS = sizeof(status_names) / sizeof(status_names[0]) };
 
-/* What a member of the record is, in JSON and in the struct. */
-enum kind { TEXT, STATUS, COMPANY_ID, NAME, SECONDS, MICROS };
-
-/* When a member is written: in every record, only if it is set, or no longer (but it is still read). */
-enum presence { ALWAYS, WHERE_SET, FORMER };
+#define OWN(kind, field, flags) MEMBER(struct installation, field, kind, flags)
+#define WITH(kind, field, other) \
+	{ \
+#field, kind, 0, offsetof(struct installation, field), \
+		    offsetof(struct installation, other), NULL, 0 \
+	}
 
 /* The record's members, in the order they are written. */
-static const struct member {
-	const char *key;
-	enum kind kind;
-	size_t offset;
-	enum presence presence;
-} members[] = {
-#define MEMBER(kind, field, presence) \
-	{ \
-#field, kind, offsetof(struct installation, field), presence \
-	}
-	MEMBER(TEXT, droplet_installation_uuid, ALWAYS),
-	MEMBER(STATUS, status, ALWAYS),
-	MEMBER(TEXT, reason, WHERE_SET),
-	MEMBER(TEXT, droplet_uuid, ALWAYS),
-	MEMBER(COMPANY_ID, fluid_company_id, ALWAYS),
-	MEMBER(TEXT, fluid_shop, ALWAYS),
-	MEMBER(TEXT, former_fluid_shop, WHERE_SET),
-	MEMBER(TEXT, former_fluid_company_id, WHERE_SET),
-	MEMBER(NAME, name, ALWAYS),
-	MEMBER(TEXT, authentication_token, ALWAYS),
-	MEMBER(TEXT, webhook_verification_token, ALWAYS),
-	MEMBER(TEXT, exchange_token, WHERE_SET),
-	MEMBER(TEXT, exchange_token_expires_at, WHERE_SET),
-	MEMBER(TEXT, exchange_endpoint, WHERE_SET),
-	MEMBER(TEXT, exchange_tried_at, WHERE_SET),
-	MEMBER(TEXT, subscription_auth_token, WHERE_SET),
-	MEMBER(TEXT, webhook_ids, WHERE_SET),
-	MEMBER(TEXT, subscription_errors, WHERE_SET),
-	MEMBER(SECONDS, subscription_alerted_at, WHERE_SET),
-	MEMBER(SECONDS, installed_at, ALWAYS),
-	MEMBER(MICROS, install_received_at, WHERE_SET),
-	MEMBER(SECONDS, credentials_installed_at, WHERE_SET),
-	MEMBER(SECONDS, uninstalled_at, ALWAYS),
-	MEMBER(SECONDS, last_uninstalled_at, WHERE_SET),
-	MEMBER(MICROS, updated_at, ALWAYS),
-	MEMBER(TEXT, delivery, ALWAYS),
-	MEMBER(TEXT, install_digests, WHERE_SET),
+static const struct member table[] = {
+	OWN(MEMBER_TEXT, droplet_installation_uuid, 0),
+	{ "status", MEMBER_CHOICE, 0, offsetof(struct installation, status), 0, status_names,
+	    N_STATUS },
+	OWN(MEMBER_TEXT, reason, MEMBER_WHERE_SET),
+	OWN(MEMBER_TEXT, droplet_uuid, 0),
+	WITH(MEMBER_ID, fluid_company_id, fluid_company_id_number),
+	OWN(MEMBER_TEXT, fluid_shop, 0),
+	OWN(MEMBER_TEXT, former_fluid_shop, MEMBER_WHERE_SET | MEMBER_INTERNAL),
+	OWN(MEMBER_TEXT, former_fluid_company_id, MEMBER_WHERE_SET | MEMBER_INTERNAL),
+	WITH(MEMBER_BYTES, name, name_len),
+	OWN(MEMBER_TEXT, authentication_token, MEMBER_SECRET),
+	OWN(MEMBER_TEXT, webhook_verification_token, MEMBER_SECRET),
+	OWN(MEMBER_TEXT, exchange_token, MEMBER_WHERE_SET | MEMBER_SECRET),
+	OWN(MEMBER_TEXT, exchange_token_expires_at, MEMBER_WHERE_SET),
+	OWN(MEMBER_TEXT, exchange_endpoint, MEMBER_WHERE_SET | MEMBER_INTERNAL),
+	OWN(MEMBER_TEXT, exchange_tried_at, MEMBER_WHERE_SET | MEMBER_INTERNAL),
+	OWN(MEMBER_TEXT, subscription_auth_token, MEMBER_WHERE_SET | MEMBER_SECRET),
+	OWN(MEMBER_TEXT, webhook_ids, MEMBER_WHERE_SET),
+	OWN(MEMBER_TEXT, subscription_errors, MEMBER_WHERE_SET),
+	OWN(MEMBER_SECONDS, subscription_alerted_at, MEMBER_WHERE_SET | MEMBER_INTERNAL),
+	OWN(MEMBER_SECONDS, installed_at, 0),
+	OWN(MEMBER_MICROS, install_received_at, MEMBER_WHERE_SET | MEMBER_INTERNAL),
+	OWN(MEMBER_SECONDS, credentials_installed_at, MEMBER_WHERE_SET | MEMBER_INTERNAL),
+	OWN(MEMBER_SECONDS, uninstalled_at, 0),
+	OWN(MEMBER_SECONDS, last_uninstalled_at, MEMBER_WHERE_SET | MEMBER_INTERNAL),
+	OWN(MEMBER_MICROS, updated_at, 0),
+	OWN(MEMBER_TEXT, delivery, 0),
+	OWN(MEMBER_TEXT, install_digests, MEMBER_WHERE_SET | MEMBER_INTERNAL),
 	/* Version 0.1 remembered one install only. */
-	{ "install_body_sha256", TEXT, offsetof(struct installation, install_digests), FORMER },
-#undef MEMBER
+	{ "install_body_sha256", MEMBER_TEXT, MEMBER_FORMER,
+	    offsetof(struct installation, install_digests), 0, NULL, 0 },
 };
 
-enum { N_MEMBERS = sizeof(members) / sizeof(members[0]) };
-
-/* Where the struct has this member. */
-static void *
-member_at(struct installation *i, const struct member *m)
-{
-	return ((char *)i + m->offset);
-}
+static const struct members members = { table, sizeof(table) / sizeof(table[0]) };
 
 const char *
 installation_status_name(enum installation_status status)
@@ -185,83 +170,6 @@ installation_drop_credentials(struct installation *i)
 	installation_drop_exchange(i);
 }
 
-/* What a reading of a record has found beside the record itself. */
-struct loading {
-	struct installation *i;
-	bool has_status;
-	bool nomem;
-};
-
-static char *
-dup_text(struct loading *l, const char *text, size_t len)
-{
-	char *copy = malloc(len + 1);
-
-	if (copy == NULL) {
-		l->nomem = true;
-		return (NULL);
-	}
-	memcpy(copy, text, len);
-	copy[len] = '\0';
-	return (copy);
-}
-
-static void
-load_text(struct loading *l, char **field, const char *text, size_t len)
-{
-	secret_free(*field);
-	*field = dup_text(l, text, len);
-}
-
-static void
-load_value(struct loading *l, const struct member *m, enum json_kind kind, const char *text,
-    size_t len)
-{
-	void *at = member_at(l->i, m);
-	char copy[TIMEFMT_MICROS_SIZE + 8] = "";
-	struct timespec when = { 0 };
-
-	if (m->kind == COMPANY_ID && (kind == JSON_NUMBER || kind == JSON_STRING)) {
-		load_text(l, at, text, len);
-		l->i->fluid_company_id_number = kind == JSON_NUMBER;
-		return;
-	}
-	if (kind != JSON_STRING)
-		return;
-	if (len < sizeof(copy))
-		memcpy(copy, text, len);
-	switch (m->kind) {
-	case TEXT:
-		load_text(l, at, text, len);
-		return;
-	case NAME:
-		if (installation_set_name(l->i, text, len))
-			l->nomem = true;
-		return;
-	case STATUS:
-		l->has_status = installation_status_parse(copy, at) == 0;
-		return;
-	case SECONDS:
-		if (timefmt_parse(copy, &when) == 0)
-			*(int64_t *)at = when.tv_sec;
-		return;
-	case MICROS:
-		timefmt_parse(copy, at);
-		return;
-	case COMPANY_ID:
-		return;
-	}
-}
-
-static void
-load_member(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text,
-    size_t len)
-{
-	for (size_t m = 0; m < N_MEMBERS; m++)
-		if (strlen(members[m].key) == key_len && memcmp(members[m].key, key, key_len) == 0)
-			load_value(user, &members[m], kind, text, len);
-}
-
 struct installation *
 installation_new(const char *record)
 {
@@ -277,24 +185,27 @@ installation_new(const char *record)
 struct installation *
 installation_parse(const char *record, const char *text, size_t len)
 {
-	struct loading l = { .i = installation_new(record) };
+	struct installation *i = installation_new(record);
 
-	if (l.i == NULL)
+	if (i == NULL)
 		return (NULL);
+	i->status = (enum installation_status)N_STATUS;
+	if (members_read(&members, i, text, len, NULL))
+		goto err;
 	errno = EBADMSG;
-	if (json_read_members(text, len, load_member, &l) || !l.has_status)
+	if (i->status == (enum installation_status)N_STATUS)
 		goto err;
-	if (l.nomem) {
-		errno = ENOMEM;
-		goto err;
+	if (i->name_len > COMPANY_NAME_MAX) {
+		i->name_len = utf8_cut(i->name, i->name_len, COMPANY_NAME_MAX);
+		i->name[i->name_len] = '\0';
 	}
 	/* A record of version 0.1 that was uninstalled says so only once. */
-	if (l.i->last_uninstalled_at < l.i->uninstalled_at)
-		l.i->last_uninstalled_at = l.i->uninstalled_at;
-	return (l.i);
+	if (i->last_uninstalled_at < i->uninstalled_at)
+		i->last_uninstalled_at = i->uninstalled_at;
+	return (i);
 
 err:
-	installation_free(l.i);
+	installation_free(i);
 	return (NULL);
 }
 
@@ -312,50 +223,6 @@ installation_load(int dir, const char *record)
 	return (i);
 }
 
-static void
-write_value(struct json_writer *w, const struct installation *i, const struct member *m)
-{
-	const void *at = (const char *)i + m->offset;
-	char when[TIMEFMT_MICROS_SIZE];
-	const char *text = NULL;
-
-	if (m->kind == TEXT || m->kind == NAME || m->kind == COMPANY_ID)
-		text = *(char *const *)at;
-	if (m->kind == SECONDS && *(const int64_t *)at) {
-		timefmt_seconds(when, *(const int64_t *)at);
-		text = when;
-	}
-	if (m->kind == MICROS && (m->presence == ALWAYS || ((const struct timespec *)at)->tv_sec)) {
-		timefmt_micros(when, at);
-		text = when;
-	}
-	if (m->presence == FORMER || (text == NULL && m->presence == WHERE_SET))
-		return;
-	json_key(w, m->key);
-	switch (m->kind) {
-	case TEXT:
-	case SECONDS:
-	case MICROS:
-		json_string(w, text);
-		return;
-	case NAME:
-		if (text)
-			json_string_len(w, text, i->name_len);
-		else
-			json_null(w);
-		return;
-	case COMPANY_ID:
-		if (text && i->fluid_company_id_number)
-			json_number(w, text);
-		else
-			json_string(w, text);
-		return;
-	case STATUS:
-		json_string(w, installation_status_name(i->status));
-		return;
-	}
-}
-
 int
 installation_json(const struct installation *i, struct buf *out)
 {
@@ -364,10 +231,15 @@ installation_json(const struct installation *i, struct buf *out)
 	if (w == NULL)
 		return (-1);
 	json_object(w);
-	for (size_t m = 0; m < N_MEMBERS; m++)
-		write_value(w, i, &members[m]);
+	members_write(&members, i, w);
 	json_object_end(w);
 	return (json_writer_end(w));
+}
+
+void
+installation_print(const struct installation *i, struct json_writer *w)
+{
+	members_print(&members, i, w);
 }
 
 struct installation *
@@ -404,11 +276,7 @@ installation_free(struct installation *i)
 {
 	if (i == NULL)
 		return;
-	for (size_t m = 0; m < N_MEMBERS; m++)
-		if (members[m].kind == TEXT && members[m].presence != FORMER)
-			secret_free(*(char **)member_at(i, &members[m]));
+	members_free(&members, i);
 	free(i->record);
-	free(i->fluid_company_id);
-	free(i->name);
 	free(i);
 }

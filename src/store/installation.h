@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/name.h"
 #include "base/uuid.h"
 
@@ -104,6 +105,9 @@ struct installation *installation_parse(const char *record, const char *text, si
  * there is none, EBADMSG where the file is damaged.
  */
 struct installation *installation_load(int dir, const char *record);
+
+/** Its members for `--json`, into an object that the caller begins and ends. Of secrets only whether there is one. */
+void installation_print(const struct installation *i, struct json_writer *w);
 
 /** The same as it would be read from its file. NULL with errno set. */
 struct installation *installation_copy(const struct installation *i);
