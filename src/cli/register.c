@@ -1,9 +1,7 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -377,21 +375,6 @@ try_the_way(const struct registering *r)
 	return (doctor(r->k.conf, r->droplet, r->url, r->json));
 }
 
-/*
- * Two at once would both find nothing and make everything twice. The lock goes with the process.
- * Returns 0, or -1 after saying that there is another.
- */
-static int
-lock(struct registering *r)
-{
-	r->lock = open(r->k.conf->file, O_RDONLY | O_CLOEXEC);
-	if (r->lock == -1 || flock(r->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-		return (0);
-	cli_fail("another \"fluidhook register\" runs with %s; run this again when it has ended",
-	    r->k.conf->file);
-	return (-1);
-}
-
 /* Returns the exit status. */
 static int
 register_url(struct registering *r, const struct cli *c, const char *droplet)
@@ -403,7 +386,7 @@ register_url(struct registering *r, const struct cli *c, const char *droplet)
 		return (status);
 	if ((r->droplet = secret_droplet(r->k.conf, droplet)) == NULL)
 		return (CLI_USAGE);
-	if (lock(r))
+	if ((r->lock = registered_lock(r->k.conf)) == -1)
 		return (CLI_FAILED);
 	/* A refused token or a missing network show here, before anything is changed. */
 	if (look(r))

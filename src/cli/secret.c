@@ -5,9 +5,14 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/number.h"
+#include "base/timefmt.h"
 #include "base/utf8.h"
 #include "cli/lib/cli.h"
 #include "cli/commands.h"
+#include "cli/lib/api_session.h"
+#include "cli/lib/company_webhooks.h"
+#include "cli/lib/last_use.h"
 #include "cli/lib/registered.h"
 #include "cli/lib/secret_file.h"
 #include "cli/lib/table.h"
@@ -133,7 +138,8 @@ static const struct command add_command = {
 };
 
 static int
-print_json(const struct conf_droplet *droplet, size_t number, const char *print)
+print_json(const struct conf_droplet *droplet, size_t number, const struct last_use *use,
+    const char *at)
 {
 	struct buf out = { 0 };
 	struct json_writer *w = json_writer_new(&out, false);
@@ -146,7 +152,9 @@ print_json(const struct conf_droplet *droplet, size_t number, const char *print)
 	json_key(w, "number");
 	json_int(w, (long long)number);
 	json_key(w, "fingerprint");
-	json_string(w, print);
+	json_string(w, use->fingerprint);
+	json_key(w, "last_used");
+	json_string(w, use->at ? at : NULL);
 	json_key(w, "file");
 	json_string(w, droplet->secrets);
 	json_object_end(w);
@@ -157,38 +165,47 @@ print_json(const struct conf_droplet *droplet, size_t number, const char *print)
 }
 
 static int
-list_droplet(const struct conf_droplet *droplet, struct table *table, bool json)
+list_droplet(const struct conf *conf, const struct conf_droplet *droplet, struct table *table,
+    bool json)
 {
+	struct last_use uses[SECRETS_MAX] = { 0 };
+	char number[24], at[TIMEFMT_SECONDS_SIZE];
 	struct secret_list *l;
-	char number[24], print[FINGERPRINT_SIZE];
+	int status = CLI_DONE;
 
 	if (droplet->secrets == NULL)
 		return (CLI_DONE);
 	if ((l = secret_file_read(droplet->secrets)) == NULL)
 		return (CLI_FAILED);
+	for (size_t i = 0; i < l->n; i++)
+		secret_fingerprint(uses[i].fingerprint, l->secrets[i]);
+	/* Without the journal, the secrets are listed all the same, and the command fails. */
+	if (last_use_find(conf, uses, l->n))
+		status = CLI_FAILED;
 	for (size_t i = 0; i < l->n; i++) {
-		secret_fingerprint(print, l->secrets[i]);
 		snprintf(number, sizeof(number), "%zu", i + 1);
+		timefmt_seconds(at, uses[i].at);
 		if (json)
-			print_json(droplet, i + 1, print);
+			print_json(droplet, i + 1, &uses[i], at);
 		else
 			table_add(table,
-			    (const char *const[]){ number, print, droplet->name,
-				droplet->secrets });
+			    (const char *const[]){ number, uses[i].fingerprint,
+				status == CLI_DONE ? (uses[i].at ? at : "never") : "unknown",
+				droplet->name, droplet->secrets });
 	}
 	secret_list_free(l);
-	return (CLI_DONE);
+	return (status);
 }
 
 static int
 run_list(struct cli *c)
 {
 	struct table *t = table_new(
-	    (const char *const[]){ "N", "FINGERPRINT", "DROPLET", "FILE", NULL });
+	    (const char *const[]){ "N", "FINGERPRINT", "LAST USED", "DROPLET", "FILE", NULL });
 	int status = t ? CLI_DONE : cli_fail("out of memory");
 
 	for (size_t i = 0; t && i < c->conf->n_droplets; i++)
-		if (list_droplet(&c->conf->droplets[i], t, c->json) != CLI_DONE)
+		if (list_droplet(c->conf, &c->conf->droplets[i], t, c->json) != CLI_DONE)
 			status = CLI_FAILED;
 	if (t && !c->json && table_print(t, stdout) != CLI_DONE)
 		status = CLI_FAILED;
@@ -200,45 +217,92 @@ static const struct command list_secrets_command = {
 	.name = "list",
 	.args = "[--json]",
 	.summary = "List the live secrets by fingerprint, the newest first",
-	.help = "A fingerprint is the beginning of the secret's SHA-256:\n"
-		"  printf %s \"$secret\" | sha256sum | cut -c1-12\n"
-		"\n"
-		"      --json  one JSON object a line\n",
+	.help =
+	    "A fingerprint is the beginning of the secret's SHA-256:\n"
+	    "  printf %s \"$secret\" | sha256sum | cut -c1-12\n"
+	    "LAST USED is when a delivery under it was received last, as far as the journal goes back.\n"
+	    "\n"
+	    "      --json  one JSON object a line\n",
 	.flags = COMMAND_CONF | COMMAND_JSON,
 	.run = run_list,
 };
+
+/*
+ * Whether a webhook of the company at Fluid has this secret: then its deliveries would be refused without it. Asks if
+ * there is a company token. Returns 0 if none has it, or -1 after saying that one has it, or that this is not known.
+ */
+static int
+check_unused(const struct conf *conf, const char *secret, const char *print)
+{
+	struct webhook_list list = { 0 };
+	struct api_session k;
+	int result = -1;
+
+	if (!token_is_there(conf))
+		return (0);
+	if (api_session_open(&k, conf) == CLI_DONE) {
+		if (company_webhooks(&k, &list)) {
+			api_session_fail(&k);
+			cli_fail(
+			    "whether webhooks at Fluid are signed with secret %s is not known; try "
+			    "again later, or use --force",
+			    print);
+		} else {
+			result = 0;
+		}
+	}
+	for (size_t i = 0; i < list.n; i++)
+		if (company_webhook_has(&list.items[i], secret)) {
+			cli_fail(
+			    "webhook %s at Fluid is signed with secret %s: without it its deliveries "
+			    "are refused. Run \"fluidhook secret rotate\" first, or use --force",
+			    list.items[i].id, print);
+			result = -1;
+		}
+	webhook_list_free(&list);
+	api_session_close(&k);
+	return (result);
+}
+
+/* The secret of this number, or NULL after saying that there is none. */
+static const char *
+find_number(const struct conf_droplet *droplet, const struct secret_list *l, size_t n)
+{
+	if (n <= l->n)
+		return (l->secrets[n - 1]);
+	cli_fail("%s: there is no secret number %zu; \"fluidhook secret list\" shows them",
+	    droplet->secrets, n);
+	return (NULL);
+}
 
 static int
 retire(const struct conf *conf, const char *name, const char *number, bool force)
 {
 	const struct conf_droplet *droplet = secret_droplet(conf, name);
-	struct secret_list *l;
 	char print[FINGERPRINT_SIZE];
-	unsigned long n;
+	struct secret_list *l;
+	const char *secret;
 	int status = CLI_FAILED;
-	char *end;
+	uint64_t n;
 
 	if (droplet == NULL)
 		return (CLI_USAGE);
-	n = strtoul(number, &end, 10);
-	if (*number < '1' || *number > '9' || *end) {
+	if (number_parse(number, 1, SIZE_MAX, &n)) {
 		cli_fail("\"%s\" is not a number of \"fluidhook secret list\"", number);
 		return (CLI_USAGE);
 	}
 	if ((l = secret_file_read(droplet->secrets)) == NULL)
 		return (CLI_FAILED);
-	if (n > l->n) {
-		cli_fail("%s: there is no secret number %lu; \"fluidhook secret list\" shows them",
-		    droplet->secrets, n);
+	if ((secret = find_number(droplet, l, (size_t)n)) == NULL)
 		goto out;
-	}
-	secret_fingerprint(print, l->secrets[n - 1]);
+	secret_fingerprint(print, secret);
 	if (!force && registered_uses(droplet->secrets, print))
 		cli_fail(
 		    "%s: webhooks at Fluid are signed with secret %s: without it their deliveries are refused. "
-		    "Run \"fluidhook register URL --new-secret\" first, or use --force",
+		    "Run \"fluidhook secret rotate\" first, or use --force",
 		    droplet->secrets, print);
-	else if (secret_file_remove(conf, droplet->secrets, l->secrets[n - 1], force) == 0) {
+	else if ((force || check_unused(conf, secret, print) == 0) &&
+	    secret_file_remove(conf, droplet->secrets, secret, force) == 0) {
 		printf("%s\n", print);
 		status = CLI_DONE;
 	}
@@ -269,10 +333,11 @@ static const struct command retire_command = {
 	    "N is its number in \"fluidhook secret list\". Prints its fingerprint.\n"
 	    "\n"
 	    "      --droplet NAME  of [droplet NAME], where there are several\n"
-	    "      --force         also the last one, and one that \"fluidhook register\" gave to Fluid\n"
+	    "      --force         also the last one, and one that webhooks at Fluid have\n"
 	    "\n"
-	    "It does not ask Fluid: it goes by what register noted in FILE.registered. Before you retire\n"
-	    "a secret that you gave to Fluid in another way, give Fluid another one.\n",
+	    "It goes by what register noted in FILE.registered and, if there is a company token, asks\n"
+	    "Fluid for the company's webhooks. A secret in the droplet's own settings at Fluid is not\n"
+	    "seen: change it there before you retire it. \"fluidhook secret rotate\" exchanges a secret.\n",
 	.flags = COMMAND_CONF | COMMAND_CHANGES,
 	.least = 1,
 	.most = 1,
@@ -285,6 +350,7 @@ static const struct command *const secret_commands[] = {
 	&add_command,
 	&list_secrets_command,
 	&retire_command,
+	&secret_rotate_command,
 	NULL,
 };
 

@@ -290,6 +290,7 @@ static const struct command *const commands[] = {
 	&update_command,
 	&delete_command,
 	&webhook_events_command,
+	&webhook_audit_command,
 	NULL,
 };
 

@@ -5,12 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/utf8.h"
-#include "store/durable.h"
 
 enum { TOKEN_FILE_MAX = 64 * 1024 };
 
@@ -67,19 +66,15 @@ read_file(struct fluid_token *t, const char *path, struct fluid_error *e)
 {
 	struct buf text = { 0 };
 	const char *word;
-	struct stat st;
 	size_t len;
 	int result = -1;
 
-	if (stat(path, &st)) {
-		fluid_error_errno(e, path);
-		return (-1);
-	}
-	if (st.st_mode & S_IRWXO)
-		return (
-		    fluid_error_set(e, FLUID_LOCAL, "%s: open to other users: chmod o= it", path));
-	if (file_read_path(path, TOKEN_FILE_MAX, &text)) {
-		fluid_error_errno(e, path);
+	if (file_read_secret(path, TOKEN_FILE_MAX, &text, NULL)) {
+		if (errno == EPERM)
+			fluid_error_set(e, FLUID_LOCAL, "%s: open to other users: chmod o= it",
+			    path);
+		else
+			fluid_error_errno(e, path);
 		goto out;
 	}
 	word = first_word(text.data ? text.data + utf8_mark(text.data, text.len) : "", &len);
@@ -90,6 +85,17 @@ read_file(struct fluid_token *t, const char *path, struct fluid_error *e)
 out:
 	buf_wipe(&text);
 	return (result);
+}
+
+bool
+token_is_there(const struct conf *c)
+{
+	const char *env = getenv(env_name);
+
+	if (env && *env)
+		return (true);
+	/* A new configuration names a file that is not there yet. */
+	return (c->company_token && (access(c->company_token, F_OK) == 0 || errno != ENOENT));
 }
 
 int

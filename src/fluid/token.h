@@ -1,6 +1,8 @@
 #ifndef FLUID_TOKEN_H
 #define FLUID_TOKEN_H
 
+#include <stdbool.h>
+
 #include "base/conf.h"
 #include "fluid/error.h"
 
@@ -21,6 +23,9 @@ struct fluid_token {
  * Returns 0, or -1 with the error set.
  */
 int token_company(struct fluid_token *t, const struct conf *c, struct fluid_error *e);
+
+/** Whether there is a company token: in the environment, or in the file, which may be one that cannot be read. */
+bool token_is_there(const struct conf *c);
 
 /**
  * The token of an installation: `value` is copied, `record` is the name of its record.

@@ -11,65 +11,15 @@ import socket
 import subprocess
 
 from harness import fluid, process, tap
-from harness.command import Command
 from harness.fluid import Company, Droplet
+from harness.fluid_world import FluidWorld, with_world
 from harness.fronts import Cgi
-from harness.site import Site
 from harness.web import Request
 from harness.webservers import Nginx, find
-from standin import Company as FluidCompany
-from standin import StandIn
 
 URL = "https://hooks.example.com/webhook"
 EVENTS = ["droplet.installed", "droplet.uninstalled"]
 LISTING = "GET /api/webhooks?page=1&per_page=100"
-
-
-class World:
-    """A stand-in for Fluid, a site without any secret, and the command."""
-
-    def __init__(self, droplets=None, **fields):
-        self.token = fluid.credential("C-")
-        self.fluid = FluidCompany(company_token=self.token, allow_http=True)
-        self.standin = StandIn(company=self.fluid, **fields).start()
-        self.site = Site(droplets=droplets or [Droplet(n_secrets=0)])
-        self.site.write(self.site.dir / "company.token", self.token + "\n")
-        self.site.write_conf(self.site.conf_text() + f"""
-[fluid]
-api = {self.standin.url}
-webhooks = {self.standin.url}/api/webhooks {self.standin.url}/api/company/webhooks
-company_token = company.token
-timeout = 5
-""")
-        self.command = Command(self.site)
-
-    def secrets(self, droplet=None):
-        text = self.site.secrets_file(droplet or self.site.droplets[0]).read_text()
-        return [line for line in text.splitlines() if line and not line.startswith("#")]
-
-    def webhooks(self):
-        return [(f"{w['resource']}.{w['event']}", w["url"], w["auth_token"], w["active"])
-                for w in self.fluid.webhooks]
-
-    def bodies(self):
-        return [r.json() for r in self.standin.requests if r.method in ("POST", "PUT")]
-
-    def close(self):
-        self.standin.stop()
-        said = "".join(self.command.said) + self.site.log_text()
-        for secret in fluid.CREDENTIALS | set(self.secrets()):
-            assert secret not in said, f"{secret} was shown"
-        self.site.close()
-
-
-def with_world(function, **fields):
-    def run():
-        world = World(**fields)
-        try:
-            function(world)
-        finally:
-            world.close()
-    return run
 
 
 def first(world):
@@ -269,7 +219,7 @@ def interrupted(world):
 
 def which_droplet():
     """With several droplets the one that is meant has to be said, and only its file changes."""
-    world = World(droplets=[Droplet("reports", n_secrets=0), Droplet("shipping", n_secrets=0)])
+    world = FluidWorld(droplets=[Droplet("reports", n_secrets=0), Droplet("shipping", n_secrets=0)])
     try:
         _, err = world.command.fails(2, "register", "--no-doctor", URL)
         assert "--droplet" in err and not world.standin.requests
