@@ -158,6 +158,8 @@ struct service {
 	struct listen listen;
 	const char *conf_file;
 	unsigned threads;
+	const char *program; /* the path of this program */
+	struct supervised supervised;
 };
 
 static int
@@ -174,13 +176,14 @@ run_service(const struct service *v, struct conf *conf)
 	}
 	if (v->listener == -1)
 		return (supervise(&(struct supervision){ .listen = v->listen,
+				      .program = v->program,
 				      .conf_file = v->conf_file,
 				      .descriptors = fit },
 		    conf));
 	return (serve(&(struct serving){ .listener = v->listener,
 			  .conf_file = v->conf_file,
 			  .descriptors = fit,
-			  .ready_fd = -1 },
+			  .ready_fd = v->supervised.ready_fd },
 	    conf));
 }
 
@@ -199,6 +202,7 @@ run_configured(const struct service *v)
 	/* A supervisor stays root, for the sake of its socket; its serving processes do not. */
 	if (v->listener != -1)
 		serve_become_owner(conf);
+	supervised_end_together(&v->supervised);
 	if (conf_open_log(conf, "fluidhook.fcgi")) {
 		fprintf(stderr, "%s: log: %s: %s\n", conf->file, conf->log_file, strerror(errno));
 		conf_free(conf);
@@ -221,14 +225,29 @@ default_threads(void)
 	return (threads > THREADS_MOST ? THREADS_MOST : threads);
 }
 
+/*
+ * Where this program is: by the path that it was started with, if that leads to it, so that a link to another
+ * version is followed when the program is executed again. NULL: ENOMEM, or there is no /proc.
+ */
+static char *
+program_path(const char *name)
+{
+	struct stat started, self;
+
+	if (strchr(name, '/') && stat(name, &started) == 0 && stat("/proc/self/exe", &self) == 0 &&
+	    started.st_dev == self.st_dev && started.st_ino == self.st_ino)
+		return (strdup(name));
+	return (realpath("/proc/self/exe", NULL));
+}
+
 /* Serve as a process that stays. */
 static int
-run_server(const struct options *o, int listener)
+run_server(const struct options *o, int listener, const char *name)
 {
 	const char *env = getenv("FLUIDHOOK_THREADS");
 	const char *threads_text = o->threads ? o->threads : env && *env ? env : NULL;
 	unsigned long threads = default_threads(), mode = 0660;
-	char *file;
+	char *file, *program = NULL;
 	int status;
 
 	if (threads_text && parse_number(threads_text, 10, 1, THREADS_MAX, &threads))
@@ -241,10 +260,20 @@ run_server(const struct options *o, int listener)
 		    NULL));
 	if ((file = conf_find(o->conf)) == NULL)
 		return (usage_error(strerror(errno), NULL));
+	/* Only a supervisor executes it again. */
+	if (listener == -1 && (program = program_path(name)) == NULL) {
+		fprintf(stderr, "fluidhook.fcgi: its own path cannot be found: %s\n",
+		    strerror(errno));
+		free(file);
+		return (1);
+	}
 	status = run_configured(&(struct service){ .listener = listener,
 	    .conf_file = file,
+	    .program = program,
+	    .supervised = supervised_by(),
 	    .listen = { o->address, (mode_t)mode, o->socket_group },
 	    .threads = (unsigned)threads });
+	free(program);
 	free(file);
 	return (status);
 }
@@ -289,5 +318,5 @@ main(int argc, char **argv)
 		print_usage(stderr);
 		return (EXIT_USAGE);
 	}
-	return (run_server(&o, listener));
+	return (run_server(&o, listener, argv[0]));
 }

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/number.h"
 #include "receiver/serve.h"
 
 enum {
@@ -46,6 +47,9 @@ struct supervisor {
 	int64_t wake_ms;    /* when something is to be done; 0: nothing */
 };
 
+/* The names of what a serving process is told. */
+static const char env_ready[] = "FLUIDHOOK_READY_FD", env_parent[] = "FLUIDHOOK_SUPERVISOR";
+
 static int64_t
 now_ms(void)
 {
@@ -64,24 +68,70 @@ log_pid(enum log_level level, const char *msg, pid_t pid, const char *why)
 	log_line(level, msg, "pid", text, "why", why, NULL);
 }
 
-/* The process that serves: never returns. */
-static void
-be_child(struct supervisor *s, int ready_fd)
+/* Tell the program that will be executed who its supervisor is. Returns 0, or -1 with errno set. */
+static int
+introduce(const struct supervisor *s, int ready_fd)
 {
-	const struct serving serving = {
-		.listener = s->listener.fd,
-		.conf_file = s->how->conf_file,
-		.descriptors = s->how->descriptors,
-		.ready_fd = ready_fd,
-	};
+	char fd[16], pid[16];
 
-	/* The supervisor's end is ours as well, also where it cannot say so. */
+	snprintf(fd, sizeof(fd), "%d", ready_fd);
+	snprintf(pid, sizeof(pid), "%d", (int)s->pid);
+	return (
+	    setenv(env_ready, fd, 1) || setenv(env_parent, pid, 1) || fcntl(ready_fd, F_SETFD, 0) ?
+		-1 :
+		0);
+}
+
+/* The process that will serve: executes the program with the socket as standard input. Never returns. */
+static void
+be_child(const struct supervisor *s, int ready_fd)
+{
+	char threads[16];
+	const char *const argv[] = { s->how->program, "-c", s->how->conf_file, "--threads", threads,
+		NULL };
+	char *const *args = (char *const *)(uintptr_t)argv;
+
+	snprintf(threads, sizeof(threads), "%u", s->how->descriptors.threads);
+	if (introduce(s, ready_fd) || dup2(s->listener.fd, STDIN_FILENO) == -1 ||
+	    fcntl(STDIN_FILENO, F_SETFD, 0)) {
+		log_errno(LOG_LEVEL_ERROR, "cannot start", NULL);
+		_exit(1);
+	}
+	execv(s->how->program, args);
+	/* It may be about to be replaced. What runs here still works. */
+	log_errno(LOG_LEVEL_ERROR, "program cannot be executed, the running one serves on",
+	    "program", s->how->program, NULL);
+	execv("/proc/self/exe", args);
+	log_errno(LOG_LEVEL_ERROR, "cannot start", NULL);
+	_exit(1);
+}
+
+struct supervised
+supervised_by(void)
+{
+	struct supervised s = { .ready_fd = -1 };
+	const char *fd = getenv(env_ready), *parent = getenv(env_parent);
+	uint64_t n, pid;
+
+	if (fd && parent && number_parse(fd, 3, INT32_MAX, &n) == 0 &&
+	    number_parse(parent, 1, INT32_MAX, &pid) == 0 &&
+	    fcntl((int)n, F_SETFD, FD_CLOEXEC) == 0) {
+		s.ready_fd = (int)n;
+		s.parent = (int)pid;
+	}
+	unsetenv(env_ready);
+	unsetenv(env_parent);
+	return (s);
+}
+
+void
+supervised_end_together(const struct supervised *s)
+{
+	if (s->ready_fd == -1)
+		return;
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != s->pid)
+	if (getppid() != s->parent)
 		_exit(0);
-	close(s->signal_fd);
-	serve_become_owner(s->conf);
-	exit(serve(&serving, s->conf));
 }
 
 /* Start a process that will serve. One that cannot be started is tried again a little later. */

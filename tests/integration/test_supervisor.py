@@ -208,6 +208,47 @@ def broken_reload(front_class):
     assert front.stop() == 0
 
 
+def replace_program(site, script):
+    """Put a script in the program's place in one step, as an upgrade puts a new program there."""
+    new = site.dir / "new"
+    new.write_text(script)
+    new.chmod(0o755)
+    os.rename(new, site.receiver)
+
+
+def new_program_by_sighup():
+    """SIGHUP takes a new program as well. One that does not start leaves the old one in service, and
+    without a program the one that runs is started again."""
+    front, site = started()
+
+    def program():
+        """The program that serves."""
+        children = process.children(front.proc.pid)
+        try:
+            return os.readlink(f"/proc/{children[0]}/exe") if len(children) == 1 else None
+        except OSError:
+            return None
+
+    assert front.send(install(site)).status == 200
+    wait_until(lambda: program() == str(site.receiver), "it does not execute its program")
+    replace_program(site, f'#!/bin/sh\nexec {RECEIVER} "$@"\n')
+    os.kill(front.proc.pid, signal.SIGHUP)
+    wait_until(lambda: program() == str(RECEIVER), "the new program does not serve")
+    assert front.send(install(site)).status == 200
+    serving = process.children(front.proc.pid)
+    replace_program(site, "#!/bin/sh\nexit 3\n")
+    os.kill(front.proc.pid, signal.SIGHUP)
+    wait_until(lambda: "status 3" in site.log_text(), "the broken program is not started")
+    assert front.send(install(site)).status == 200
+    assert process.children(front.proc.pid) == serving, "a program that does not start replaces one that serves"
+    os.unlink(site.receiver)
+    os.kill(serving[0], signal.SIGKILL)
+    wait_until(lambda: program() == f"{site.receiver} (deleted)", "the running program is not started again")
+    assert front.send(install(site)).status == 200
+    assert "program cannot be executed" in site.log_text()
+    assert front.stop() == 0
+
+
 def new_droplet_by_sighup():
     """A droplet added to the configuration counts after SIGHUP."""
     front, site = started(site=Site([Droplet("one")]))
@@ -389,6 +430,7 @@ TESTS = [
     tap.Test("SIGTERM drains: --listen", lambda: sigterm_drains(Listen)),
     tap.Test("SIGHUP drains and swaps", sighup_drains),
     tap.Test("SIGHUP with a broken configuration: --listen", lambda: broken_reload(Listen)),
+    tap.Test("SIGHUP takes a new program", new_program_by_sighup),
     tap.Test("SIGHUP on an idle server", idle_reloads),
     tap.Test("SIGHUP brings a new droplet", new_droplet_by_sighup),
     tap.Test("files that have settled and are replaced", settled_files),
