@@ -132,7 +132,7 @@ collect(struct lines *l, const struct state *s, const struct rebuilding *r)
 	return (result);
 }
 
-/* When it was signed: as when it was received, receiver/take.c. */
+/* When it was signed: as when it was received, receiver/intake.c. */
 static int64_t
 time_of(const struct conf *conf, const struct entry *e, const struct timespec *received)
 {

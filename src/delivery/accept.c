@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "base/uuid.h"
+#include "delivery/line.h"
 #include "delivery/signature.h"
 #include "store/entry.h"
 #include "store/journal_reader.h"
@@ -75,57 +76,47 @@ batch_free(struct batch *b)
 	*b = (struct batch){ 0 };
 }
 
-/* The line of the journal for a request that the key of this installation verified. 0, or -1: ENOMEM. */
-static int
-write_line(const struct accepting *a, const struct refused *r, const struct delivery *d,
-    const struct evidence *e, const struct timespec *now, struct candidate *c)
-{
-	const struct installation *i = e->record->installation;
-	const struct conf *conf = a->authority.conf;
-	char received_at[TIMEFMT_MICROS_SIZE], refused_at[TIMEFMT_MICROS_SIZE];
-	struct entry entry = {
-		.delivery = c->delivery,
-		.received_at = received_at,
-		.event = c->event,
-		.installation = c->installation,
-		.fluid_shop = i->fluid_shop,
-		.id = delivery_text(d, FIELD_ID),
-		.id_is_number = delivery_value(d, FIELD_ID).kind == JSON_NUMBER,
-		.identifier = delivery_text(d, FIELD_IDENTIFIER),
-		.verified_by = verified_by_name(e->by),
-		.key = key_name(e->key),
-		.timestamp = r->timestamp,
-		.signature = r->signature,
-		.fingerprint = e->fingerprint,
-		.droplet = i->droplet_uuid ? i->droplet_uuid :
-		    conf->n_droplets       ? conf->droplets[0].uuid :
-					     NULL,
-		.sha256 = c->sha256,
-		.refused = c->id,
-		.refused_at = refused_at,
-		.body = r->body,
-		.body_len = r->body_len,
-	};
-
-	uuid_v7(c->delivery, now);
-	timefmt_micros(received_at, now);
-	timefmt_micros(refused_at, &r->received_at);
-	timefmt_day(c->day, r->received_at.tv_sec);
-	return (entry_write(&entry, &c->line));
-}
-
 /*
  * Whether a verified request is one that the receiver would have accepted. Fluid sends an install or
  * uninstall again after a 503, so these are left to that.
  */
 static bool
-is_acceptable(const struct delivery *d, const struct evidence *e)
+is_acceptable(const struct delivery_content *c, const struct evidence *e)
 {
-	const char *event = delivery_event(d);
+	return (e->key == KEY_INSTALLATION && e->by == VERIFIED_SIGNATURE && c->well_formed &&
+	    c->kind == DELIVERY_BUSINESS);
+}
 
-	return (e->key == KEY_INSTALLATION && e->by == VERIFIED_SIGNATURE &&
-	    delivery_is_well_formed(d) && event && !event_is_reserved(event) &&
-	    !delivery_is_lifecycle(d));
+/* Fill a candidate, with its line. Returns 0, or -1: ENOMEM. */
+static int
+fill(const struct accepting *a, const struct refused *r, const struct fluid_headers *h,
+    const struct delivery_content *content, const struct evidence *e, const struct timespec *now,
+    struct candidate *c)
+{
+	const struct installation *i = e->record->installation;
+	const struct accepted_line line = {
+		.conf = a->authority.conf,
+		.headers = h,
+		.content = content,
+		.evidence = e,
+		.body = r->body,
+		.body_len = r->body_len,
+		.received_at = *now,
+		.delivery = c->delivery,
+		.installation = c->installation,
+		.known = i,
+		.refused = c->id,
+		.refused_at = &r->received_at,
+	};
+
+	*c = (struct candidate){ 0 };
+	memcpy(c->id, r->id, sizeof(c->id));
+	memccpy(c->event, content->event, '\0', sizeof(c->event));
+	memccpy(c->installation, i->record, '\0', sizeof(c->installation));
+	sha256_hex(c->sha256, r->body, r->body_len);
+	timefmt_day(c->day, r->received_at.tv_sec);
+	uuid_v7(c->delivery, now);
+	return (line_write(&line, &c->line));
 }
 
 /* Judge one request, and add it to the batch if it can be accepted. Returns 0, or -1 with errno set. */
@@ -145,14 +136,9 @@ consider(const struct accepting *a, struct batch *b, const struct refused *r,
 
 	if (authenticate(&a->authority, &headers, d, r->body, r->body_len, r->received_at.tv_sec,
 		&e, &reason) == VERDICT_GENUINE &&
-	    is_acceptable(d, &e)) {
-		*c = (struct candidate){ 0 };
-		memcpy(c->id, r->id, sizeof(c->id));
-		memccpy(c->event, delivery_event(d), '\0', sizeof(c->event));
-		memccpy(c->installation, e.record->installation->record, '\0',
-		    sizeof(c->installation));
-		sha256_hex(c->sha256, r->body, r->body_len);
-		if ((result = write_line(a, r, d, &e, &b->now, c)) == 0) {
+	    is_acceptable(delivery_content(d), &e)) {
+		result = fill(a, r, &headers, delivery_content(d), &e, &b->now, c);
+		if (result == 0) {
 			b->bytes += c->line.len;
 			b->n++;
 		} else {

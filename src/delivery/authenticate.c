@@ -50,24 +50,19 @@ signature_is_plausible(const struct fluid_headers *h)
 }
 
 static bool
-differs(const struct delivery *d, enum delivery_field field, const char *known)
+differs(const char *said, const char *known)
 {
-	const char *said = delivery_text(d, field);
-
 	return (known && said && strcmp(said, known) != 0);
 }
 
 /* Whether the body speaks of the installation whose key it was signed with. */
 static bool
-is_about(const struct delivery *d, const struct installation *i)
+is_about(const struct delivery_content *c, const struct installation *i)
 {
-	char name[NAME_SIZE];
-
-	if (differs(d, COMPANY_DROPLET_UUID, i->droplet_uuid) ||
-	    differs(d, COMPANY_FLUID_COMPANY_ID, i->fluid_company_id))
+	if (differs(c->droplet, i->droplet_uuid) || differs(c->company, i->fluid_company_id))
 		return (false);
-	if (delivery_is_lifecycle(d) || delivery_text(d, COMPANY_DRI))
-		return (delivery_record(d, name) != 0 || strcmp(name, i->record) == 0);
+	if (c->is_lifecycle || c->installation)
+		return (c->record == NULL || strcmp(c->record, i->record) == 0);
 	return (true);
 }
 
@@ -77,18 +72,17 @@ is_about(const struct delivery *d, const struct installation *i)
  * bytes of one that was applied before are no news.
  */
 static enum verdict
-judge_own_key(const struct delivery *d, const char *body, size_t len, struct evidence *e,
+judge_own_key(const struct delivery_content *c, const char *body, size_t len, struct evidence *e,
     const char **reason)
 {
 	const struct installation *i = e->record->installation;
-	const char *event = delivery_event(d);
 	char sha256[SIGNATURE_HEX_SIZE];
 
-	if (!is_about(d, i)) {
+	if (!is_about(c, i)) {
 		*reason = "other_installation";
 		return (VERDICT_NOT_GENUINE);
 	}
-	if (!delivery_is_well_formed(d) || event == NULL || strcmp(event, "droplet.installed") != 0)
+	if (!c->well_formed || c->kind != DELIVERY_INSTALLED)
 		return (VERDICT_GENUINE);
 	sha256_hex(sha256, body, len);
 	e->applied = installation_knows_install(i, sha256);
@@ -100,7 +94,7 @@ judge_own_key(const struct delivery *d, const char *body, size_t len, struct evi
 static enum verdict
 judge_droplet_key(const struct search *s, struct evidence *e, const char **reason)
 {
-	if (differs(s->delivery, COMPANY_DROPLET_UUID, e->droplet->uuid))
+	if (differs(s->content->droplet, e->droplet->uuid))
 		e->foreign = true;
 	if (s->named_unreadable) {
 		*reason = "record_unreadable";
@@ -156,8 +150,8 @@ static enum verdict
 judge_tokens(struct search *s, struct proof *p, struct evidence *e, const char **reason)
 {
 	const struct fluid_headers *h = s->headers;
-	const struct delivery *d = s->delivery;
-	const char *token = delivery_text(d, COMPANY_VERIFICATION_TOKEN);
+	const struct delivery_content *c = s->content;
+	const char *token = c->verification_token;
 	bool shown = h->token.count || h->auth_token.count;
 
 	if (!s->a->conf->legacy_tokens) {
@@ -172,8 +166,7 @@ judge_tokens(struct search *s, struct proof *p, struct evidence *e, const char *
 	if (shown && search_keys(s, p))
 		return (VERDICT_GENUINE);
 	e->by = VERIFIED_BODY_TOKEN;
-	if (token && delivery_is_well_formed(d) && delivery_is_lifecycle(d) &&
-	    search_named(s, token))
+	if (token && c->well_formed && c->is_lifecycle && search_named(s, token))
 		return (VERDICT_GENUINE);
 	*reason = shown ? "bad_token" : "no_signature";
 	return (judge_nothing_found(s, shown ? VERDICT_NOT_GENUINE : VERDICT_NO_EVIDENCE, reason));
@@ -200,7 +193,7 @@ judge_signature(struct search *s, struct proof *p, struct evidence *e, const cha
 	e->by = VERIFIED_SIGNATURE;
 	if (search_keys(s, p))
 		return (VERDICT_GENUINE);
-	if (!s->candidates && !delivery_is_lifecycle(s->delivery))
+	if (!s->candidates && !s->content->is_lifecycle)
 		*reason = "unknown_shop";
 	return (judge_nothing_found(s, VERDICT_NOT_GENUINE, reason));
 }
@@ -244,7 +237,7 @@ authenticate(const struct authority *a, const struct fluid_headers *h, const str
 	if (verdict == VERDICT_GENUINE) {
 		note_key(&s, e);
 		verdict = e->key == KEY_DROPLET ? judge_droplet_key(&s, e, reason) :
-						  judge_own_key(d, body, len, e, reason);
+						  judge_own_key(s.content, body, len, e, reason);
 	} else {
 		e->by = VERIFIED_NONE;
 		e->waiting = s.waiting;

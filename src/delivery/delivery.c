@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "store/installation.h"
+#include "base/name.h"
 
 /* How deep a field lies in the body or in its payload. */
 enum level { OUTER, COMPANY, CREDENTIALS };
@@ -72,6 +73,8 @@ struct delivery {
 
 	enum side event_object;
 	char event[EVENT_SIZE];
+	char record[NAME_SIZE];
+	struct delivery_content content;
 };
 
 static int
@@ -297,22 +300,6 @@ check_company(struct delivery *d)
 		decide_by(d, d->event_object, (enum delivery_field)f);
 }
 
-int
-delivery_finish(struct delivery *d)
-{
-	bool whole = json_parser_finish(d->parser) == 0;
-	bool no_memory = (!whole && errno == ENOMEM) || d->texts.failed;
-
-	find_event_object(d);
-	find_event(d);
-	check_company(d);
-	d->malformed = !whole || d->ambiguous || no_memory;
-	if (!d->malformed)
-		return (0);
-	errno = no_memory ? ENOMEM : EBADMSG;
-	return (-1);
-}
-
 bool
 delivery_is_well_formed(const struct delivery *d)
 {
@@ -447,4 +434,82 @@ delivery_incomplete(const struct delivery *d)
 			"exchange_token" :
 			"authentication_token");
 	return (NULL);
+}
+
+static enum delivery_kind
+kind_of(const char *event)
+{
+	if (*event == '\0')
+		return (DELIVERY_UNNAMED);
+	if (strcmp(event, "droplet.installed") == 0)
+		return (DELIVERY_INSTALLED);
+	if (strcmp(event, "droplet.uninstalled") == 0)
+		return (DELIVERY_UNINSTALLED);
+	if (strcmp(event, "fluidhook.probe") == 0)
+		return (DELIVERY_PROBE);
+	return (event_is_reserved(event) ? DELIVERY_RESERVED : DELIVERY_BUSINESS);
+}
+
+/* An id that can select candidates: a safe name. NULL: none. */
+static const char *
+selecting_id(struct delivery_value id)
+{
+	return (id.text && name_is_safe(id.text, id.len) ? id.text : NULL);
+}
+
+static void
+determine_content(struct delivery *d)
+{
+	struct delivery_value name = delivery_value(d, COMPANY_NAME);
+	bool is_string = name.present && name.kind == JSON_STRING;
+
+	d->content = (struct delivery_content){
+		.well_formed = !d->malformed,
+		.kind = kind_of(d->event),
+		.is_lifecycle = delivery_is_lifecycle(d),
+		.event = delivery_event(d),
+		.id = delivery_text(d, FIELD_ID),
+		.id_is_number = delivery_value(d, FIELD_ID).kind == JSON_NUMBER,
+		.identifier = delivery_text(d, FIELD_IDENTIFIER),
+		.record = delivery_record(d, d->record) == 0 ? d->record : NULL,
+		.incomplete = delivery_is_lifecycle(d) ? delivery_incomplete(d) : NULL,
+		.installation = delivery_text(d, COMPANY_DRI),
+		.droplet = delivery_text(d, COMPANY_DROPLET_UUID),
+		.shop = delivery_text(d, COMPANY_SHOP),
+		.company = delivery_text(d, COMPANY_FLUID_COMPANY_ID),
+		.company_is_number = delivery_value(d, COMPANY_FLUID_COMPANY_ID).kind ==
+		    JSON_NUMBER,
+		.payload_company_id = selecting_id(delivery_company_id(d, true)),
+		.body_company_id = selecting_id(delivery_company_id(d, false)),
+		.name = is_string ? name.text : NULL,
+		.name_len = is_string ? name.len : 0,
+		.authentication_token = delivery_text(d, COMPANY_AUTHENTICATION_TOKEN),
+		.verification_token = delivery_text(d, COMPANY_VERIFICATION_TOKEN),
+		.exchange_token = delivery_text(d, CREDENTIALS_TOKEN),
+		.exchange_expires_at = delivery_text(d, CREDENTIALS_EXPIRES_AT),
+		.exchange_endpoint = delivery_text(d, CREDENTIALS_ENDPOINT),
+	};
+}
+
+const struct delivery_content *
+delivery_content(const struct delivery *d)
+{
+	return (&d->content);
+}
+
+int
+delivery_finish(struct delivery *d)
+{
+	bool whole = json_parser_finish(d->parser) == 0;
+	bool no_memory = (!whole && errno == ENOMEM) || d->texts.failed;
+
+	find_event_object(d);
+	find_event(d);
+	check_company(d);
+	d->malformed = !whole || d->ambiguous || no_memory;
+	determine_content(d);
+	if (!d->malformed)
+		return (0);
+	errno = no_memory ? ENOMEM : EBADMSG;
+	return (-1);
 }

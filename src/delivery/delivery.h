@@ -52,6 +52,43 @@ struct delivery_value {
 	size_t len;
 };
 
+enum delivery_kind {
+	DELIVERY_UNNAMED, /* nothing says which event it is */
+	DELIVERY_BUSINESS,
+	DELIVERY_INSTALLED,
+	DELIVERY_UNINSTALLED,
+	DELIVERY_PROBE,
+	DELIVERY_RESERVED, /* of the resource `fluidhook`, and not the probe */
+};
+
+/**
+ * What the body says, determined once, when it has ended. A text is NULL where the body has none that can be
+ * used (delivery_text()). Where the body is not well-formed, it is what was read before the flaw.
+ */
+struct delivery_content {
+	bool well_formed;
+	enum delivery_kind kind;
+	bool is_lifecycle; /* an install or uninstall */
+	const char *event; /* NULL: DELIVERY_UNNAMED */
+	const char *id;    /* of the event; id_is_number tells its JSON type */
+	bool id_is_number;
+	const char *identifier;
+
+	const char
+	    *record; /* the name of the record that the body names; NULL: none, or no safe name */
+	const char *incomplete; /* what a lifecycle event lacks for its record; NULL: nothing */
+	const char *installation, *droplet, *shop;
+	const char *company; /* fluid_company_id */
+	bool company_is_number;
+	/* `company_id` of the body's payload and of the body; not always the tenant's */
+	const char *payload_company_id, *body_company_id;
+	const char *name; /* name_len bytes of any value: what fits goes into the record */
+	size_t name_len;
+
+	const char *authentication_token, *verification_token;
+	const char *exchange_token, *exchange_expires_at, *exchange_endpoint;
+};
+
 struct delivery;
 
 /** NULL: ENOMEM. The caller ends it with delivery_free(). */
@@ -66,6 +103,9 @@ void delivery_feed(struct delivery *d, const char *data, size_t len);
  * or ENOMEM where memory ran out. What was read before the flaw can still be asked for.
  */
 int delivery_finish(struct delivery *d);
+
+/** After delivery_finish(), and until delivery_free(). */
+const struct delivery_content *delivery_content(const struct delivery *d);
 
 /** What delivery_finish() returned 0 for. */
 bool delivery_is_well_formed(const struct delivery *d);

@@ -21,13 +21,11 @@ search_droplet_owns(const struct conf *conf, const struct conf_droplet *droplet,
 	return (strcmp(i->droplet_uuid, droplet->uuid) == 0);
 }
 
-/* The record that the body names: an install's or uninstall's, or a business event's by its uuid. */
-static int
-named_record(const struct delivery *d, char out[NAME_SIZE])
+/* The record that the body names: an install's or uninstall's, or a business event's by its uuid. NULL: none. */
+static const char *
+named_record(const struct delivery_content *c)
 {
-	if (!delivery_is_lifecycle(d) && delivery_text(d, COMPANY_DRI) == NULL)
-		return (-1);
-	return (delivery_record(d, out));
+	return (c->is_lifecycle || c->installation ? c->record : NULL);
 }
 
 static const struct record *
@@ -49,13 +47,13 @@ void
 search_begin(struct search *s, const struct authority *a, const struct fluid_headers *headers,
     const struct delivery *delivery)
 {
-	char name[NAME_SIZE];
+	const char *name;
 
 	memset(s, 0, offsetof(struct search, found));
 	s->a = a;
 	s->headers = headers;
-	s->delivery = delivery;
-	if (s->a->state == NULL || named_record(s->delivery, name))
+	s->content = delivery_content(delivery);
+	if (s->a->state == NULL || (name = named_record(s->content)) == NULL)
 		return;
 	if ((s->named = get(s, name)) == NULL && errno != ENOENT)
 		s->named_unreadable = true;
@@ -129,7 +127,7 @@ enum rank { OWNER, NAMED, OTHER, N_RANKS };
 static enum rank
 rank_of(const struct search *s, const struct conf_droplet *droplet)
 {
-	const char *named = delivery_text(s->delivery, COMPANY_DROPLET_UUID);
+	const char *named = s->content->droplet;
 
 	if (s->named && lifecycle_is_verified(s->named->installation) &&
 	    search_droplet_owns(s->a->conf, droplet, s->named->installation))
@@ -234,10 +232,10 @@ look_in_shop(struct search *s, const char *shop)
 }
 
 static void
-look_in_company(struct search *s, struct delivery_value id)
+look_in_company(struct search *s, const char *id)
 {
-	if (id.text && name_is_safe(id.text, id.len))
-		look_in(s, s->a->state->companies, id.text);
+	if (id && name_is_safe(id, strlen(id)))
+		look_in(s, s->a->state->companies, id);
 }
 
 /*
@@ -247,8 +245,7 @@ look_in_company(struct search *s, struct delivery_value id)
 static bool
 collect(struct search *s)
 {
-	const struct delivery *d = s->delivery;
-	char name[NAME_SIZE];
+	const struct delivery_content *c = s->content;
 
 	if (s->a->state == NULL) {
 		s->unreadable = true;
@@ -256,24 +253,24 @@ collect(struct search *s)
 	}
 	switch (s->collected++) {
 	case 0:
-		if (delivery_record(d, name) == 0)
-			look_at(s, name);
+		if (c->record)
+			look_at(s, c->record);
 		return (true);
 	case 1:
 		if (s->headers->shop.count == 1)
 			look_in_shop(s, s->headers->shop.value);
 		return (true);
 	case 2:
-		look_in_shop(s, delivery_text(d, COMPANY_SHOP));
+		look_in_shop(s, c->shop);
 		return (true);
 	case 3:
-		look_in_company(s, delivery_value(d, COMPANY_FLUID_COMPANY_ID));
+		look_in_company(s, c->company);
 		return (true);
 	case 4:
-		look_in_company(s, delivery_company_id(d, true));
+		look_in_company(s, c->payload_company_id);
 		return (true);
 	case 5:
-		look_in_company(s, delivery_company_id(d, false));
+		look_in_company(s, c->body_company_id);
 		return (true);
 	default:
 		return (false);

@@ -54,7 +54,7 @@ struct proof {
 struct search {
 	const struct authority *a;
 	const struct fluid_headers *headers;
-	const struct delivery *delivery;
+	const struct delivery_content *content;
 	const struct proof *proof;
 
 	/* What was found: a droplet, or an installation's record. */

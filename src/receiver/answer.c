@@ -28,10 +28,52 @@ static const struct status {
 /* A parameter's name as the header it came from, "HTTP_X_FLUID_SHOP" as "X-Fluid-Shop". */
 enum { PROBE_HEADERS_MAX = 32, PROBE_NAME_MAX = 64 };
 
-static const char *
-or_null(const char *s)
+enum { DIGITS_SIZE = 21, HEAD_SIZE = 256 };
+
+struct answer
+answer_error(int status, const char *error, const char *reason)
 {
-	return (*s ? s : NULL);
+	return (
+	    (struct answer){ .status = status, .key = "error", .word = error, .reason = reason });
+}
+
+struct answer
+answer_unavailable(const char *reason)
+{
+	return (answer_error(503, "unavailable", reason));
+}
+
+struct answer
+answer_incomplete(const char *field)
+{
+	struct answer a = answer_error(422, "incomplete", "incomplete");
+
+	a.field = field;
+	return (a);
+}
+
+struct answer
+answer_status(int status, const char *word)
+{
+	return ((struct answer){ .status = status, .key = "status", .word = word });
+}
+
+struct answer
+answer_accepted(bool pending)
+{
+	struct answer a = answer_status(pending ? 202 : 200, pending ? "pending" : "accepted");
+
+	a.names_delivery = true;
+	return (a);
+}
+
+struct answer
+answer_probe(char *const *params)
+{
+	struct answer a = answer_status(200, "probe");
+
+	a.received = params;
+	return (a);
 }
 
 static void
@@ -39,76 +81,6 @@ member(struct json_writer *w, const char *key, const char *value)
 {
 	json_key(w, key);
 	json_string(w, value);
-}
-
-static struct json_writer *
-begin(struct answer *a, int status)
-{
-	struct json_writer *w;
-
-	a->status = status;
-	buf_reset(&a->body);
-	if ((w = json_writer_new(&a->body, false)) != NULL)
-		json_object(w);
-	return (w);
-}
-
-static void
-end(struct answer *a, struct json_writer *w)
-{
-	if (w == NULL)
-		return;
-	json_object_end(w);
-	json_writer_end(w);
-	buf_addc(&a->body, '\n');
-}
-
-static void
-one_pair(struct answer *a, int status, const char *key, const char *value)
-{
-	struct json_writer *w = begin(a, status);
-
-	if (w)
-		member(w, key, value);
-	end(a, w);
-}
-
-void
-answer_error(struct answer *a, int status, const char *error)
-{
-	one_pair(a, status, "error", error);
-}
-
-void
-answer_status(struct answer *a, int status, const char *word)
-{
-	one_pair(a, status, "status", word);
-}
-
-void
-answer_incomplete(struct answer *a, const char *field)
-{
-	struct json_writer *w = begin(a, 422);
-
-	if (w) {
-		member(w, "error", "incomplete");
-		member(w, "field", field);
-	}
-	end(a, w);
-}
-
-void
-answer_taken(struct answer *a, bool pending)
-{
-	struct json_writer *w = begin(a, pending ? 202 : 200);
-
-	if (w) {
-		member(w, "status", pending ? "pending" : "accepted");
-		member(w, "event", or_null(a->event));
-		member(w, "delivery", or_null(a->delivery));
-		member(w, "installation", or_null(a->installation));
-	}
-	end(a, w);
 }
 
 /* Returns false for a parameter that is no header of Fluid's. */
@@ -134,45 +106,104 @@ header_name(char out[PROBE_NAME_MAX], const char *param)
 	return (true);
 }
 
-void
-answer_probe(struct answer *a, char *const *params)
+static void
+write_headers(struct json_writer *w, char *const *params)
 {
-	struct json_writer *w = begin(a, 200);
 	char name[PROBE_NAME_MAX];
 	int n = 0;
 
-	if (w) {
-		member(w, "status", "probe");
-		json_key(w, "headers");
-		json_array(w);
-		for (char *const *p = params; *p && n < PROBE_HEADERS_MAX; p++)
-			if (header_name(name, *p)) {
-				json_string(w, name);
-				n++;
-			}
-		json_array_end(w);
+	json_key(w, "headers");
+	json_array(w);
+	for (char *const *p = params; *p && n < PROBE_HEADERS_MAX; p++)
+		if (header_name(name, *p)) {
+			json_string(w, name);
+			n++;
+		}
+	json_array_end(w);
+}
+
+/* One line of JSON. Returns 0, or -1: out of memory. */
+static int
+write_body(const struct answer *a, const struct answer_subject *about, struct buf *out)
+{
+	struct json_writer *w = json_writer_new(out, false);
+
+	if (w == NULL)
+		return (-1);
+	json_object(w);
+	member(w, a->key, a->word);
+	if (a->field)
+		member(w, "field", a->field);
+	if (a->names_delivery) {
+		member(w, "event", about->event);
+		member(w, "delivery", about->delivery);
+		member(w, "installation", about->installation);
 	}
-	end(a, w);
+	if (a->received)
+		write_headers(w, a->received);
+	json_object_end(w);
+	if (json_writer_end(w))
+		return (-1);
+	buf_addc(out, '\n');
+	return (out->failed ? -1 : 0);
+}
+
+/* A number in decimal. Done by hand, as every answer and its log line have some. Returns where it begins. */
+static const char *
+digits(char out[DIGITS_SIZE], uint64_t n)
+{
+	char *at = out + DIGITS_SIZE - 1;
+
+	*at = '\0';
+	do {
+		*--at = (char)('0' + n % 10);
+	} while (n /= 10);
+	return (at);
+}
+
+static void
+add_answer(struct buf *out, const struct status *s, const char *body, size_t len, bool head)
+{
+	char number[DIGITS_SIZE];
+
+	buf_reserve(out, HEAD_SIZE + len);
+	buf_adds(out, "Status: ");
+	buf_adds(out, digits(number, (uint64_t)s->code));
+	buf_addc(out, ' ');
+	buf_adds(out, s->phrase);
+	buf_adds(out, "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n");
+	buf_adds(out, s->header);
+	buf_adds(out, "Content-Length: ");
+	buf_adds(out, digits(number, len));
+	buf_adds(out, "\r\n\r\n");
+	if (!head)
+		buf_add(out, body, len);
+}
+
+static const struct status *
+status_of(int code)
+{
+	const struct status *last = &statuses[sizeof(statuses) / sizeof(statuses[0]) - 1];
+	const struct status *s = statuses;
+
+	while (s < last && s->code != code)
+		s++;
+	return (s);
 }
 
 void
-answer_format(const struct answer *a, bool head, struct buf *out)
+answer_format(const struct answer *a, const struct answer_subject *about, bool head,
+    struct buf *out)
 {
 	static const char unavailable[] = "{\"error\":\"unavailable\"}\n";
-	const struct status *s = &statuses[sizeof(statuses) / sizeof(statuses[0]) - 1];
-	bool whole = a->body.len && !a->body.failed;
+	struct buf body = { 0 };
 
-	/* An answer that there was no memory for is a 503, the last of the table. */
-	for (size_t i = 0; whole && i < sizeof(statuses) / sizeof(statuses[0]); i++)
-		if (statuses[i].code == a->status)
-			s = &statuses[i];
-	buf_addf(out,
-	    "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
-	    "%sContent-Length: %zu\r\n\r\n",
-	    s->code, s->phrase, s->header, whole ? a->body.len : sizeof(unavailable) - 1);
-	if (!head)
-		buf_add(out, whole ? a->body.data : unavailable,
-		    whole ? a->body.len : sizeof(unavailable) - 1);
+	/* An answer that there is no memory for is a 503. */
+	if (write_body(a, about, &body) == 0)
+		add_answer(out, status_of(a->status), body.data, body.len, head);
+	else
+		add_answer(out, status_of(503), unavailable, sizeof(unavailable) - 1, head);
+	buf_free(&body);
 }
 
 const char *
@@ -187,22 +218,35 @@ answer_text(const struct buf *out, size_t *len)
 	return (out->failed ? unavailable : out->data);
 }
 
-void
-answer_log(const struct answer *a, const char *request_id, double ms)
+/* Milliseconds with three decimals. */
+static const char *
+milliseconds(char out[DIGITS_SIZE + 4], int64_t us)
 {
-	char status[8], took[32];
+	uint64_t n = us > 0 ? (uint64_t)us : 0;
+	char *point = out + DIGITS_SIZE - 1;
+	const char *begin = digits(out, n / 1000);
 
-	snprintf(status, sizeof(status), "%d", a->status);
-	snprintf(took, sizeof(took), "%.3f", ms);
-	log_line(a->status >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "answer", "status", status,
-	    "event", a->event[0] ? a->event : "-", "installation",
-	    a->installation[0] ? a->installation : "-", "delivery",
-	    a->delivery[0] ? a->delivery : "-", "ms", took, "reason", a->reason, "request",
-	    request_id, NULL);
+	*point = '.';
+	for (int i = 3; i; i--, n /= 10)
+		point[i] = (char)('0' + n % 10);
+	point[4] = '\0';
+	return (begin);
+}
+
+static const char *
+or_dash(const char *s)
+{
+	return (s ? s : "-");
 }
 
 void
-answer_free(struct answer *a)
+answer_log(const struct answer *a, const struct answer_subject *about, const char *request_id,
+    int64_t us)
 {
-	buf_free(&a->body);
+	char status[DIGITS_SIZE], took[DIGITS_SIZE + 4];
+
+	log_line(a->status >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "answer", "status",
+	    digits(status, (uint64_t)a->status), "event", or_dash(about->event), "installation",
+	    or_dash(about->installation), "delivery", or_dash(about->delivery), "ms",
+	    milliseconds(took, us), "reason", a->reason, "request", request_id, NULL);
 }

@@ -94,13 +94,12 @@ discard_input(void)
 static void
 answer_unconfigured(const struct buf *errors, bool head, struct buf *out)
 {
-	struct answer answer = { .reason = "configuration" };
+	const struct answer answer = answer_unavailable("configuration");
+	const struct answer_subject about = { .event = NULL };
 
 	serve_log_errors(errors);
-	answer_error(&answer, 503, "unavailable");
-	answer_format(&answer, head, out);
-	answer_log(&answer, NULL, 0);
-	answer_free(&answer);
+	answer_format(&answer, &about, head, out);
+	answer_log(&answer, &about, NULL, 0);
 }
 
 int

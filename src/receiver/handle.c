@@ -3,16 +3,20 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "delivery/accept.h"
-#include "receiver/take.h"
+#include "receiver/answer.h"
+#include "receiver/decide.h"
 #include "store/glance.h"
 #include "store/wait.h"
 
-/* An unsigned install has no larger body (contract section 3). */
-enum { UNSIGNED_BODY_MAX = 64 * 1024 };
+/* What came of a step: an answer, unless something else has to be done first. */
+struct result {
+	enum handled handled;
+	struct answer answer; /* of HANDLED */
+};
 
 static const struct method {
 	const char *name;
@@ -53,48 +57,75 @@ is_json(const char *type)
 	    strncasecmp(type + len - 5, "+json", 5) == 0);
 }
 
-static void
-refuse(struct handling *h, int status, const char *error, const char *reason)
+static struct result
+answered(struct answer answer)
 {
-	h->answer.reason = reason;
-	answer_error(&h->answer, status, error);
+	return ((struct result){ .handled = HANDLED, .answer = answer });
+}
+
+static struct result
+not_answered(enum handled handled)
+{
+	return ((struct result){ .handled = handled });
 }
 
 /* The state directory does not work as it should, errno says why. It may heal. */
 static void
 note_trouble(struct handling *h, const char *what)
 {
+	struct store *store = h->in.store;
+
 	/* Where there is no store, receiver_store() has logged why. */
-	if (h->store == NULL)
+	if (store == NULL)
 		return;
 	log_errno(LOG_LEVEL_ERROR, what, "state_dir", receiver_conf(h->receiver)->state_dir, NULL);
 	if (errno == ENOENT || errno == ESTALE)
-		receiver_store_lost(h->receiver, h->store);
+		receiver_store_lost(h->receiver, store);
+}
+
+static struct result
+not_stored(struct handling *h, const char *what)
+{
+	note_trouble(h, what);
+	return (answered(answer_unavailable("not_stored")));
 }
 
 static void
-fail(struct handling *h, const char *what)
+open_store(struct handling *h)
 {
-	note_trouble(h, what);
-	refuse(h, 503, "unavailable", "not_stored");
+	struct intake *in = &h->in;
+
+	in->store = receiver_store(h->receiver);
+	in->authority = (struct authority){
+		.conf = receiver_conf(h->receiver),
+		.secrets = receiver_secrets(h->receiver),
+		.records = in->store ? in->store->records : NULL,
+		.state = in->store ? in->store->state : NULL,
+	};
+}
+
+static void
+release_store(struct handling *h)
+{
+	evidence_release(&h->in.authority, &h->in.evidence);
+	store_release(h->in.store);
+	h->in.store = NULL;
 }
 
 /* Whether every droplet's secrets can be read: without one, its deliveries get 503. */
 static bool
-has_secrets(const struct handling *h)
+has_secrets(const struct authority *a)
 {
-	const struct conf *conf = receiver_conf(h->receiver);
-	struct secrets *secrets = receiver_secrets(h->receiver);
 	struct secret_list *l;
 	bool all = true;
 
-	for (size_t i = 0; i < conf->n_droplets; i++) {
-		const char *path = conf->droplets[i].secrets;
+	for (size_t i = 0; i < a->conf->n_droplets; i++) {
+		const char *path = a->conf->droplets[i].secrets;
 
 		if (path == NULL)
 			continue;
-		if ((l = secrets_get(secrets, path)) != NULL) {
-			secrets_release(secrets, l);
+		if ((l = secrets_get(a->secrets, path)) != NULL) {
+			secrets_release(a->secrets, l);
 			continue;
 		}
 		log_line(LOG_LEVEL_ERROR, "not ready: secrets cannot be read", "file", path,
@@ -105,247 +136,31 @@ has_secrets(const struct handling *h)
 }
 
 /* Ready only where a delivery could be judged and stored now. */
-static void
-health(struct handling *h)
+static struct result
+handle_health(struct handling *h)
 {
-	const struct conf *conf = receiver_conf(h->receiver);
+	struct store *s;
 
-	h->store = receiver_store(h->receiver);
-	if (h->store == NULL || state_ready(h->store->state, conf->min_free) ||
-	    journal_ready(h->store->journal, &h->now)) {
+	open_store(h);
+	s = h->in.store;
+	if (s == NULL || state_ready(s->state, h->in.authority.conf->min_free) ||
+	    journal_ready(s->journal, &h->in.now)) {
 		note_trouble(h, "not ready");
-		answer_status(&h->answer, 503, "unavailable");
-	} else if (!has_secrets(h)) {
-		answer_status(&h->answer, 503, "unavailable");
-	} else {
-		answer_status(&h->answer, 200, "ok");
+		return (answered(answer_status(503, "unavailable")));
 	}
-}
-
-static struct taking
-taking_of(struct handling *h)
-{
-	return ((struct taking){
-	    .conf = receiver_conf(h->receiver),
-	    .store = h->store,
-	    .headers = &h->request->headers,
-	    .body = &h->body,
-	    .evidence = &h->evidence,
-	    .now = h->now,
-	    .line = h->may_wait ? NULL : &h->line,
-	    .text = &h->text,
-	});
-}
-
-static enum handled
-answer_to_taken(struct handling *h, enum taken taken)
-{
-	switch (taken) {
-	case TAKEN:
-	case TAKEN_PENDING:
-		answer_taken(&h->answer, taken == TAKEN_PENDING);
-		break;
-	case TAKEN_NOT:
-		fail(h, "delivery not stored");
-		break;
-	case TAKEN_REFUSED:
-		refuse(h, 401, "unauthorized", "no_signature");
-		break;
-	case TAKEN_FOREIGN:
-		refuse(h, 403, "unknown_droplet", "unknown_droplet");
-		break;
-	case TAKEN_BUSY:
-		refuse(h, 503, "unavailable", "too_many_unconfirmed");
-		break;
-	case TAKEN_IN_BATCH:
-		return (HANDLED_IN_BATCH);
-	case TAKEN_SLOW:
-		return (HANDLED_SLOW);
-	}
-	return (HANDLED);
-}
-
-/* An unsigned install that the worker may confirm with Fluid, if the configuration wants that. */
-static bool
-may_be_confirmed(const struct handling *h)
-{
-	const struct conf *conf = receiver_conf(h->receiver);
-	const struct delivery *d = h->body.delivery;
-	const char *event = delivery_event(d);
-
-	return (conf->unsigned_installs == UNSIGNED_CONFIRM &&
-	    h->body.bytes.len <= UNSIGNED_BODY_MAX && delivery_is_well_formed(d) && event &&
-	    strcmp(event, "droplet.installed") == 0 && delivery_incomplete(d) == NULL &&
-	    conf_droplet_by_uuid(conf, delivery_text(d, COMPANY_DROPLET_UUID)));
-}
-
-static enum handled
-handle_unsigned(struct handling *h)
-{
-	struct taking t = taking_of(h);
-
-	if (!may_be_confirmed(h))
-		refuse(h, 401, "unauthorized", h->reason);
-	else if (h->store == NULL || state_has_room(h->store->state, t.conf->min_free))
-		fail(h, errno == ENOSPC ? "less free space than min_free" : "free space not known");
-	else
-		return (answer_to_taken(h, take_unsigned(&t, &h->answer)));
-	return (HANDLED);
-}
-
-/* A delivery whose sender is known: is it one that can be stored? */
-static enum handled
-handle_genuine(struct handling *h)
-{
-	const struct delivery *d = h->body.delivery;
-	const char *event = delivery_event(d), *missing;
-	struct taking t = taking_of(h);
-
-	if (!delivery_is_well_formed(d)) {
-		refuse(h, 400, "malformed", "malformed");
-	} else if (event == NULL) {
-		refuse(h, 400, "no_event", "no_event");
-	} else if (event_is_reserved(event) && strcmp(event, "fluidhook.probe") != 0) {
-		refuse(h, 400, "reserved", "reserved");
-	} else if (h->evidence.foreign) {
-		refuse(h, 403, "unknown_droplet", "unknown_droplet");
-	} else if (delivery_is_lifecycle(d) && (missing = delivery_incomplete(d)) != NULL) {
-		h->answer.reason = "incomplete";
-		answer_incomplete(&h->answer, missing);
-	} else if (strcmp(event, "fluidhook.probe") == 0) {
-		answer_probe(&h->answer, h->request->params);
-	} else if (h->evidence.applied) {
-		return (answer_to_taken(h, take_applied(&t, &h->answer)));
-	} else if (h->store == NULL || state_has_room(h->store->state, t.conf->min_free)) {
-		fail(h, errno == ENOSPC ? "less free space than min_free" : "free space not known");
-	} else {
-		return (answer_to_taken(h, take_genuine(&t, &h->answer)));
-	}
-	return (HANDLED);
+	if (!has_secrets(&h->in.authority))
+		return (answered(answer_status(503, "unavailable")));
+	return (answered(answer_status(200, "ok")));
 }
 
 /*
- * No key verifies it, and none is there yet that could. The worker accepts it once the key has come; that it
- * could not be kept does not change the answer.
- */
-static enum handled
-keep_for_later(struct handling *h)
-{
-	static const char reason[] = "no_key_yet";
-	const struct conf *conf = receiver_conf(h->receiver);
-	const struct refusal r = {
-		.method = h->request->method,
-		.status = 503,
-		.reason = reason,
-		.headers = &h->request->headers,
-		.body = h->body.bytes.data ? h->body.bytes.data : "",
-		.body_len = h->body.bytes.len,
-		.received_at = h->now,
-	};
-
-	if (!h->may_wait)
-		return (HANDLED_SLOW);
-	if (h->store == NULL || state_has_room(h->store->state, conf->min_free) ||
-	    accept_later(h->store->refused, conf->keep_refused, &r))
-		log_errno(LOG_LEVEL_WARN, "refused request not kept", "state_dir", conf->state_dir,
-		    NULL);
-	refuse(h, r.status, "unavailable", reason);
-	return (HANDLED);
-}
-
-/* Do what follows from the verdict. */
-static enum handled
-act(struct handling *h)
-{
-	if (h->verdict == VERDICT_GENUINE)
-		return (handle_genuine(h));
-	if (h->verdict == VERDICT_NO_EVIDENCE)
-		return (handle_unsigned(h));
-	if (h->verdict == VERDICT_NOT_GENUINE &&
-	    evidence_may_come(receiver_conf(h->receiver), &h->request->headers, &h->evidence,
-		h->now.tv_sec))
-		return (keep_for_later(h));
-	if (h->verdict == VERDICT_NOT_GENUINE)
-		refuse(h, 401, "unauthorized", h->reason);
-	else
-		refuse(h, 503, "unavailable", h->reason);
-	return (HANDLED);
-}
-
-static struct authority
-authority_of(const struct handling *h)
-{
-	return ((struct authority){
-	    .conf = receiver_conf(h->receiver),
-	    .secrets = receiver_secrets(h->receiver),
-	    .records = h->store ? h->store->records : NULL,
-	    .state = h->store ? h->store->state : NULL,
-	});
-}
-
-static void
-release_store(struct handling *h)
-{
-	const struct authority authority = authority_of(h);
-
-	evidence_release(&authority, &h->evidence);
-	receiver_store_release(h->receiver, h->store);
-	h->store = NULL;
-}
-
-/*
- * Find the verdict. Nothing is refused because of what a file was like a moment ago: it is judged again then.
- * Returns false if that has to wait for the disk and this thread may not.
+ * Read the body. Returns whether it is there. *refusal does not depend on what the body says, so it needs no
+ * authentication.
  */
 static bool
-judge(struct handling *h)
+read_delivery(struct handling *h, struct answer *refusal)
 {
-	bool recent = h->request->one_of_many, again;
-
-	if (h->judged)
-		return (true);
-
-	do {
-		glance_permit(recent);
-		h->store = receiver_store(h->receiver);
-
-		const struct authority authority = authority_of(h);
-
-		h->verdict = authenticate(&authority, &h->request->headers, h->body.delivery,
-		    h->body.bytes.data ? h->body.bytes.data : "", h->body.bytes.len, h->now.tv_sec,
-		    &h->evidence, &h->reason);
-		again = glance_relied() && (h->verdict != VERDICT_GENUINE || h->evidence.foreign);
-		h->judged = !wait_was_needed();
-		if (again || !h->judged)
-			release_store(h);
-		recent = false;
-	} while (again && h->judged);
-	return (h->judged);
-}
-
-static enum handled
-handle_delivery(struct handling *h)
-{
-	const char *event = delivery_event(h->body.delivery);
-	enum handled handled;
-
-	if (event)
-		memccpy(h->answer.event, event, '\0', sizeof(h->answer.event));
-	wait_permit(h->may_wait);
-	handled = judge(h) ? act(h) : HANDLED_SLOW;
-	wait_permit(true);
-	glance_permit(false);
-	return (handled);
-}
-
-/*
- * Read the body. Returns 0, or -1 with the request refused. These answers do not depend on what the
- * body says, so they need no authentication.
- */
-static int
-read_body(struct handling *h)
-{
-	static const struct refusal {
+	static const struct {
 		int status;
 		const char *error, *reason;
 	} refusals[] = {
@@ -355,13 +170,142 @@ read_body(struct handling *h)
 		[BODY_TOO_LARGE] = { 413, "too_large", "too_large" },
 		[BODY_UNAVAILABLE] = { 503, "unavailable", "no_memory" },
 	};
-	enum body_result result = body_read(&h->body, h->request,
+	enum body_result result = body_read(&h->in.body, h->request,
 	    receiver_conf(h->receiver)->max_body);
 
-	if (result == BODY_WHOLE)
-		return (0);
-	refuse(h, refusals[result].status, refusals[result].error, refusals[result].reason);
-	return (-1);
+	clock_wall(&h->in.now);
+	if (result == BODY_WHOLE) {
+		h->in.content = delivery_content(h->in.body.delivery);
+		return (true);
+	}
+	*refusal = answer_error(refusals[result].status, refusals[result].error,
+	    refusals[result].reason);
+	return (false);
+}
+
+/*
+ * Find the verdict. Nothing is refused because of what a file was like a moment ago: it is judged again then.
+ * Returns false if that has to wait for the disk and this thread may not.
+ */
+static bool
+judge(struct handling *h)
+{
+	struct intake *in = &h->in;
+	const struct buf *bytes = &in->body.bytes;
+	bool recent = h->request->one_of_many, again;
+
+	if (h->judged)
+		return (true);
+
+	do {
+		glance_permit(recent);
+		open_store(h);
+		in->verdict = authenticate(&in->authority, in->headers, in->body.delivery,
+		    bytes->data ? bytes->data : "", bytes->len, in->now.tv_sec, &in->evidence,
+		    &in->reason);
+		again = glance_relied() && (in->verdict != VERDICT_GENUINE || in->evidence.foreign);
+		h->judged = !wait_was_needed();
+		if (again || !h->judged)
+			release_store(h);
+		recent = false;
+	} while (again && h->judged);
+	return (h->judged);
+}
+
+/* Answer to what came of accepting it. */
+static struct result
+answer_to(struct handling *h, enum accepted accepted)
+{
+	switch (accepted) {
+	case ACCEPTED:
+	case ACCEPTED_PENDING:
+		return (answered(answer_accepted(accepted == ACCEPTED_PENDING)));
+	case ACCEPTED_REFUSED:
+		return (answered(answer_error(401, "unauthorized", "no_signature")));
+	case ACCEPTED_FOREIGN:
+		return (answered(answer_error(403, "unknown_droplet", "unknown_droplet")));
+	case ACCEPTED_BUSY:
+		return (answered(answer_unavailable("too_many_unconfirmed")));
+	case ACCEPTED_IN_BATCH:
+		return (not_answered(HANDLED_IN_BATCH));
+	case ACCEPTED_SLOW:
+		return (not_answered(HANDLED_SLOW));
+	case ACCEPTED_NOT_STORED:
+		break;
+	}
+	return (not_stored(h, "delivery not stored"));
+}
+
+/* Store it, and apply it to its record. */
+static struct result
+accept_delivery(struct handling *h, enum accepted (*so)(struct intake *in))
+{
+	const struct intake *in = &h->in;
+
+	if (in->store == NULL || state_has_room(in->store->state, in->authority.conf->min_free))
+		return (not_stored(h,
+		    errno == ENOSPC ? "less free space than min_free" : "free space not known"));
+	return (answer_to(h, so(&h->in)));
+}
+
+/* The worker accepts it once the key has come. That it could not be kept does not change the answer. */
+static struct result
+keep_for_later(struct handling *h, const struct answer *answer)
+{
+	const struct intake *in = &h->in;
+	const struct conf *conf = in->authority.conf;
+	const struct refusal r = {
+		.method = h->request->method,
+		.status = answer->status,
+		.reason = answer->reason,
+		.headers = in->headers,
+		.body = in->body.bytes.data ? in->body.bytes.data : "",
+		.body_len = in->body.bytes.len,
+		.received_at = in->now,
+	};
+
+	if (!in->may_wait)
+		return (not_answered(HANDLED_SLOW));
+	if (in->store == NULL || state_has_room(in->store->state, conf->min_free) ||
+	    accept_later(in->store->refused, conf->keep_refused, &r))
+		log_errno(LOG_LEVEL_WARN, "refused request not kept", "state_dir", conf->state_dir,
+		    NULL);
+	return (answered(*answer));
+}
+
+static struct result
+act(struct handling *h, const struct decision *d)
+{
+	switch (d->action) {
+	case ACTION_ACCEPT:
+		return (accept_delivery(h, intake_verified));
+	case ACTION_ACCEPT_APPLIED:
+		return (answer_to(h, intake_applied(&h->in)));
+	case ACTION_ACCEPT_UNSIGNED:
+		return (accept_delivery(h, intake_unsigned));
+	case ACTION_KEEP:
+		return (keep_for_later(h, &d->answer));
+	case ACTION_ANSWER:
+		break;
+	}
+	return (answered(d->answer));
+}
+
+/* A delivery that was read: authenticate it, decide, and do what was decided. */
+static struct result
+handle_delivery(struct handling *h)
+{
+	struct result result = { .handled = HANDLED_SLOW };
+	struct decision decision;
+
+	wait_permit(h->in.may_wait);
+	if (judge(h)) {
+		decision = decide(&h->in);
+		result = act(h, &decision);
+	}
+	wait_permit(true);
+	glance_permit(false);
+	return (result);
 }
 
 /* A body that is compressed is not what was signed, and nothing here could read it. */
@@ -371,65 +315,56 @@ is_encoded(const struct request *q)
 	return (q->content_encoding && *q->content_encoding);
 }
 
-static enum handled
+static struct result
 handle_request(struct handling *h)
 {
-	const struct method *method = method_of(h->request);
+	const struct request *q = h->request;
+	const struct method *method = method_of(q);
+	struct answer refusal;
 
-	if (method == NULL) {
-		refuse(h, 405, "method_not_allowed", "method");
-		return (HANDLED);
-	}
-	if (method->delivers) {
-		if (!is_json(h->request->content_type)) {
-			refuse(h, 415, "unsupported_media_type", "content_type");
-			return (HANDLED);
-		}
-		if (is_encoded(h->request)) {
-			refuse(h, 415, "unsupported_media_type", "content_encoding");
-			return (HANDLED);
-		}
-		if (read_body(h))
-			return (HANDLED);
-	}
-	clock_gettime(CLOCK_REALTIME, &h->now);
-	if (method->delivers)
-		return (handle_delivery(h));
-	health(h);
-	return (HANDLED);
+	clock_wall(&h->in.now);
+	if (method == NULL)
+		return (answered(answer_error(405, "method_not_allowed", "method")));
+	if (!method->delivers)
+		return (handle_health(h));
+	if (!is_json(q->content_type))
+		return (answered(answer_error(415, "unsupported_media_type", "content_type")));
+	if (is_encoded(q))
+		return (answered(answer_error(415, "unsupported_media_type", "content_encoding")));
+	if (!read_delivery(h, &refusal))
+		return (answered(refusal));
+	return (handle_delivery(h));
 }
 
-static double
-ms_since(const struct timespec *start)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return ((double)(now.tv_sec - start->tv_sec) * 1e3 +
-	    (double)(now.tv_nsec - start->tv_nsec) / 1e6);
-}
-
-/* Nothing is left to do but to say so. */
+/* Write the answer and its log line, if there is one. */
 static enum handled
-end(struct handling *h, enum handled handled)
+end(struct handling *h, struct result result)
 {
-	if (handled != HANDLED)
-		return (handled);
+	struct intake *in = &h->in;
+	struct answer_subject about = {
+		.event = in->content ? in->content->event : NULL,
+		.installation = *in->installation ? in->installation : NULL,
+		.delivery = *in->delivery ? in->delivery : NULL,
+	};
+
+	if (result.handled != HANDLED)
+		return (result.handled);
 	release_store(h);
-	answer_format(&h->answer, strcmp(h->request->method, "HEAD") == 0, h->out);
-	answer_log(&h->answer, h->request->request_id, ms_since(&h->begun));
-	body_free(&h->body);
-	buf_wipe(&h->text);
-	answer_free(&h->answer);
+	answer_format(&result.answer, &about, strcmp(h->request->method, "HEAD") == 0, h->out);
+	answer_log(&result.answer, &about, h->request->request_id,
+	    (clock_monotonic_ns() - h->begun_ns) / 1000);
+	body_free(&in->body);
+	buf_wipe(&in->text);
 	return (HANDLED);
 }
 
 enum handled
 handle_begin(struct handling *h, bool may_wait)
 {
-	h->may_wait = may_wait;
-	h->answer.status = 503;
-	clock_gettime(CLOCK_MONOTONIC, &h->begun);
+	h->in.may_wait = may_wait;
+	h->in.headers = &h->request->headers;
+	h->in.params = h->request->params;
+	h->begun_ns = clock_monotonic_ns();
 	return (end(h, handle_request(h)));
 }
 
@@ -437,7 +372,7 @@ static void
 on_line(struct journal_line *line)
 {
 	struct handling *h = (struct handling *)(void *)((char *)line -
-	    offsetof(struct handling, line));
+	    offsetof(struct handling, in.line));
 
 	h->committed(h);
 }
@@ -445,28 +380,27 @@ on_line(struct journal_line *line)
 void
 handle_submit(struct handling *h)
 {
-	h->line.done = on_line;
-	journal_add(h->store->journal, &h->line, &h->now);
+	h->in.line.done = on_line;
+	journal_add(h->in.store->journal, &h->in.line, &h->in.now);
 }
 
 enum handled
 handle_committed(struct handling *h)
 {
-	struct taking t = taking_of(h);
-	enum taken taken = TAKEN_NOT;
+	enum accepted accepted = ACCEPTED_NOT_STORED;
 
 	h->in_journal = true;
-	wait_permit(h->may_wait);
-	if ((errno = h->line.error) == 0)
-		taken = take_committed(&t, &h->answer);
+	wait_permit(h->in.may_wait);
+	if ((errno = h->in.line.error) == 0)
+		accepted = intake_committed(&h->in);
 	wait_permit(true);
-	return (end(h, answer_to_taken(h, taken)));
+	return (end(h, answer_to(h, accepted)));
 }
 
 void
 handle_slow(struct handling *h)
 {
-	h->may_wait = true;
+	h->in.may_wait = true;
 	if (h->in_journal)
 		handle_committed(h);
 	else

@@ -2,8 +2,7 @@
 #define RECEIVER_HANDLE_H
 
 #include "base/buf.h"
-#include "receiver/answer.h"
-#include "receiver/body.h"
+#include "receiver/intake.h"
 #include "receiver/receiver.h"
 #include "receiver/request.h"
 
@@ -24,19 +23,12 @@ struct handling {
 	struct receiver *receiver;
 	struct request *request;
 	struct buf *out;
-	void (*committed)(
-	    struct handling *h); /* called by the thread that has committed the line */
+	/* called by the thread that has committed the line */
+	void (*committed)(struct handling *h);
 
-	struct journal_line line;
-	struct buf text; /* of the line */
-	bool may_wait, judged, in_journal;
-	struct answer answer;
-	struct store *store; /* NULL where the state directory cannot be opened */
-	struct body body;
-	struct evidence evidence;
-	enum verdict verdict;
-	const char *reason; /* of the verdict */
-	struct timespec begun, now;
+	struct intake in;
+	bool judged, in_journal;
+	int64_t begun_ns;
 };
 
 enum handled {

@@ -40,57 +40,6 @@ receiver_new(struct conf *conf)
 	return (r);
 }
 
-static void
-store_free(struct store *s)
-{
-	refused_close(s->refused);
-	receivers_leave(&s->note);
-	journal_close(s->journal);
-	records_free(s->records);
-	state_close(s->state);
-	free(s);
-}
-
-/* Open it, or log what is wrong. */
-static struct store *
-store_open(const char *path)
-{
-	struct store *s = calloc(1, sizeof(*s));
-	char why[STATE_WHY_SIZE], journal[STATE_WHY_SIZE];
-	int saved;
-
-	if (s == NULL)
-		return (NULL);
-	s->note.fd = -1;
-	snprintf(journal, sizeof(journal), "%s/%s", path, layout_path(LAYOUT_JOURNAL));
-	/* Files that root writes would lock out the receiver that runs as the owner. */
-	if (owner_become(path)) {
-		saved = errno;
-		log_errno(LOG_LEVEL_ERROR, "state directory cannot be used", "state_dir", path,
-		    NULL);
-		goto err;
-	}
-	if ((s->state = state_open(path, why)) == NULL) {
-		saved = errno;
-		log_line(LOG_LEVEL_ERROR, "state directory cannot be used", "error", why, NULL);
-		goto err;
-	}
-	if ((s->records = records_new(s->state->installations)) == NULL ||
-	    (s->journal = journal_open(s->state->journal, journal)) == NULL ||
-	    (s->refused = refused_open(s->state->dir)) == NULL) {
-		saved = errno;
-		log_errno(LOG_LEVEL_ERROR, "state directory cannot be used", NULL);
-		goto err;
-	}
-	s->users = 1;
-	return (s);
-
-err:
-	store_free(s);
-	errno = saved;
-	return (NULL);
-}
-
 struct receiver *
 receiver_hold(struct receiver *r)
 {
@@ -98,19 +47,12 @@ receiver_hold(struct receiver *r)
 	return (r);
 }
 
-static void
-store_unref(struct store *s)
-{
-	if (s && atomic_fetch_sub(&s->users, 1) == 1)
-		store_free(s);
-}
-
 void
 receiver_release(struct receiver *r)
 {
 	if (atomic_fetch_sub(&r->users, 1) != 1)
 		return;
-	store_unref(r->store);
+	store_release(r->store);
 	secrets_free(r->secrets);
 	conf_free(r->conf);
 	pthread_mutex_destroy(&r->mutex);
@@ -139,30 +81,15 @@ receiver_store(struct receiver *r)
 		log_line(LOG_LEVEL_WARN,
 		    "state directory, or something in it, was moved or replaced", "state_dir",
 		    r->conf->state_dir, NULL);
-		store_unref(r->store);
+		store_release(r->store);
 		r->store = NULL;
 	}
 	if (r->store == NULL)
 		r->store = store_open(r->conf->state_dir);
 	if ((s = r->store) != NULL)
-		atomic_fetch_add(&s->users, 1);
+		store_hold(s);
 	pthread_mutex_unlock(&r->mutex);
 	return (s);
-}
-
-struct store *
-receiver_store_hold(struct receiver *r, struct store *s)
-{
-	(void)r;
-	atomic_fetch_add(&s->users, 1);
-	return (s);
-}
-
-void
-receiver_store_release(struct receiver *r, struct store *s)
-{
-	(void)r;
-	store_unref(s);
 }
 
 void
@@ -171,7 +98,7 @@ receiver_store_lost(struct receiver *r, struct store *s)
 	pthread_mutex_lock(&r->mutex);
 	if (r->store == s) {
 		r->store = NULL;
-		store_unref(s);
+		store_release(s);
 	}
 	pthread_mutex_unlock(&r->mutex);
 }
@@ -192,7 +119,7 @@ receiver_tend(struct receiver *r, int listener, bool (*stop)(void *user), void *
 
 	pthread_mutex_lock(&r->mutex);
 	if ((s = r->store) != NULL)
-		atomic_fetch_add(&s->users, 1);
+		store_hold(s);
 	pthread_mutex_unlock(&r->mutex);
 	if (s == NULL)
 		return;
@@ -203,7 +130,7 @@ receiver_tend(struct receiver *r, int listener, bool (*stop)(void *user), void *
 	if (now_ms() >= s->compare_at && (s->compare_at == 0 || !index_is_complete(s->state)) &&
 	    state_in_place(s->state) && reindex_logged(s->state, stop, user) != 1)
 		s->compare_at = now_ms() + COMPARE_AGAIN_MS;
-	receiver_store_release(r, s);
+	store_release(s);
 }
 
 void
@@ -213,5 +140,5 @@ receiver_tend_once(struct receiver *r)
 
 	if (s && !index_is_complete(s->state))
 		reindex_logged(s->state, NULL, NULL);
-	receiver_store_release(r, s);
+	store_release(s);
 }

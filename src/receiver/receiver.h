@@ -1,28 +1,11 @@
 #ifndef RECEIVER_RECEIVER_H
 #define RECEIVER_RECEIVER_H
 
-#include <stdatomic.h>
-
 #include "base/conf.h"
 #include "delivery/authenticate.h"
-#include "store/journal.h"
-#include "store/receivers.h"
-#include "store/records.h"
-#include "store/refused.h"
-#include "store/state.h"
+#include "store/store.h"
 
 /* What requests are handled with: a configuration and all that was opened for it. */
-
-/* The state directory, opened. One that went away is replaced by the next request. */
-struct store {
-	struct state *state;
-	struct records *records;
-	struct journal *journal;
-	struct refused_store *refused;
-	atomic_uint users;
-	struct receiver_note note; /* that this process serves (receiver_tend) */
-	int64_t compare_at; /* when the indexes are next compared with the records; monotonic ms */
-};
 
 struct receiver;
 
@@ -36,10 +19,8 @@ void receiver_release(struct receiver *r);
 const struct conf *receiver_conf(const struct receiver *r);
 struct secrets *receiver_secrets(struct receiver *r);
 
-/** The state directory. To be given back. NULL with errno set where it cannot be opened, which is logged. */
+/** The state directory. To be released with store_release(). NULL with errno set where it cannot be opened, which is logged. */
 struct store *receiver_store(struct receiver *r);
-struct store *receiver_store_hold(struct receiver *r, struct store *s);
-void receiver_store_release(struct receiver *r, struct store *s);
 
 /** This store does not work any more: open the directory again for the next request. */
 void receiver_store_lost(struct receiver *r, struct store *s);

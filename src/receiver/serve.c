@@ -231,7 +231,7 @@ serve(const struct serving *how, struct conf *conf)
 		return (1);
 	}
 	/* A state directory that cannot be opened may come back: until then requests get 503. */
-	receiver_store_release(s.receiver, receiver_store(s.receiver));
+	store_release(receiver_store(s.receiver));
 	n = start_threads(&s, threads, how->descriptors.threads);
 	if (n == 0 || work_watch_listener(&s, EPOLL_CTL_ADD)) {
 		log_errno(LOG_LEVEL_ERROR, "cannot serve", NULL);

@@ -49,18 +49,17 @@ hold_receiver(struct server *s)
 static void
 refuse(struct connection *c, const char *reason)
 {
-	struct answer answer = { .reason = reason };
+	const struct answer answer = answer_unavailable(reason);
+	const struct answer_subject about = { .event = NULL };
 	struct buf formatted = { 0 };
 	const char *text;
 	size_t len;
 
-	answer_error(&answer, 503, "unavailable");
-	answer_format(&answer, false, &formatted);
+	answer_format(&answer, &about, false, &formatted);
 	text = answer_text(&formatted, &len);
 	connection_answer(c, text, len);
-	answer_log(&answer, NULL, (double)(request_now_ms() - c->accepted_ms));
+	answer_log(&answer, &about, NULL, (request_now_ms() - c->accepted_ms) * 1000);
 	buf_free(&formatted);
-	answer_free(&answer);
 }
 
 void
@@ -132,7 +131,7 @@ commit(struct worker *w)
 	w->store = NULL;
 	w->added = w->steps = 0;
 	journal_commit(store->journal);
-	receiver_store_release(receiver, store);
+	store_release(store);
 	receiver_release(receiver);
 }
 
@@ -149,11 +148,11 @@ static enum next
 submit(struct worker *w, struct handling *h)
 {
 	/* A commit may leave a batch of yet another store. */
-	while (w->receiver && w->store != h->store)
+	while (w->receiver && w->store != h->in.store)
 		commit(w);
 	if (w->receiver == NULL) {
 		w->receiver = receiver_hold(h->receiver);
-		w->store = receiver_store_hold(h->receiver, h->store);
+		w->store = store_hold(h->in.store);
 	}
 	w->added++;
 	handle_submit(h);
