@@ -119,7 +119,7 @@ stop_threads(struct server *s, pthread_t *threads, unsigned n)
 	atomic_store(&s->quit, true);
 	if (eventfd_write(s->quit_fd, 1))
 		log_errno(LOG_LEVEL_ERROR, "cannot stop", NULL);
-	work_wake(s);
+	backlog_end(&s->slow);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += request_now_ms() < deadline;
 	for (unsigned i = 0; i < n; i++)
@@ -183,9 +183,7 @@ open_server(struct server *s, const struct serving *how, struct conf *conf)
 	    (s->receiver = receiver_new(conf)) == NULL)
 		return (-1);
 	pthread_mutex_init(&s->mutex, NULL);
-	pthread_mutex_init(&s->slow_mutex, NULL);
-	pthread_cond_init(&s->slow_waits, NULL);
-	STAILQ_INIT(&s->slow);
+	backlog_init(&s->slow);
 	return (0);
 }
 

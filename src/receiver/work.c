@@ -110,10 +110,7 @@ end_request(struct server *s, struct connection *c)
 static enum next
 make_slow(struct server *s, struct connection *c)
 {
-	pthread_mutex_lock(&s->slow_mutex);
-	STAILQ_INSERT_TAIL(&s->slow, c, slow);
-	pthread_cond_signal(&s->slow_waits);
-	pthread_mutex_unlock(&s->slow_mutex);
+	backlog_add(&s->slow, c);
 	return (NEXT_NONE);
 }
 
@@ -312,26 +309,13 @@ work_close_overdue(struct server *s)
 	}
 }
 
-/* The next request that waits for a slow thread. wait: until there is one, or the end. NULL: none. */
-static struct connection *
-next_slow(struct server *s, bool wait)
-{
-	struct connection *c;
-
-	pthread_mutex_lock(&s->slow_mutex);
-	while ((c = STAILQ_FIRST(&s->slow)) == NULL && wait && !atomic_load(&s->quit))
-		pthread_cond_wait(&s->slow_waits, &s->slow_mutex);
-	if (c)
-		STAILQ_REMOVE_HEAD(&s->slow, slow);
-	pthread_mutex_unlock(&s->slow_mutex);
-	return (c);
-}
-
 /* Nothing can be accepted. Do what may make room, or else pause. */
 static void
 make_room(struct worker *w, int ms)
 {
-	struct connection *c = w->server->n_slow_threads == 0 ? next_slow(w->server, false) : NULL;
+	struct connection *c = w->server->n_slow_threads == 0 ?
+	    backlog_next(&w->server->slow, false) :
+	    NULL;
 
 	commit(w);
 	if (c)
@@ -460,7 +444,7 @@ serve_fast(struct worker *w)
 	struct connection *c = NULL;
 
 	while (!atomic_load(&s->quit)) {
-		if (s->n_slow_threads == 0 && (c = next_slow(s, false)) != NULL)
+		if (s->n_slow_threads == 0 && (c = backlog_next(&s->slow, false)) != NULL)
 			be_slow(w, c);
 		if (!serve_event(w, w->receiver == NULL && c == NULL) && c == NULL)
 			commit(w);
@@ -473,7 +457,7 @@ serve_slowly(struct worker *w)
 {
 	struct connection *c;
 
-	while ((c = next_slow(w->server, w->receiver == NULL)) != NULL || w->receiver) {
+	while ((c = backlog_next(&w->server->slow, w->receiver == NULL)) != NULL || w->receiver) {
 		if (c)
 			be_slow(w, c);
 		else
@@ -507,12 +491,4 @@ void *
 work_slowly(void *server)
 {
 	return (run(server, serve_slowly));
-}
-
-void
-work_wake(struct server *s)
-{
-	pthread_mutex_lock(&s->slow_mutex);
-	pthread_cond_broadcast(&s->slow_waits);
-	pthread_mutex_unlock(&s->slow_mutex);
 }

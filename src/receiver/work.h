@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "receiver/backlog.h"
 #include "receiver/connection.h"
 #include "receiver/receiver.h"
 #include "receiver/room.h"
@@ -25,9 +26,7 @@ struct server {
 	atomic_uint silent; /* connections closed without a request, not yet logged */
 	atomic_ullong max_body;
 	struct room *room;
-	pthread_mutex_t slow_mutex; /* of slow */
-	pthread_cond_t slow_waits;
-	struct connections slow; /* with requests that have to wait for the disk, or are large */
+	struct backlog slow;     /* for the slow threads */
 	unsigned n_slow_threads; /* 0: the other ones do that too */
 	pthread_mutex_t mutex;   /* of receiver */
 	struct receiver *receiver;
@@ -36,12 +35,9 @@ struct server {
 /* How events that are of no connection are known; room_take() knows the others by larger keys. */
 enum { KEY_LISTENER, KEY_TIMER, KEY_QUIT, N_KEYS };
 
-/** For pthread_create(), with the server. They end once `quit` is set and `quit_fd` readable. */
+/** For pthread_create(), with the server. They end once `quit` is set, `quit_fd` readable and the backlog ended. */
 void *work_fast(void *server);
 void *work_slowly(void *server);
-
-/** Wake the slow threads, so that they see `quit`. */
-void work_wake(struct server *s);
 
 /** Close what has waited too long. */
 void work_close_overdue(struct server *s);
