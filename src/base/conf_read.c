@@ -302,7 +302,7 @@ conf_defaults(const char *file)
 		.hooks_by_default = true,
 		.attempts = 12,
 		.hook_timeout = 60,
-		.concurrency = 1,
+		.concurrency = 4,
 	};
 	if (!c->file || !c->state_dir || !c->api || !c->webhooks || !c->hooks)
 		goto nomem;

@@ -52,7 +52,7 @@ static const char template[] =
     "hooks             = %s\n"
     ";attempts         = 12\n"
     ";hook_timeout     = 60\n"
-    ";concurrency      = 1\n"
+    ";concurrency      = 4\n"
     ";public_url       =           ; with subscribe: where Fluid shall deliver\n"
     ";subscribe        =           ; e.g. order.created subscription.started\n";
 

@@ -70,11 +70,12 @@ print_table(const struct queue_item *items, unsigned n, bool dead)
 static void
 say_unavailable(const struct conf *conf)
 {
-	struct hooks *h = hooks_new();
-	char path[PATH_MAX];
+	struct hooks *h = hooks_new(-1);
 
-	if (h &&
-	    hooks_find(h, conf->hooks, conf->hooks_by_default, "any", path, sizeof(path)) == -1)
+	if (h == NULL)
+		return;
+	hooks_configure(h, conf, NULL);
+	if (hooks_look(h))
 		cli_fail("hooks directory %s is unavailable: %s; deliveries wait for it",
 		    conf->hooks, strerror(errno));
 	hooks_free(h);

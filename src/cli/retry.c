@@ -46,8 +46,10 @@ choose(struct retrying *r, const char *argument)
 	struct uuid_arg arg = uuid_arg_begin(argument);
 	unsigned found = 0;
 
+	/* A delivery can be given up at several targets; they are ordered by delivery. */
 	for (unsigned i = 0; i < r->n; i++)
-		if (uuid_arg_consider(&arg, r->dead[i].delivery))
+		if ((i == 0 || strcmp(r->dead[i].delivery, r->dead[i - 1].delivery) != 0) &&
+		    uuid_arg_consider(&arg, r->dead[i].delivery))
 			found = i;
 	if (arg.n == 0) {
 		cli_fail("%s: not among the dead letters; \"fluidhook queue --dead\" lists them",
@@ -56,7 +58,9 @@ choose(struct retrying *r, const char *argument)
 	}
 	if (uuid_arg_is_ambiguous(&arg))
 		return (-1);
-	r->chosen[found] = true;
+	for (unsigned i = found;
+	     i < r->n && strcmp(r->dead[i].delivery, r->dead[found].delivery) == 0; i++)
+		r->chosen[i] = true;
 	return (0);
 }
 
@@ -64,14 +68,17 @@ choose(struct retrying *r, const char *argument)
 static int
 retry(struct retrying *r)
 {
+	const char *printed = "";
 	int status = CLI_DONE;
 
 	for (unsigned i = 0; i < r->n; i++) {
 		if (!r->chosen[i])
 			continue;
-		if (queue_requeue(r->queue, &r->dead[i]) == 0)
-			printf("%s\n", r->dead[i].delivery);
-		else if (errno == ETIMEDOUT)
+		if (queue_requeue(r->queue, &r->dead[i]) == 0) {
+			if (strcmp(printed, r->dead[i].delivery) != 0)
+				printf("%s\n", r->dead[i].delivery);
+			printed = r->dead[i].delivery;
+		} else if (errno == ETIMEDOUT)
 			status = cli_fail(
 			    "%s: not retried: another process holds the lock of %s/queue/dead; "
 			    "run this again when it has ended",

@@ -31,7 +31,7 @@ struct hook {
 	int exec_errno;  /* why it could not be executed; 0: it was */
 	struct buf line; /* of its output, not ended yet */
 	unsigned lines;
-	char name[128]; /* for the log: the program's */
+	char name[TARGET_SIZE];
 	char delivery[64];
 	int64_t deadline; /* milliseconds, CLOCK_MONOTONIC */
 	bool timed_out;
@@ -73,10 +73,11 @@ make_input(const struct hook_call *call)
 	if (fd == -1)
 		return (-1);
 	/* Not write(): the hook reads from where the offset is. */
-	while (done < call->body_len &&
-	    (n = pwrite(fd, call->body + done, call->body_len - done, (off_t)done)) > 0)
+	while (done < call->target->body_len &&
+	    (n = pwrite(fd, call->target->body + done, call->target->body_len - done,
+		 (off_t)done)) > 0)
 		done += (size_t)n;
-	if (done == call->body_len &&
+	if (done == call->target->body_len &&
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
 		return (fd);
 	close_fd(&fd);
@@ -165,11 +166,11 @@ spawn(struct hook *h, const struct hook_call *call)
 		.signals = call->signals,
 	};
 
-	if (b.in == -1 || hook_env_make(env, call) || pipe2(out, O_CLOEXEC) ||
-	    fcntl(out[0], F_SETFL, O_NONBLOCK))
+	if (b.in == -1 || hook_env_make(env, call->target, call->home, call->conf) ||
+	    pipe2(out, O_CLOEXEC) || fcntl(out[0], F_SETFL, O_NONBLOCK))
 		goto done;
 	b.out = out[1];
-	running_prepare(call->running, call->slot, call->delivery, &b.note);
+	running_prepare(call->running, call->target->slot, call->target->delivery, &b.note);
 	if ((h->pid = make_process(&b)) == -1)
 		goto done;
 	if (b.error && b.own) {
@@ -204,13 +205,12 @@ struct hook *
 hook_start(const struct hook_call *call, unsigned timeout)
 {
 	struct hook *h = calloc(1, sizeof(*h));
-	const char *name = strrchr(call->path, '/');
 
 	if (h == NULL)
 		return (NULL);
 	h->out = -1;
-	snprintf(h->name, sizeof(h->name), "%s", name ? name + 1 : call->path);
-	snprintf(h->delivery, sizeof(h->delivery), "%s", call->delivery);
+	snprintf(h->name, sizeof(h->name), "%s", call->name);
+	snprintf(h->delivery, sizeof(h->delivery), "%s", call->target->delivery);
 	h->deadline = now_ms() + (int64_t)timeout * 1000;
 	if (spawn(h, call)) {
 		h->pid = 0;
@@ -290,8 +290,8 @@ hook_ended(struct hook *h, int status)
 	close_fd(&h->out);
 }
 
-enum hook_outcome
-hook_result(const struct hook *h, char *why, size_t size)
+enum target_outcome
+hook_outcome(const struct hook *h, char *why, size_t size)
 {
 	bool exited = !h->timed_out && h->exec_errno == 0 && WIFEXITED(h->status);
 
@@ -304,9 +304,9 @@ hook_result(const struct hook *h, char *why, size_t size)
 	else
 		snprintf(why, size, "exit %d", WEXITSTATUS(h->status));
 	if (exited && WEXITSTATUS(h->status) == 0)
-		return (HOOK_DONE);
-	return (exited && WEXITSTATUS(h->status) == EXIT_PERMANENT ? HOOK_FAILED_FOR_GOOD :
-								     HOOK_FAILED);
+		return (TARGET_DONE);
+	return (exited && WEXITSTATUS(h->status) == EXIT_PERMANENT ? TARGET_FAILED_FOR_GOOD :
+								     TARGET_FAILED);
 }
 
 pid_t

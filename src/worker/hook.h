@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "worker/running.h"
+#include "worker/targets.h"
 
 /* Running people's programs (contract section 6). */
 
@@ -19,22 +20,15 @@ struct hook_signals {
 
 void hook_signals_read(struct hook_signals *s);
 
-/* What a hook is told. The strings are the caller's; none is kept. */
+/* What starts a hook. The strings are the caller's; none is kept. */
 struct hook_call {
 	const char *path; /* of the program */
-	const char *event;
-	const char *delivery;
-	const char *installation; /* "" where there is none */
-	const char *shop;         /* "" where there is none */
-	const char *received_at;
-	unsigned attempt; /* from 1 */
+	const char *name; /* the target's, for the log */
+	const struct target_call *target;
 	const char *conf; /* the configuration file, absolute */
-	const char *body;
-	size_t body_len;
 	const char *home; /* the worker's user's; NULL: not known */
 	const struct hook_signals *signals;
 	const struct running *running; /* where its process is noted before it runs */
-	unsigned slot;                 /* there */
 };
 
 struct hook;
@@ -43,7 +37,7 @@ struct hook;
  * Start it, with the body on its standard input. timeout: seconds. What it prints goes to the log.
  * Returns NULL with errno set if the worker or the machine could not start it: out of memory, of
  * processes or of descriptors, an I/O error. That is no attempt of the hook. A program that cannot be
- * executed for another reason is one that failed: hook_result() says so.
+ * executed for another reason is one that failed: hook_outcome() says so.
  */
 struct hook *hook_start(const struct hook_call *call, unsigned timeout);
 
@@ -56,17 +50,11 @@ void hook_step(struct hook *h, const struct pollfd *fd);
 /** Its process has ended and was waited for. status: as waitpid() says it. */
 void hook_ended(struct hook *h, int status);
 
-enum hook_outcome {
-	HOOK_DONE,
-	HOOK_FAILED,          /* to be run again later */
-	HOOK_FAILED_FOR_GOOD, /* exit status 100: running it again is of no use */
-};
-
 /**
  * Once it has ended: its outcome, and what happened in a few words ("exit 3", "signal 9", "timeout",
  * "cannot be executed: No such file or directory") in why.
  */
-enum hook_outcome hook_result(const struct hook *h, char *why, size_t size);
+enum target_outcome hook_outcome(const struct hook *h, char *why, size_t size);
 
 /** Its process; 0 once it has ended. */
 pid_t hook_process(const struct hook *h);

@@ -17,12 +17,13 @@ fits(const struct variable *v)
 }
 
 int
-hook_env_make(char *env[HOOK_ENV_MAX], const struct hook_call *call)
+hook_env_make(char *env[HOOK_ENV_MAX], const struct target_call *call, const char *home,
+    const char *conf)
 {
 	char attempt[16];
 	const struct variable variables[] = {
 		{ "PATH", getenv("PATH"), "/usr/local/bin:/usr/bin:/bin" },
-		{ "HOME", call->home, "/" },
+		{ "HOME", home, "/" },
 		{ "LANG", getenv("LANG"), "C.UTF-8" },
 		{ "FLUIDHOOK_EVENT", call->event, "" },
 		{ "FLUIDHOOK_DELIVERY", call->delivery, "" },
@@ -31,7 +32,7 @@ hook_env_make(char *env[HOOK_ENV_MAX], const struct hook_call *call)
 		{ "FLUIDHOOK_RECEIVED_AT", call->received_at, "" },
 		{ "FLUIDHOOK_ATTEMPT", attempt, "" },
 		{ "FLUIDHOOK_REPLAY", "", "" },
-		{ "FLUIDHOOK_CONF", call->conf, NULL },
+		{ "FLUIDHOOK_CONF", conf, NULL },
 	};
 	const size_t n = sizeof(variables) / sizeof(variables[0]);
 

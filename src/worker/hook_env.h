@@ -1,7 +1,7 @@
 #ifndef WORKER_HOOK_ENV_H
 #define WORKER_HOOK_ENV_H
 
-#include "worker/hook.h"
+#include "worker/targets.h"
 
 /* The environment of a hook (contract section 6). */
 
@@ -18,10 +18,11 @@ enum {
 /**
  * Fill in env with exactly the variables that the contract lists, and a NULL behind them. Each is at most
  * HOOK_VARIABLE_SIZE bytes: a longer value of the delivery's is left empty, and for a longer PATH, HOME or
- * LANG the default stands. The strings are for hook_env_free(), also after an error.
+ * LANG the default stands. home: NULL if it is not known. conf: the configuration file, absolute. The strings are for hook_env_free(), also after an error.
  * Returns 0, or -1 with errno set: ENOMEM; ENAMETOOLONG where the configuration's path is too long.
  */
-int hook_env_make(char *env[HOOK_ENV_MAX], const struct hook_call *call);
+int hook_env_make(char *env[HOOK_ENV_MAX], const struct target_call *call, const char *home,
+    const char *conf);
 
 void hook_env_free(char *env[HOOK_ENV_MAX]);
 

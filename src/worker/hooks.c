@@ -1,6 +1,5 @@
 #include "worker/hooks.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -10,17 +9,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/dir.h"
+#include "base/log.h"
+#include "delivery/event.h"
 #include "store/durable.h"
 #include "worker/backoff.h"
+#include "worker/hook.h"
 
-/* How long a home directory counts: not every user database is a file. */
-enum { HOME_MS = 60000 };
+enum {
+	HOME_MS = 60000, /* how long a home directory counts: not every user database is a file */
+	PATH_SIZE = 4096,
+};
+
+/* "order.created.d", in the hooks directory, as it was when it was read. */
+struct subdirectory {
+	char *name;
+	struct stat seen;
+};
 
 struct hooks {
-	char *path; /* of the directory that was read; NULL: none */
+	const struct conf *conf;
+	const char *conf_file;
+	struct running *running; /* NULL: none is run */
+	struct hook_signals signals;
+	/* What was read. */
+	char *path; /* NULL: nothing */
 	struct stat seen;
-	char **names; /* of hooks, sorted */
+	char **
+	    names; /* of hooks, and of what is in subdirectories: "order.created.d/10-crm"; sorted */
 	size_t n;
+	struct subdirectory *subs;
+	size_t n_subs;
 	bool has_links; /* what these point to can change without a trace here */
 	struct stat users;
 	int64_t home_until; /* backoff_now() */
@@ -28,22 +47,35 @@ struct hooks {
 };
 
 struct hooks *
-hooks_new(void)
+hooks_new(int queue)
 {
-	return (calloc(1, sizeof(struct hooks)));
+	struct hooks *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return (NULL);
+	hook_signals_read(&h->signals);
+	if (queue != -1 && (h->running = running_open(queue)) == NULL) {
+		free(h);
+		return (NULL);
+	}
+	return (h);
 }
 
-/* The next call reads the directory. */
+/* The next look reads the directory. */
 static void
 forget(struct hooks *h)
 {
 	for (size_t i = 0; i < h->n; i++)
 		free(h->names[i]);
+	for (size_t i = 0; i < h->n_subs; i++)
+		free(h->subs[i].name);
 	free(h->names);
+	free(h->subs);
 	free(h->path);
 	h->names = NULL;
+	h->subs = NULL;
 	h->path = NULL;
-	h->n = 0;
+	h->n = h->n_subs = 0;
 	h->has_links = false;
 }
 
@@ -53,13 +85,88 @@ hooks_free(struct hooks *h)
 	if (h == NULL)
 		return;
 	forget(h);
+	running_close(h->running);
 	free(h->home);
 	free(h);
 }
 
-/* Whether a name in the directory is a hook: 1, 0, or -1 with errno set. */
+void
+hooks_configure(struct hooks *h, const struct conf *conf, const char *conf_file)
+{
+	h->conf = conf;
+	h->conf_file = conf_file;
+	forget(h);
+}
+
+const char *
+hooks_path(const struct hooks *h)
+{
+	return (h->conf->hooks);
+}
+
+/* Returns 0, or -1 with errno set. */
 static int
-is_hook(struct hooks *h, int dir, const char *name)
+add_name(struct hooks *h, const char *directory, const char *name)
+{
+	void *more = reallocarray(h->names, h->n + 1, sizeof(*h->names));
+
+	if (more == NULL)
+		return (-1);
+	h->names = more;
+	if (asprintf(&h->names[h->n], "%s%s%s", directory ? directory : "", directory ? "/" : "",
+		name) == -1)
+		return (-1);
+	if (strlen(h->names[h->n]) >= TARGET_SIZE) {
+		log_line(LOG_LEVEL_WARN, "hook is ignored: its name is too long", "hook",
+		    h->names[h->n], NULL);
+		free(h->names[h->n]);
+		return (0);
+	}
+	h->n++;
+	return (0);
+}
+
+/* Add what is in a subdirectory; hidden files are an editor's. Returns 0, or -1 with errno set. */
+static int
+read_subdirectory(struct hooks *h, int parent, const char *name)
+{
+	void *more = reallocarray(h->subs, h->n_subs + 1, sizeof(*h->subs));
+	struct subdirectory *sub;
+	const char *file;
+	struct dir d;
+	int next;
+
+	if (more == NULL)
+		return (-1);
+	h->subs = more;
+	sub = &h->subs[h->n_subs];
+	if (fstatat(parent, name, &sub->seen, 0) || dir_open(&d, parent, name))
+		return (-1);
+	if ((sub->name = strdup(name)) == NULL) {
+		dir_close(&d);
+		return (-1);
+	}
+	h->n_subs++;
+	while ((next = dir_next(&d, &file)) == 1)
+		if (*file != '.' && add_name(h, name, file)) {
+			next = -1;
+			break;
+		}
+	dir_close(&d);
+	return (next);
+}
+
+static bool
+is_subdirectory(const char *name)
+{
+	size_t len = strlen(name);
+
+	return (len > 2 && strcmp(name + len - 2, ".d") == 0);
+}
+
+/* Add an entry of the directory, if it is a hook or has hooks in it. Returns 0, or -1 with errno set. */
+static int
+add_entry(struct hooks *h, int dir, const char *name)
 {
 	struct stat st;
 
@@ -69,9 +176,11 @@ is_hook(struct hooks *h, int dir, const char *name)
 		h->has_links = true;
 		/* A link to nothing is a hook that cannot be executed. */
 		if (fstatat(dir, name, &st, 0))
-			return (1);
+			return (add_name(h, NULL, name));
 	}
-	return (!S_ISDIR(st.st_mode));
+	if (!S_ISDIR(st.st_mode))
+		return (add_name(h, NULL, name));
+	return (is_subdirectory(name) ? read_subdirectory(h, dir, name) : 0);
 }
 
 static int
@@ -80,108 +189,131 @@ by_name(const void *a, const void *b)
 	return (strcmp(*(char *const *)a, *(char *const *)b));
 }
 
-/* Returns 0, or -1 with errno set. */
 static int
-add(struct hooks *h, const char *name)
+read_directory(struct hooks *h)
 {
-	void *more = reallocarray(h->names, h->n + 1, sizeof(*h->names));
+	const char *name;
+	struct dir d;
+	int next;
 
-	if (more == NULL)
+	forget(h);
+	if (dir_open_path(&d, h->conf->hooks))
 		return (-1);
-	h->names = more;
-	if ((h->names[h->n] = strdup(name)) == NULL)
+	if ((next = fstat(dir_fd(&d), &h->seen)) == 0)
+		while ((next = dir_next(&d, &name)) == 1)
+			if (add_entry(h, dir_fd(&d), name)) {
+				next = -1;
+				break;
+			}
+	dir_close(&d);
+	if (next || (h->path = strdup(h->conf->hooks)) == NULL) {
+		int error = errno;
+
+		forget(h);
+		errno = error;
 		return (-1);
-	h->n++;
-	return (0);
-}
-
-static int
-read_names(struct hooks *h, DIR *directory)
-{
-	struct dirent *entry;
-	int hook;
-
-	while ((errno = 0, entry = readdir(directory)) != NULL) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		if ((hook = is_hook(h, dirfd(directory), entry->d_name)) == -1 ||
-		    (hook && add(h, entry->d_name)))
-			return (-1);
 	}
-	if (errno)
-		return (-1);
 	if (h->n)
 		qsort(h->names, h->n, sizeof(*h->names), by_name);
 	return (0);
 }
 
-static int
-read_directory(struct hooks *h, const char *path)
-{
-	DIR *directory = opendir(path);
-	int result = -1, saved;
-
-	forget(h);
-	if (directory == NULL)
-		return (-1);
-	if (fstat(dirfd(directory), &h->seen) == 0 && read_names(h, directory) == 0 &&
-	    (h->path = strdup(path)) != NULL)
-		result = 0;
-	saved = errno;
-	closedir(directory);
-	if (result)
-		forget(h);
-	errno = saved;
-	return (result);
-}
-
-/* Know what the directory has now. Returns 0, or -1 with errno set. */
-static int
-look(struct hooks *h, const char *path)
+/* Whether a directory is as it was, for long enough that this means something. */
+static bool
+is_unchanged(const char *path, const struct stat *seen)
 {
 	struct stat st;
 
-	if (h->path && !h->has_links && strcmp(h->path, path) == 0 && stat(path, &st) == 0 &&
-	    stat_same(&st, &h->seen) && stat_settled(&st))
-		return (0);
-	return (read_directory(h, path));
+	return (stat(path, &st) == 0 && stat_same(&st, seen) && stat_settled(&st));
 }
 
 static bool
-has(const struct hooks *h, const char *name)
+is_current(const struct hooks *h)
 {
-	return (h->n && bsearch(&name, h->names, h->n, sizeof(*h->names), by_name) != NULL);
+	char path[PATH_SIZE];
+
+	if (h->path == NULL || h->has_links || !is_unchanged(h->path, &h->seen))
+		return (false);
+	for (size_t i = 0; i < h->n_subs; i++) {
+		snprintf(path, sizeof(path), "%s/%s", h->path, h->subs[i].name);
+		if (!is_unchanged(path, &h->subs[i].seen))
+			return (false);
+	}
+	return (true);
 }
 
 int
-hooks_find(struct hooks *h, const char *path, bool optional, const char *event, char *out,
-    size_t size)
+hooks_look(struct hooks *h)
 {
-	const char *dot = strchr(event, '.');
-	const char *const names[] = { event, event, "any" };
-	const int lengths[] = { (int)strlen(event), dot ? (int)(dot - event) : 0, 3 };
-	int start;
+	if (is_current(h) || read_directory(h) == 0)
+		return (0);
+	return (errno == ENOENT && h->conf->hooks_by_default ? 0 : -1);
+}
 
-	if (look(h, path))
-		return (errno == ENOENT && optional ? 0 : -1);
-	for (size_t i = 0; i < 3; i++) {
-		/* Alerts go only to hooks that are named after them (contract section 6). */
-		if (lengths[i] == 0 || (i == 2 && strncmp(event, "fluidhook.", 10) == 0))
-			continue;
-		start = snprintf(out, size, "%s/", path);
-		if (start < 0 || (size_t)start + (size_t)lengths[i] >= size) {
-			errno = ENAMETOOLONG;
+/* Where the names are that are not before this one. */
+static size_t
+find(const struct hooks *h, const char *name)
+{
+	size_t low = 0, high = h->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(h->names[middle], name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return (low);
+}
+
+/* Call each() for the executable files in name.d. */
+static int
+match_subdirectory(const struct hooks *h, const char *name, target_each *each, void *user)
+{
+	char prefix[EVENT_SIZE + 4], path[PATH_SIZE];
+	int len = snprintf(prefix, sizeof(prefix), "%s.d/", name);
+	struct stat st;
+
+	for (size_t i = find(h, prefix); i < h->n && strncmp(h->names[i], prefix, (size_t)len) == 0;
+	     i++) {
+		snprintf(path, sizeof(path), "%s/%s", h->path, h->names[i]);
+		if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111) &&
+		    each(user, h->names[i]))
 			return (-1);
-		}
-		snprintf(out + start, size - (size_t)start, "%.*s", lengths[i], names[i]);
-		if (has(h, out + start))
-			return (1);
 	}
 	return (0);
 }
 
-const char *
-hooks_home(struct hooks *h)
+static int
+match(void *self, const char *event, target_each *each, void *user)
+{
+	struct hooks *h = self;
+	char names[3][EVENT_SIZE] = { "", "", "any" };
+	size_t n = 3, at;
+
+	if (hooks_look(h))
+		return (-1);
+	snprintf(names[0], EVENT_SIZE, "%s", event);
+	snprintf(names[1], EVENT_SIZE, "%.*s", (int)strcspn(event, "."), event);
+	/* Alerts go only to hooks that are named after them (contract section 6). */
+	if (strcmp(names[1], "fluidhook") == 0)
+		n = 2;
+	for (size_t i = 0; i < n; i++)
+		if ((at = find(h, names[i])) < h->n && strcmp(h->names[at], names[i]) == 0) {
+			if (each(user, names[i]))
+				return (-1);
+			break;
+		}
+	for (size_t i = 0; i < n; i++)
+		if (match_subdirectory(h, names[i], each, user))
+			return (-1);
+	return (0);
+}
+
+/* The home directory of this process's user, or NULL. */
+static const char *
+home(struct hooks *h)
 {
 	const struct passwd *pw;
 	struct stat st = { .st_ino = 0 };
@@ -197,3 +329,98 @@ hooks_home(struct hooks *h)
 	}
 	return (h->home);
 }
+
+/* A hook that runs. */
+struct hook_attempt {
+	struct target_attempt base;
+	struct hook *hook;
+};
+
+static const struct hook *
+hook_of(const struct target_attempt *a)
+{
+	return (((const struct hook_attempt *)(const void *)a)->hook);
+}
+
+static struct target_attempt *
+start(void *self, const char *name, const struct target_call *call)
+{
+	struct hooks *h = self;
+	struct hook_attempt *a = calloc(1, sizeof(*a));
+	char path[PATH_SIZE];
+	const struct hook_call told = {
+		.path = path,
+		.name = name,
+		.target = call,
+		.conf = h->conf_file,
+		.home = home(h),
+		.signals = &h->signals,
+		.running = h->running,
+	};
+
+	if (a == NULL)
+		return (NULL);
+	a->base.kind = &hooks_kind;
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", h->conf->hooks, name) >= sizeof(path))
+		errno = ENAMETOOLONG;
+	else if ((a->hook = hook_start(&told, h->conf->hook_timeout)) != NULL)
+		return (&a->base);
+	free(a);
+	return (NULL);
+}
+
+static int
+poll_hook(const struct target_attempt *a, struct pollfd *fd)
+{
+	return (hook_poll(hook_of(a), fd));
+}
+
+static bool
+step(struct target_attempt *a, const struct pollfd *fd)
+{
+	hook_step(((struct hook_attempt *)(void *)a)->hook, fd);
+	return (false);
+}
+
+static pid_t
+process(const struct target_attempt *a)
+{
+	return (hook_process(hook_of(a)));
+}
+
+static void
+ended(struct target_attempt *a, int status)
+{
+	hook_ended(((struct hook_attempt *)(void *)a)->hook, status);
+}
+
+static enum target_outcome
+outcome(const struct target_attempt *a, char *why, size_t size)
+{
+	return (hook_outcome(hook_of(a), why, size));
+}
+
+static bool
+did_not_run(const struct target_attempt *a)
+{
+	return (hook_did_not_run(hook_of(a)));
+}
+
+static void
+free_attempt(struct target_attempt *a)
+{
+	hook_free(((struct hook_attempt *)(void *)a)->hook);
+	free(a);
+}
+
+const struct target_kind hooks_kind = {
+	.match = match,
+	.start = start,
+	.poll = poll_hook,
+	.step = step,
+	.process = process,
+	.ended = ended,
+	.outcome = outcome,
+	.did_not_run = did_not_run,
+	.free = free_attempt,
+};

@@ -1,30 +1,30 @@
 #ifndef WORKER_HOOKS_H
 #define WORKER_HOOKS_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "worker/targets.h"
 
 /*
- * The hooks directory (contract section 6), as it was last read. It is read again when it has changed.
+ * Hooks, as targets: the hooks directory as it was last read. It is read again when it has changed.
+ *
+ * For an event, the most specific of order.created, order and any is a target, and each executable file in order.created.d,
+ * order.d and any.d.
  */
 
 struct hooks;
 
-/** NULL: ENOMEM. */
-struct hooks *hooks_new(void);
+extern const struct target_kind hooks_kind;
+
+/** queue: where it is noted which hooks run; -1: none is run. What was left running is ended. NULL with errno set. */
+struct hooks *hooks_new(int queue);
 
 void hooks_free(struct hooks *h);
 
-/**
- * The program for an event: "order.created", else "order", else "any"; the most specific one that exists, whether it
- * can be executed or not. Writes its path to out, of `size` bytes. path: the directory. optional: if it does not exist,
- * there are no hooks.
- * Returns 1, 0 if there is none, or -1 with errno set if that cannot be seen now.
- */
-int hooks_find(struct hooks *h, const char *path, bool optional, const char *event, char *out,
-    size_t size);
+void hooks_configure(struct hooks *h, const struct conf *conf, const char *conf_file);
 
-/** The home directory of this process's user, or NULL. Valid until the next call. */
-const char *hooks_home(struct hooks *h);
+/** The directory's path. */
+const char *hooks_path(const struct hooks *h);
+
+/** Whether the directory can be seen now, or need not exist. Returns 0, or -1 with errno set. */
+int hooks_look(struct hooks *h);
 
 #endif

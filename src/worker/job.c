@@ -63,6 +63,8 @@ job_read(struct job *job, const char *line, size_t len, const struct follow_plac
 		return (-1);
 	snprintf(job->item.delivery, sizeof(job->item.delivery), "%s", e->delivery);
 	snprintf(job->item.event, sizeof(job->item.event), "%s", e->event);
+	if (e->installation && strlen(e->installation) < NAME_SIZE)
+		snprintf(job->item.installation, NAME_SIZE, "%s", e->installation);
 	return (0);
 }
 
@@ -84,14 +86,27 @@ add_owner(struct buf *b, const struct entry *e)
 	return (0);
 }
 
+/* FNV-1a. */
+static uint64_t
+hash_of(const char *data, size_t len)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)data[i]) * 0x100000001b3;
+	return (hash);
+}
+
 int
 job_identify(struct job *job)
 {
 	const struct entry *e = &job->entry;
 	char sha256[SIGNATURE_HEX_SIZE];
 	struct buf b = { 0 };
+	size_t owner;
 
 	add_part(&b, "droplet", e->droplet);
+	owner = b.len;
 	if (e->installation) {
 		add_part(&b, "installation", e->installation);
 	} else if (add_owner(&b, e)) {
@@ -99,6 +114,9 @@ job_identify(struct job *job)
 		errno = ENOMEM;
 		return (-1);
 	}
+	if (!b.failed)
+		snprintf(job->item.owner, sizeof(job->item.owner), "%016llx",
+		    (unsigned long long)hash_of(b.data + owner, b.len - owner));
 	add_part(&b, "event", job->item.event);
 	/* Lines of versions before 0.2 do not have it. */
 	if (e->sha256 == NULL)

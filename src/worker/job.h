@@ -3,7 +3,7 @@
 
 #include "store/entry.h"
 #include "store/state.h"
-#include "worker/queue.h"
+#include "worker/queue_item.h"
 
 /* One delivery on its way to a hook. */
 
@@ -20,7 +20,8 @@ struct job {
 int job_read(struct job *job, const char *line, size_t len, const struct follow_place *place);
 
 /**
- * Fill in job->item.key, from what makes two deliveries the same (contract section 6): the droplet; the
+ * Fill in job->item.owner, which is the same for all deliveries of an installation (else of a company, else of a shop),
+ * and job->item.key, from what makes two deliveries the same (contract section 6): the droplet; the
  * installation, else the company, else the shop; the event whose hook is to run, job->item.event; the body.
  * Returns 0, or -1 with errno ENOMEM.
  */

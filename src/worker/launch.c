@@ -1,48 +1,20 @@
 #include "worker/launch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "store/installation.h"
 #include "worker/alert.h"
 #include "worker/backoff.h"
-#include "worker/result.h"
 
 enum {
 	RESERVE = 512 * 1024, /* bytes: an item for each hook that can run, and directories */
 	IN_PLACE_MS = 10,     /* how long a look at the state directory counts */
 };
 
-int
-launch_find(struct runner *r, const char *event, char *path)
-{
-	int found = hooks_find(r->hooks, r->conf->hooks, r->conf->hooks_by_default, event, path,
-	    HOOK_PATH_SIZE);
-
-	if (found == -1) {
-		if (!r->hooks_unavailable)
-			log_errno(LOG_LEVEL_ERROR,
-			    "hooks directory is unavailable: deliveries wait for it", "hooks",
-			    r->conf->hooks, NULL);
-		runner_block(r);
-	} else if (r->hooks_unavailable) {
-		log_line(LOG_LEVEL_INFO, "hooks directory is available again", "hooks",
-		    r->conf->hooks, NULL);
-	}
-	r->hooks_unavailable = found == -1;
-	return (found);
-}
-
-bool
-launch_lost_directory(struct runner *r, const struct slot *slot)
-{
-	char path[HOOK_PATH_SIZE];
-
-	return (hook_did_not_run(slot->hook) && launch_find(r, slot->job.item.event, path) == -1);
-}
-
-/* A hook could not be started. That is no attempt of it. */
+/* It could not be started. That is no attempt. */
 static void
 on_start_failure(struct runner *r, const struct queue_item *item)
 {
@@ -54,7 +26,7 @@ on_start_failure(struct runner *r, const struct queue_item *item)
 	runner_block(r);
 }
 
-/* Have room for the notes of what becomes of this item's hook, and in the right place. 0, or -1 with errno set. */
+/* Have room to record what becomes of this attempt, and in the right place. Returns 0, or -1 with errno set. */
 static int
 reserve(struct runner *r, const struct queue_item *item)
 {
@@ -69,7 +41,7 @@ reserve(struct runner *r, const struct queue_item *item)
 	}
 	if (r->reserve.fd == -1 && reserve_make(&r->reserve, r->state->queue, "reserve", RESERVE))
 		return (-1);
-	return (runs_reserve(queue_runs(r->queue), item->place.name));
+	return (runs_reserve(r->runs, item->place.name));
 }
 
 static bool
@@ -105,65 +77,63 @@ shop_of(const struct entry *e, const struct installation *i)
 	return (shop ? shop : "");
 }
 
-int
-launch_start(struct runner *r, struct slot *slot, struct job *job, bool is_retry)
+/* Start the attempt that slot->item says. i: the record, or NULL. Returns 0, or -1 with errno set. */
+static int
+start(struct runner *r, struct slot *slot, const struct job *job, const struct installation *i)
 {
-	char path[HOOK_PATH_SIZE];
-	int found = launch_find(r, job->item.event, path);
 	const struct entry *e = &job->entry;
-	struct installation *i = NULL;
 	struct buf alert = { 0 };
-	int saved;
+	int error;
 
-	if (found != 1)
-		return (found);
-	if (load_record(r, job, &i)) {
-		/* Others need not wait for that. A line's record was read a moment ago. */
-		if (is_retry)
-			result_keep_waiting(r, &job->item,
-			    "the installation's record cannot be read", 1);
-		else
-			on_start_failure(r, &job->item);
-		return (-1);
-	}
-	if (reserve(r, &job->item) ||
+	if (reserve(r, &slot->item) ||
 	    (is_install_failed(job) && alert_install_failed(e, i, &alert))) {
-		on_start_failure(r, &job->item);
 		buf_free(&alert);
-		installation_free(i);
 		return (-1);
 	}
-	slot->hook = hook_start(
-	    &(struct hook_call){
-		.path = path,
-		.event = job->item.event,
+	slot->began = backoff_now();
+	slot->attempt = targets_start(r->targets, slot->item.target,
+	    &(struct target_call){
+		.event = slot->item.event,
 		.delivery = e->delivery,
 		.installation = e->installation ? e->installation : "",
 		.shop = shop_of(e, i),
 		.received_at = e->received_at,
-		.attempt = job->item.attempts + 1,
-		.conf = r->conf_file,
+		.attempt = slot->item.attempts,
 		.body = alert.len ? alert.data : e->body,
 		.body_len = alert.len ? alert.len : e->body_len,
-		.home = hooks_home(r->hooks),
-		.signals = &r->signals,
-		.running = r->running,
 		.slot = (unsigned)(slot - r->slots),
-	    },
-	    r->conf->hook_timeout);
-	saved = errno;
+	    });
+	error = errno;
 	buf_free(&alert);
-	installation_free(i);
-	errno = saved;
-	if (slot->hook == NULL) {
-		on_start_failure(r, &job->item);
-		return (-1);
+	errno = error;
+	return (slot->attempt ? 0 : -1);
+}
+
+enum launch_result
+launch_start(struct runner *r, struct slot *slot, struct handover *h, const char *target)
+{
+	struct installation *i = NULL;
+	int result;
+
+	slot->item = h->job->item;
+	slot->item.for_credentials = false;
+	slot->item.attempts++;
+	snprintf(slot->item.target, sizeof(slot->item.target), "%s", target);
+	if (load_record(r, h->job, &i)) {
+		/* Others need not wait for that. A line's record was read a moment ago. */
+		if (h->is_retry)
+			return (LAUNCH_LATER);
+		on_start_failure(r, &slot->item);
+		return (LAUNCH_FAILED);
 	}
+	if ((result = start(r, slot, h->job, i)) != 0)
+		on_start_failure(r, &slot->item);
+	installation_free(i);
+	if (result)
+		return (LAUNCH_FAILED);
 	r->start_errno = 0;
-	r->retried_last = is_retry;
-	job->item.attempts++;
-	slot->job = *job;
-	slot->is_retry = is_retry;
-	*job = (struct job){ .item = { .attempts = 0 } };
-	return (1);
+	r->retried_last = h->is_retry;
+	slot->h = h;
+	r->n_running++;
+	return (LAUNCH_STARTED);
 }

@@ -3,80 +3,82 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
-#include "base/uuid.h"
-#include "delivery/event.h"
-#include "worker/follow.h"
-#include "worker/runs.h"
+#include "worker/queue_item.h"
 
 /*
- * What the worker remembers, in queue/ of the state directory:
+ * What waits and what was given up, in queue/ of the state directory; the worker has it in memory as well.
  *
  *	position.json, beginning	how far the journal has been read (worker/position.h)
- *	waiting/<delivery>.json	deliveries whose hook is to run (again) at a later time
- *	dead/<delivery>.json	deliveries whose hook was given up
- *	ran/			which deliveries' hooks ran (worker/runs.h)
- *	worker.lock		held by the worker that runs
+ *	waiting/			deliveries that wait for a target (worker/queue_item.h)
+ *	dead/				deliveries that were given up at a target
+ *	running				which hooks run (worker/running.h)
+ *	worker.lock			held by the worker that runs
+ *
+ * What it costs to look something up does not depend on how much waits.
  */
 
 struct queue;
 
-/** A delivery that waits, or was given up. */
-struct queue_item {
-	char delivery[UUID_SIZE];
-	struct follow_place place; /* of its journal line */
-	char event[EVENT_SIZE];    /* whose hook is to run */
-	char key[RUNS_KEY_SIZE];   /* what makes two deliveries the same (worker/job.h) */
-	unsigned attempts;         /* how often it ran */
-	/* when it is due, by queue_clock(); of a dead one: when it was given up, unix */
-	int64_t next;
-	int64_t seen;         /* when it was read first, by queue_clock(); in memory alone */
-	bool for_credentials; /* waits until its installation has them */
-	char why[160];        /* what happened last */
-	bool unsaved;         /* in memory alone; not written */
-};
-
-/** Seconds of a clock that nobody sets and that does not jump. Waits are measured with it, never with the date. */
-int64_t queue_clock(void);
-
-/** What is due at `next` of that clock, as unix seconds: for files and people. */
-int64_t queue_unix(int64_t next);
-
 /**
- * Open the queue. dir: the queue directory, which stays open as long. NULL with errno set; EWOULDBLOCK
- * where another worker has it and `exclusive` was asked for.
+ * Open the queue. dir: the queue directory, which stays open as long. exclusive: for a worker, which has all that waits
+ * in memory then. NULL with errno set; EWOULDBLOCK where another worker has it.
  */
 struct queue *queue_open(int dir, bool exclusive);
 
 void queue_close(struct queue *q);
 
-/** Which deliveries' hooks ran, of a queue that was opened to be used alone. */
-struct runs *queue_runs(struct queue *q);
-
 /** The queue's directory. */
 int queue_directory(const struct queue *q);
 
-/** Let a delivery wait; one that waits already is replaced. Durable. Returns 0, or -1 with errno set. */
-int queue_wait(struct queue *q, const struct queue_item *item);
+/** Whether a worker runs: another process has opened the queue `exclusive`. */
+bool queue_has_worker(const struct queue *q);
 
-/** It waits no longer: done, or to be tried. Returns 0, or -1 with errno set. */
-int queue_remove(struct queue *q, const struct queue_item *item);
+/* For the worker. Times are those of queue_clock(). */
 
-/** Give it up: from waiting to dead. Returns 0, or -1 with errno set. */
+/**
+ * Let a delivery wait for a target until item->next; one that waits already is replaced. Durable. Returns 0, or -1 with
+ * errno set: then it waits in memory alone, marked `unsaved`, until queue_save_again().
+ */
+int queue_put(struct queue *q, const struct queue_item *item);
+
+/** It waits no longer. Returns 0, also if it did not wait, or -1 with errno set: its file is still there. */
+int queue_remove(struct queue *q, const char *delivery, const char *target);
+
+/** Give a delivery up at a target: it waits no longer. Durable. Returns 0, or -1 with errno set and nothing changed. */
 int queue_dead_letter(struct queue *q, const struct queue_item *item);
 
-/** One that waits as well is no dead one. Returns 0, or -1 with errno set. */
-int queue_drop_dead_letter(struct queue *q, const struct queue_item *item);
+/** Whether this delivery, or another one with its key, waits for a target or was given up there. */
+bool queue_has(const struct queue *q, const char *delivery, const char *key, const char *target);
+
+/** What waits for a target, or NULL. Valid until it is removed. */
+const struct queue_item *queue_get(const struct queue *q, const char *delivery, const char *target);
 
 /**
- * Take a dead one back: it waits, with no attempt counted and for now. Several processes may do so at once.
- * Returns 0, or -1 with errno set: ENOENT if it is dead no longer, ETIMEDOUT if another process holds the lock.
+ * The next item that is due now, the one that has waited longest first; it is not returned again before queue_postpone() or
+ * queue_put(). NULL: none.
  */
-int queue_requeue(struct queue *q, const struct queue_item *item);
+const struct queue_item *queue_due(struct queue *q, int64_t now);
+
+/** Look at an item again at this time, without noting that on disk. */
+void queue_postpone(struct queue *q, const struct queue_item *item, int64_t next);
+
+/** When the next one is due, perhaps in the past; 0: nothing waits. */
+int64_t queue_next(const struct queue *q);
+
+/** All that wait for credentials are due now. */
+void queue_wake_credentials(struct queue *q, int64_t now);
+
+/** Take in what somebody else has put into the directory (`fluidhook retry`). */
+void queue_refresh(struct queue *q);
+
+/** Write what is in memory alone. lost: called with each that still is. Returns 0, or -1 with errno set. */
+int queue_save_again(struct queue *q, void (*lost)(const struct queue_item *item));
+
+/* For commands. */
 
 /**
- * The items that wait (or that are dead), oldest delivery first: an array of *n for free(). Damaged
+ * All that waits (or is dead), ordered by delivery: an array of *n for free(). Damaged
  * ones are logged, counted and passed over. NULL with *n 0: there are none. NULL with *n 1: errno.
  */
 struct queue_item *queue_items(struct queue *q, bool dead, unsigned *n, unsigned *damaged);
@@ -89,15 +91,9 @@ struct queue_item *queue_items_and(struct queue *q, bool dead, unsigned *n,
     void (*on_damaged)(void *user, const char *name, int error), void *user);
 
 /**
- * Call each(user, delivery) for all that wait; what they are called on disk alone is looked at. Returns 0, or -1 with
- * errno set: these were not all.
+ * Let a dead letter wait again, with all its attempts before it. Returns 0, or -1 with errno set: ENOENT when another
+ * process has done so already, ETIMEDOUT when one holds the lock for too long.
  */
-int queue_each_waiting(struct queue *q, void (*each)(void *user, const char *delivery), void *user);
-
-/** Whether a worker runs: another process has opened the queue `exclusive`. */
-bool queue_has_worker(const struct queue *q);
-
-/** Read one that waits. Returns 0, or -1 with errno set. */
-int queue_read(struct queue *q, const char *delivery, struct queue_item *item);
+int queue_requeue(struct queue *q, const struct queue_item *item);
 
 #endif

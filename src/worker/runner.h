@@ -7,13 +7,15 @@
 
 #include "base/conf.h"
 #include "store/state.h"
+#include "worker/follow.h"
 #include "worker/provision.h"
-#include "worker/hook.h"
 #include "worker/queue.h"
+#include "worker/running.h"
 
 /*
- * Deliveries on their way through hooks: a line of the journal is the beginning, its hook runs in one of
- * `concurrency` slots, and what fails waits in the queue until it is tried again or given up.
+ * Deliveries on their way to their targets: it reads the journal as far as there is room, gives each installation its turn
+ * (worker/lanes.h), starts attempts in one of `concurrency` slots, and lets what fails wait in the queue until it is tried
+ * again or given up.
  */
 
 enum { RUNNER_SLOTS_MAX = RUNNING_SLOTS, RUNNER_POLL_FDS = RUNNER_SLOTS_MAX };
@@ -25,7 +27,7 @@ struct runner;
  * the hooks. NULL with errno set.
  */
 struct runner *runner_new(const struct conf *conf, const char *conf_file, const struct state *state,
-    struct queue *queue, const struct provision *provision);
+    struct queue *queue, struct follow *follow, const struct provision *provision);
 
 /**
  * Go on with another configuration. Hooks that run go on with the old one's hook_timeout. provision NULL: there
@@ -34,61 +36,34 @@ struct runner *runner_new(const struct conf *conf, const char *conf_file, const 
 void runner_configure(struct runner *r, const struct conf *conf, const char *conf_file,
     const struct provision *provision);
 
-/** Hooks that still run are killed. NULL is fine. */
+/** Attempts that are still under way are ended. NULL is fine. */
 void runner_free(struct runner *r);
 
-/** How many hooks run. */
+/** How many attempts are under way. */
 unsigned runner_running(const struct runner *r);
 
-/** Whether there is room for another one, and nothing keeps it from being started now. */
-bool runner_has_room(const struct runner *r);
-
-/**
- * Whether nothing can be started for a moment, as the worker itself failed: the hooks directory could not be
- * seen, a process could not be made.
- */
-bool runner_is_blocked(const struct runner *r);
-
-/** Whether that, or a failure to read a delivery again, was so at any time: not all was done. */
-bool runner_has_failed(const struct runner *r);
-
-/** Look for the hooks directory, and log if it is unavailable. */
+/** Look for the targets, and log if they are unavailable. */
 void runner_look(struct runner *r);
 
-/**
- * Deal with a line of the journal, while there is room: start its hook, let it wait, or skip it. Returns false if
- * the worker itself failed: the same line is then to be given again once there is room.
- */
-bool runner_line(struct runner *r, const struct buf *line, const struct follow_place *place);
+/** Record what became of the attempts that have ended, and write what could not be written before. */
+void runner_save(struct runner *r);
 
-/** Start what waits and is due, as far as there is room. */
-void runner_retry(struct runner *r);
+/** Start what there is to do, as far as there is room: what waits and is due, and lines of the journal. */
+void runner_fill(struct runner *r);
 
-/** When something that waits is due (by queue_clock(), perhaps in the past), 0: nothing waits. */
-int64_t runner_next(const struct runner *r);
-
-/** Whether what was started last was a retry: then it is a line's turn. */
-bool runner_retried_last(const struct runner *r);
+/** runner_fill() is not called any more. */
+void runner_stop(struct runner *r);
 
 /**
- * Write what could not be written before: retries, and notes of what became of hooks. Nothing is started until
- * all of it is on disk.
+ * Whether all is done that can be done now, for --once: no line left, no attempt under way, nothing due. If the worker
+ * itself fails, that is nothing more.
  */
-void runner_flush(struct runner *r);
+bool runner_is_idle(const struct runner *r);
 
-/** Note what became of the hooks that have ended, before others are started. */
-void runner_note(struct runner *r);
+/** Whether the worker itself failed at any time, or a part of the journal cannot be read now: not all was done. */
+bool runner_has_failed(const struct runner *r);
 
-/** Have these notes on stable storage, before a position behind them is saved. Returns 0, or -1. */
-int runner_sync(struct runner *r);
-
-/** runner_flush() at the end, where what is still not written is lost, and logged. Returns 0, or -1. */
-int runner_finish(struct runner *r);
-
-/** Where errno says that the disk is full: give back the room that is held for notes. */
-void runner_make_room(struct runner *r);
-
-/** Look for what `fluidhook retry` has put into the queue. */
+/** Look for what `fluidhook retry` has put into the queue, and forget runs of days that are gone. */
 void runner_refresh(struct runner *r);
 
 /** Installations have got their credentials, or never will: look at what waits for that. */
@@ -100,13 +75,13 @@ unsigned runner_poll(const struct runner *r, struct pollfd *fds, int *timeout);
 /** Do what can be done now, after poll(). */
 void runner_step(struct runner *r, const struct pollfd *fds);
 
-/** A process has ended and was waited for. Returns whether it was a hook. */
-bool runner_ended(struct runner *r, pid_t pid, int status);
+/** A process has ended and was waited for. It may be a hook. */
+void runner_ended(struct runner *r, pid_t pid, int status);
 
-/**
- * Take a position back to where to go on after a crash: in front of the lines whose hooks still run. Returns false if
- * something that was read is in memory alone, so that no position can be saved.
- */
-bool runner_hold_back(const struct runner *r, struct follow_file *files, unsigned n);
+/** Save how far everything before is dealt with, if that has changed and was not done a moment ago. */
+void runner_save_position(struct runner *r);
+
+/** At the end: write what could not be written yet, the position last. Returns 0, or -1 if something is lost, which is logged. */
+int runner_finish(struct runner *r);
 
 #endif

@@ -2,52 +2,71 @@
 #define WORKER_RUNNER_PARTS_H
 
 #include "store/reserve.h"
-#include "worker/hooks.h"
-#include "worker/job.h"
+#include "worker/lanes.h"
 #include "worker/runner.h"
-#include "worker/waiting.h"
 
-/* What the parts of the runner share: turn.c decides, launch.c starts a hook, result.c notes what became of it. */
+/* What the parts of the runner share: turn.c decides, launch.c starts an attempt, result.c notes what became of it. */
 
 struct slot {
-	struct hook *hook; /* NULL: free */
-	struct job job;
-	bool is_retry; /* its item is in queue/waiting */
+	struct target_attempt *attempt; /* NULL: free */
+	struct handover *h;
+	struct queue_item item; /* this delivery at this target, this attempt counted */
+	int64_t began;          /* backoff_now() */
 };
 
 struct runner {
 	const struct conf *conf;
-	const char *conf_file;
 	const struct state *state;
 	struct queue *queue;
+	struct runs *runs;
+	struct follow *follow;
 	const struct provision *provision;
-	struct hooks *hooks;
-	struct hook_signals signals;
-	struct running *running; /* which hooks run, on disk */
-	struct waiting *waiting; /* what is in queue/waiting, and the keys of the dead */
+	struct targets *targets;
+	struct lanes *lanes;
+	struct handover *oldest, *newest; /* lines that are on their way */
+	struct target_list found;         /* for the line that is being read */
+	struct buf line;
+	int runs_dir, old_runs_dir;
 	struct slot slots[RUNNER_SLOTS_MAX];
+	unsigned n_running;
+	bool stopping;
 	bool retried_last;
-	bool unsaved; /* something waits in memory alone */
-	bool unnoted; /* so do notes of what became of hooks */
+	bool more_lines; /* there may be */
+	bool more;       /* stopped although there is something to do */
+	bool unread;     /* the journal could not be read */
+	bool unsaved;    /* something waits in memory alone */
+	bool unnoted;    /* so do attempts that were made */
+	bool position_changed;
+	bool position_unsaved;  /* it could not be saved */
+	int64_t position_saved; /* backoff_now() */
 	int64_t
-	    sync_due; /* backoff_now(); notes are then to be on stable storage; 0: none is to be */
-	struct reserve reserve; /* room for such notes: queue/reserve */
+	    sync_due; /* backoff_now(); runs are then to be on stable storage; 0: none is to be */
+	int64_t rest_until;     /* backoff_now(); when a lane goes on; 0: none rests */
+	struct reserve reserve; /* room for what attempts leave in the queue: queue/reserve */
 	int64_t in_place_at;    /* backoff_now(); when the state directory was in its place */
-	bool hooks_unavailable; /* when they were last looked for */
 	bool failed;            /* the worker itself, at any time: not all was done that was due */
-	int start_errno;        /* why the last hook could not be started; 0: it was */
+	int start_errno;        /* why the last attempt could not be started; 0: it was */
 	int64_t blocked_until;  /* backoff_now(); nothing is started before */
 	/* backoff_now(); lines that were not found are not looked for before */
 	int64_t search_after;
 };
 
-/* The longest path of a hook, with its NUL. */
-enum { HOOK_PATH_SIZE = 4096 };
-
 /** The worker itself has failed: start nothing for a moment. */
 void runner_block(struct runner *r);
 
-/** A slot in which a hook can run, or NULL. */
+/** Whether nothing can be started for a moment. */
+bool runner_is_blocked(const struct runner *r);
+
+/** A free slot, or NULL. */
 struct slot *runner_free_slot(struct runner *r);
+
+/** A handover of nothing yet. NULL: ENOMEM. */
+struct handover *handover_new(void);
+
+/** Forget it; it is in no lane. */
+void handover_free(struct handover *h);
+
+/** It was taken and is done: its lane goes on, and the position behind it. */
+void handover_end(struct runner *r, struct handover *h);
 
 #endif

@@ -7,61 +7,49 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#include <nettle/sha2.h>
-
 #include "base/buf.h"
+#include "base/dir.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "base/uuid.h"
 #include "store/durable.h"
+#include "worker/runs_memory.h"
 
 enum {
 	SECONDS_A_DAY = 86400,
 	FILE_MAX = 1 << 30,
-	SLOTS_MIN = 256,
 	WINDOW = 2 * RUNS_DAYS + 1,
 	DAYS_MAX = WINDOW + 3, /* in memory */
 	NEWEST_KEPT = RUNS_DAYS + 1,
-	LINE_SIZE = UUID_SIZE + RUNS_KEY_SIZE + 16,
-	RESERVE = 64 * 1024, /* for the notes of all hooks that can run at once, several times */
-	RESERVE_LEAST = 16 * 1024,
-};
-
-/* The beginning of a text's SHA-256, and what became of it in place of the last byte. */
-enum { DIGEST_LEN = 15 };
-
-struct slot {
-	unsigned char digest[DIGEST_LEN];
-	unsigned char result; /* RUNS_NOT: free */
-};
-
-/* A set with open addressing; digests are random enough to be their own hash. */
-struct set {
-	struct slot *slots;
-	size_t n, cap; /* cap: 0 or a power of two */
+	RESERVE = 256 * 1024, /* for the lines of all hooks that can run at once, several times */
+	RESERVE_LEAST = 128 * 1024,
+	FILE_SIZE = TIMEFMT_DAY_SIZE + sizeof(".jsonl"),
 };
 
 struct day {
 	char name[TIMEFMT_DAY_SIZE];
-	struct set set;
+	struct digest_set set;
 	bool has_old;  /* notes of versions before 0.2 */
 	uint64_t used; /* when, by count */
 };
 
+/* An attempt that is not on stable storage. */
 struct note {
 	char day[TIMEFMT_DAY_SIZE];
-	char line[LINE_SIZE];
+	char *line; /* with its newline */
 };
 
 struct runs {
-	int dir;
+	int dir, old;
 	struct day *days;
 	size_t n_days;
 	uint64_t uses;
-	/* Notes that are not on stable storage; the first ones are written already, to the file of `day`. */
+	/* The first ones are written already, to the file of `day`. */
 	struct note *notes;
 	size_t n_notes, n_written;
 	struct buf text; /* of notes that are being written */
@@ -74,66 +62,12 @@ struct runs {
 	bool hindered;  /* that could not see which days there are */
 };
 
-static const char *const results[] = { "", "done", "given_up", "discarded" };
+static const char *const results[] = { "", "done", "given_up", "discarded", "failed" };
 
-static void
-digest_of(unsigned char digest[DIGEST_LEN], const char *text, size_t len)
+const char *
+runs_result_name(enum runs_result result)
 {
-	struct sha256_ctx ctx;
-
-	sha256_init(&ctx);
-	sha256_update(&ctx, len, (const uint8_t *)text);
-	sha256_digest(&ctx, DIGEST_LEN, digest);
-}
-
-/* Its slot, or the free one where it would be. NULL where the set has no slots. */
-static struct slot *
-slot_of(const struct set *s, const unsigned char digest[DIGEST_LEN])
-{
-	struct slot *slot;
-	size_t at;
-
-	if (s->cap == 0)
-		return (NULL);
-	memcpy(&at, digest, sizeof(at));
-	for (;; at++) {
-		slot = &s->slots[at & (s->cap - 1)];
-		if (slot->result == RUNS_NOT || memcmp(slot->digest, digest, DIGEST_LEN) == 0)
-			return (slot);
-	}
-}
-
-static int
-grow(struct set *s)
-{
-	struct set larger = { .cap = s->cap ? 2 * s->cap : SLOTS_MIN, .n = s->n };
-
-	if ((larger.slots = calloc(larger.cap, sizeof(*larger.slots))) == NULL)
-		return (-1);
-	for (size_t i = 0; i < s->cap; i++)
-		if (s->slots[i].result != RUNS_NOT)
-			*slot_of(&larger, s->slots[i].digest) = s->slots[i];
-	free(s->slots);
-	*s = larger;
-	return (0);
-}
-
-/* The last note counts: what was given up can be done later. Returns 0, or -1 with errno ENOMEM. */
-static int
-set_add(struct set *s, const char *text, size_t len, enum runs_result result)
-{
-	unsigned char digest[DIGEST_LEN];
-	struct slot *slot;
-
-	if (4 * (s->n + 1) > 3 * s->cap && grow(s))
-		return (-1);
-	digest_of(digest, text, len);
-	slot = slot_of(s, digest);
-	if (slot->result == RUNS_NOT)
-		s->n++;
-	memcpy(slot->digest, digest, DIGEST_LEN);
-	slot->result = (unsigned char)result;
-	return (0);
+	return (results[result]);
 }
 
 static enum runs_result
@@ -145,53 +79,191 @@ result_named(const char *text, size_t len)
 	return (RUNS_NOT);
 }
 
-/* Add a line of a file. A line that a crash left unfinished or damaged is skipped. */
-static int
-load_line(struct day *d, const char *line, size_t len)
-{
-	const char *key = memchr(line, ' ', len), *word;
-	size_t left;
-	enum runs_result result;
+/* A line of a file, while it is read. Its texts lie in `texts`, one after the other. */
+struct line {
+	struct run run;
+	const char *at;
+	struct buf texts;
+	size_t places[7];
+};
 
-	if (key == NULL) {
+/* The members that are texts, and where in struct line they go. */
+static const struct {
+	const char *key;
+	size_t offset;
+} texts[] = {
+	{ "at", offsetof(struct line, at) },
+	{ "delivery", offsetof(struct line, run.delivery) },
+	{ "event", offsetof(struct line, run.event) },
+	{ "installation", offsetof(struct line, run.installation) },
+	{ "target", offsetof(struct line, run.target) },
+	{ "key", offsetof(struct line, run.key) },
+	{ "why", offsetof(struct line, run.why) },
+};
+
+enum { N_TEXTS = sizeof(texts) / sizeof(texts[0]) };
+
+static void
+on_member(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text,
+    size_t len)
+{
+	struct line *l = user;
+	char name[32] = "", number[24] = "";
+
+	memcpy(name, key, key_len < sizeof(name) ? key_len : sizeof(name) - 1);
+	if (kind == JSON_NUMBER) {
+		memcpy(number, text, len < sizeof(number) ? len : sizeof(number) - 1);
+		if (strcmp(name, "attempt") == 0)
+			l->run.attempt = (unsigned)strtoul(number, NULL, 10);
+		else if (strcmp(name, "ms") == 0)
+			l->run.ms = strtoll(number, NULL, 10);
+	}
+	if (kind != JSON_STRING)
+		return;
+	if (strcmp(name, "result") == 0)
+		l->run.result = result_named(text, len);
+	for (size_t i = 0; i < N_TEXTS; i++)
+		if (strcmp(texts[i].key, name) == 0) {
+			l->places[i] = l->texts.len + 1;
+			buf_add(&l->texts, text, len);
+			buf_addc(&l->texts, '\0');
+		}
+}
+
+/* Read a line. Returns whether it is whole; one that a crash left unfinished, or that is damaged, is not. */
+static bool
+read_line(struct line *l, const char *data, size_t len)
+{
+	const char *text;
+
+	buf_reset(&l->texts);
+	l->run = (struct run){ .result = RUNS_NOT };
+	memset(l->places, 0, sizeof(l->places));
+	if (json_read_members(data, len, on_member, l) || l->texts.failed)
+		return (false);
+	for (size_t i = 0; i < N_TEXTS; i++) {
+		text = l->places[i] ? l->texts.data + l->places[i] - 1 : "";
+		memcpy((char *)l + texts[i].offset, &text, sizeof(text));
+	}
+	return (*l->run.delivery && *l->run.target && l->run.result != RUNS_NOT);
+}
+
+/* Note what became of a delivery. Returns 0, or -1 with errno ENOMEM. */
+static int
+remember(struct day *d, const struct run *run)
+{
+	if (run->result == RUNS_FAILED)
+		return (0);
+	if (digest_set_add(&d->set, run->delivery, run->target, run->result))
+		return (-1);
+	return (*run->key ? digest_set_add(&d->set, run->key, run->target, run->result) : 0);
+}
+
+/* Add a line of queue/ran: "<delivery> <key> <result>", or the key alone. Lines that are damaged are skipped. */
+static int
+load_old_line(struct day *d, const char *line, size_t len)
+{
+	char copy[UUID_SIZE + RUNS_KEY_SIZE + 16], *key, *result;
+	struct run run = { .target = "" };
+
+	if (len >= sizeof(copy))
+		return (0);
+	memcpy(copy, line, len);
+	copy[len] = '\0';
+	if ((key = strchr(copy, ' ')) == NULL) {
 		if (len != RUNS_KEY_SIZE - 1)
 			return (0);
 		d->has_old = true;
-		return (set_add(&d->set, line, len, RUNS_DONE));
+		return (digest_set_add(&d->set, copy, "", RUNS_DONE));
 	}
-	left = len - (size_t)(++key - line);
-	if ((word = memchr(key, ' ', left)) == NULL)
+	*key++ = '\0';
+	if ((result = strchr(key, ' ')) == NULL)
 		return (0);
-	result = result_named(word + 1, left - (size_t)(word - key) - 1);
-	if (result == RUNS_NOT)
-		return (0);
-	if (set_add(&d->set, line, (size_t)(key - line) - 1, result))
-		return (-1);
-	return (word == key ? 0 : set_add(&d->set, key, (size_t)(word - key), result));
+	*result++ = '\0';
+	run.delivery = copy;
+	run.key = key;
+	run.result = result_named(result, strlen(result));
+	return (run.result == RUNS_NOT || run.result == RUNS_FAILED ? 0 : remember(d, &run));
 }
 
-/* Read a day's notes: those on disk, and those that are not there yet. */
 static int
-load_day(const struct runs *r, struct day *d)
+load_old(const struct runs *r, struct day *d)
 {
 	struct buf text = { 0 };
 	const char *line, *stop, *end;
 	int result = 0;
 
-	if (file_read_at(r->dir, d->name, FILE_MAX, &text) && errno != ENOENT) {
-		result = -1;
-		goto out;
+	if (r->old == -1)
+		return (0);
+	if (file_read_at(r->old, d->name, FILE_MAX, &text) && errno != ENOENT) {
+		buf_free(&text);
+		return (-1);
 	}
 	stop = text.data + text.len;
 	for (line = text.data; result == 0 && line < stop &&
 	     (end = memchr(line, '\n', (size_t)(stop - line))) != NULL;
 	     line = end + 1)
-		result = load_line(d, line, (size_t)(end - line));
-	for (size_t i = 0; result == 0 && i < r->n_notes; i++)
-		if (strcmp(r->notes[i].day, d->name) == 0)
-			result = load_line(d, r->notes[i].line, strlen(r->notes[i].line) - 1);
-out:
+		result = load_old_line(d, line, (size_t)(end - line));
 	buf_free(&text);
+	return (result);
+}
+
+static void
+file_name(char file[FILE_SIZE], const char *day)
+{
+	snprintf(file, FILE_SIZE, "%.*s.jsonl", JOURNAL_DAY_LEN, day);
+}
+
+/* Call each() for the whole lines of a day's file; it returns 0 to go on. Returns its result, or -1 with errno set. */
+static int
+each_line(int dir, const char *day, int (*each)(void *user, struct line *l), void *user)
+{
+	char file[FILE_SIZE], *text = NULL;
+	struct line l = { .at = NULL };
+	size_t size = 0;
+	ssize_t len;
+	FILE *fp;
+	int fd, result = 0, error = 0;
+
+	file_name(file, day);
+	if ((fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) == -1)
+		return (errno == ENOENT ? 0 : -1);
+	if ((fp = fdopen(fd, "r")) == NULL) {
+		close(fd);
+		return (-1);
+	}
+	while (result == 0 && (len = getline(&text, &size, fp)) > 0)
+		if (text[len - 1] == '\n' && read_line(&l, text, (size_t)len - 1))
+			result = each(user, &l);
+	if (result)
+		error = errno;
+	else if (ferror(fp))
+		error = errno ? errno : EIO;
+	free(text);
+	buf_free(&l.texts);
+	fclose(fp);
+	errno = error;
+	return (error ? -1 : result);
+}
+
+static int
+load_line(void *user, struct line *l)
+{
+	return (remember(user, &l->run));
+}
+
+/* Read a day: what is on disk, and what is not there yet. */
+static int
+load_day(const struct runs *r, struct day *d)
+{
+	struct line l = { .at = NULL };
+	int result = load_old(r, d) || each_line(r->dir, d->name, load_line, d) ? -1 : 0;
+
+	for (size_t i = 0; result == 0 && i < r->n_notes; i++)
+		if (strcmp(r->notes[i].day, d->name) == 0 &&
+		    read_line(&l, r->notes[i].line, strlen(r->notes[i].line) - 1))
+			result = remember(d, &l.run);
+	buf_free(&l.texts);
 	return (result);
 }
 
@@ -209,7 +281,7 @@ room_for_day(struct runs *r)
 		if (oldest == NULL || r->days[i].used < oldest->used)
 			oldest = &r->days[i];
 	if (oldest) {
-		free(oldest->set.slots);
+		digest_set_free(&oldest->set);
 		*oldest = r->days[--r->n_days];
 	}
 	if ((more = reallocarray(r->days, r->n_days + 1, sizeof(*r->days))) == NULL)
@@ -236,7 +308,7 @@ day_get(struct runs *r, const char *name)
 	memcpy(d->name, name, sizeof(d->name));
 	if (load_day(r, d)) {
 		saved = errno;
-		free(d->set.slots);
+		digest_set_free(&d->set);
 		errno = saved;
 		return (NULL);
 	}
@@ -262,14 +334,25 @@ days_around(char names[WINDOW][TIMEFMT_DAY_SIZE], const char *file)
 }
 
 struct runs *
-runs_open(int dir)
+runs_open(int dir, int old)
 {
 	struct runs *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
 		return (NULL);
-	*r = (struct runs){ .dir = dir, .fd = -1, .new_day = true };
+	*r = (struct runs){ .dir = dir, .old = old, .fd = -1, .new_day = true };
 	return (r);
+}
+
+/* Forget the first notes. */
+static void
+drop_notes(struct runs *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(r->notes[i].line);
+	r->n_notes -= n;
+	if (r->n_notes)
+		memmove(r->notes, r->notes + n, r->n_notes * sizeof(*r->notes));
 }
 
 void
@@ -280,30 +363,32 @@ runs_close(struct runs *r)
 	if (r->fd != -1)
 		close(r->fd);
 	for (size_t i = 0; i < r->n_days; i++)
-		free(r->days[i].set.slots);
+		digest_set_free(&r->days[i].set);
 	free(r->days);
+	drop_notes(r, r->n_notes);
 	free(r->notes);
 	buf_free(&r->text);
 	free(r);
 }
 
 int
-runs_find(struct runs *r, const char *file, const char *what, enum runs_result *result)
+runs_find(struct runs *r, const char *file, const char *what, const char *target,
+    enum runs_result *result)
 {
 	char names[WINDOW][TIMEFMT_DAY_SIZE];
 	unsigned n = days_around(names, file);
 	unsigned char digest[DIGEST_LEN];
-	const struct slot *slot;
+	enum runs_result found;
 	const struct day *d;
 
 	*result = RUNS_NOT;
-	digest_of(digest, what, strlen(what));
+	digest_of(digest, what, target);
 	for (unsigned i = 0; i < n; i++) {
 		if ((d = day_get(r, names[i])) == NULL)
 			return (-1);
-		if ((slot = slot_of(&d->set, digest)) != NULL && slot->result != RUNS_NOT &&
-		    *result != RUNS_DONE)
-			*result = (enum runs_result)slot->result;
+		found = digest_set_find(&d->set, digest);
+		if (found != RUNS_NOT && *result != RUNS_DONE)
+			*result = found;
 	}
 	return (0);
 }
@@ -336,17 +421,18 @@ close_file(struct runs *r)
 static int
 open_file(struct runs *r, const char *day)
 {
-	char last = '\n';
+	char file[FILE_SIZE], last = '\n';
 	struct stat st;
 
 	if (r->fd != -1 && strcmp(r->day, day) == 0)
 		return (0);
 	close_file(r);
 	r->reserved = 0;
-	r->fd = openat(r->dir, day, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+	file_name(file, day);
+	r->fd = openat(r->dir, file, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
 	if (r->fd == -1 && errno == ENOENT) {
 		r->new_day = true;
-		r->fd = openat(r->dir, day, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+		r->fd = openat(r->dir, file, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
 		    0600);
 	}
 	if (r->fd == -1)
@@ -376,8 +462,7 @@ sync_written(struct runs *r)
 		close_file(r);
 		return (-1);
 	}
-	r->n_notes -= n;
-	memmove(r->notes, r->notes + n, r->n_notes * sizeof(*r->notes));
+	drop_notes(r, n);
 	return (0);
 }
 
@@ -432,29 +517,68 @@ runs_unsynced(const struct runs *r)
 	return (r->n_notes);
 }
 
+static void
+add_text(struct json_writer *w, const char *key, const char *text)
+{
+	json_key(w, key);
+	json_string(w, *text ? text : NULL);
+}
+
+/* The line of an attempt, for free(). NULL: ENOMEM. */
+static char *
+make_line(const struct run *run)
+{
+	char at[TIMEFMT_MICROS_SIZE];
+	struct timespec now;
+	struct buf line = { 0 };
+	struct json_writer *w = json_writer_new(&line, false);
+
+	if (w == NULL)
+		return (NULL);
+	clock_gettime(CLOCK_REALTIME, &now);
+	timefmt_micros(at, &now);
+	json_object(w);
+	add_text(w, "at", at);
+	add_text(w, "delivery", run->delivery);
+	add_text(w, "event", run->event);
+	add_text(w, "installation", run->installation);
+	add_text(w, "target", run->target);
+	add_text(w, "key", run->key);
+	json_key(w, "attempt");
+	json_int(w, run->attempt);
+	json_key(w, "ms");
+	json_int(w, run->ms);
+	add_text(w, "result", runs_result_name(run->result));
+	add_text(w, "why", run->why);
+	json_object_end(w);
+	if (json_writer_end(w) == 0)
+		buf_addc(&line, '\n');
+	buf_addc(&line, '\0');
+	if (line.failed) {
+		buf_free(&line);
+		errno = ENOMEM;
+		return (NULL);
+	}
+	return (line.data);
+}
+
 int
-runs_add(struct runs *r, const char *file, const char *delivery, const char *key,
-    enum runs_result result)
+runs_add(struct runs *r, const struct run *run)
 {
 	struct note note;
 	struct day *d;
 	void *more;
 
-	snprintf(note.day, sizeof(note.day), "%.*s", JOURNAL_DAY_LEN, file);
-	if (snprintf(note.line, sizeof(note.line), "%s %s %s\n", delivery, key, results[result]) >=
-	    (int)sizeof(note.line)) {
-		errno = EINVAL;
-		return (-1);
-	}
+	snprintf(note.day, sizeof(note.day), "%.*s", JOURNAL_DAY_LEN, run->file);
 	if ((more = reallocarray(r->notes, r->n_notes + 1, sizeof(note))) == NULL)
 		return (-1);
 	r->notes = more;
+	if ((note.line = make_line(run)) == NULL)
+		return (-1);
+	/* The day is read before, so that it does not have this one twice. It counts whatever becomes of the rest. */
+	d = day_get(r, note.day);
 	r->notes[r->n_notes++] = note;
-	/* In memory first, so that it counts whatever becomes of the rest. */
-	return (
-	    (d = day_get(r, note.day)) == NULL || load_line(d, note.line, strlen(note.line) - 1) ?
-		-1 :
-		0);
+	return (d == NULL || remember(d, run) ? -1 : 0);
 }
 
 int
@@ -481,41 +605,54 @@ newest_first(const void *a, const void *b)
 	return (strcmp(b, a));
 }
 
-/* The days that there are notes of, the newest first: an array of *n for free(). NULL with *n 0, and errno unless none. */
-static char (*noted_days(int dir, size_t *n))[TIMEFMT_DAY_SIZE]
+/* Add the days of a directory, whose files are called after them. Returns 0, or -1 with errno set. */
+static int
+add_days(int dir, const char *ending, char (**days)[TIMEFMT_DAY_SIZE], size_t *n)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *directory = fd == -1 ? NULL : fdopendir(fd);
-	char(*days)[TIMEFMT_DAY_SIZE] = NULL, (*more)[TIMEFMT_DAY_SIZE];
-	struct dirent *entry;
-	int saved;
+	const char *name;
+	struct dir d;
+	void *more;
+	int next;
 
-	*n = 0;
-	if (directory == NULL) {
-		if (fd != -1)
-			close(fd);
-		return (NULL);
-	}
-	while ((errno = 0, entry = readdir(directory)) != NULL) {
-		if (strlen(entry->d_name) != TIMEFMT_DAY_SIZE - 1 || entry->d_name[0] == '.')
+	if (dir_open(&d, dir, "."))
+		return (-1);
+	while ((next = dir_next(&d, &name)) == 1) {
+		if (strlen(name) != TIMEFMT_DAY_SIZE - 1 + strlen(ending) || *name == '.' ||
+		    strcmp(name + TIMEFMT_DAY_SIZE - 1, ending) != 0)
 			continue;
-		if ((more = reallocarray(days, *n + 1, sizeof(*days))) == NULL)
+		if ((more = reallocarray(*days, *n + 1, sizeof(**days))) == NULL) {
+			next = -1;
 			break;
-		days = more;
-		memcpy(days[(*n)++], entry->d_name, TIMEFMT_DAY_SIZE);
+		}
+		*days = more;
+		snprintf((*days)[(*n)++], TIMEFMT_DAY_SIZE, "%s", name);
 	}
-	saved = entry ? ENOMEM : errno;
-	closedir(directory);
-	errno = saved;
+	dir_close(&d);
+	return (next);
+}
+
+/* All days, the newest first and each once. Returns 0 with an array of *n for free(), or -1 with errno set. */
+static int
+noted_days(const struct runs *r, char (**days)[TIMEFMT_DAY_SIZE], size_t *n)
+{
+	size_t left = 0;
+
+	*days = NULL;
+	*n = 0;
 	/* A list that is cut short says nothing about which days are the newest. */
-	if (saved) {
-		free(days);
-		*n = 0;
-		return (NULL);
+	if (add_days(r->dir, ".jsonl", days, n) ||
+	    (r->old != -1 && add_days(r->old, "", days, n))) {
+		free(*days);
+		*days = NULL;
+		return (-1);
 	}
 	if (*n)
-		qsort(days, *n, sizeof(*days), newest_first);
-	return (days);
+		qsort(*days, *n, sizeof(**days), newest_first);
+	for (size_t i = 0; i < *n; i++)
+		if (left == 0 || strcmp((*days)[left - 1], (*days)[i]) != 0)
+			memmove((*days)[left++], (*days)[i], sizeof(**days));
+	*n = left;
+	return (0);
 }
 
 static bool
@@ -527,34 +664,70 @@ is_unwritten(const struct runs *r, const char *day)
 	return (false);
 }
 
+static void
+drop_day(const struct runs *r, const char *day)
+{
+	char file[FILE_SIZE];
+
+	file_name(file, day);
+	if ((unlinkat(r->dir, file, 0) && errno != ENOENT) ||
+	    (r->old != -1 && unlinkat(r->old, day, 0) && errno != ENOENT))
+		log_errno(LOG_LEVEL_WARN, "runs of a day not removed", "file", file, NULL);
+}
+
 void
 runs_drop_old(struct runs *r, int journal)
 {
 	char(*files)[JOURNAL_NAME_SIZE], (*days)[TIMEFMT_DAY_SIZE];
 	size_t n_files, n_days;
+	bool seen;
 
 	if (!r->new_day)
 		return;
-	errno = 0;
-	days = noted_days(r->dir, &n_days);
+	seen = noted_days(r, &days, &n_days) == 0;
 	/* Tried again each time, and said once. */
-	if (days == NULL && errno && !r->hindered)
-		log_errno(LOG_LEVEL_ERROR, "notes of old days are not removed", "directory",
-		    "queue/ran", NULL);
-	r->new_day = r->hindered = days == NULL && errno;
-	if (days == NULL)
+	if (!seen && !r->hindered)
+		log_errno(LOG_LEVEL_ERROR, "runs of old days are not removed", "directory", "runs",
+		    NULL);
+	r->new_day = r->hindered = !seen;
+	if (!seen)
 		return;
 	files = journal_files(journal, &n_files);
-	/* A journal without any file is one that something else happened to: it says nothing about the notes. */
+	/* A journal without any file is one that something else happened to: it says nothing about the runs. */
 	for (size_t i = NEWEST_KEPT; n_files && i < n_days; i++) {
 		size_t f = 0;
 
 		while (f < n_files && strncmp(files[f], days[i], JOURNAL_DAY_LEN) != 0)
 			f++;
-		if (f == n_files && !is_unwritten(r, days[i]) && unlinkat(r->dir, days[i], 0))
-			log_errno(LOG_LEVEL_WARN, "notes of a day not removed", "file", days[i],
-			    NULL);
+		if (f == n_files && !is_unwritten(r, days[i]))
+			drop_day(r, days[i]);
 	}
 	free(files);
 	free(days);
+}
+
+/* What runs_each() looks for. */
+struct looking {
+	const char *delivery;
+	void (*each)(void *user, const struct run *run, const char *at);
+	void *user;
+};
+
+static int
+on_line(void *user, struct line *l)
+{
+	const struct looking *k = user;
+
+	if (strcmp(l->run.delivery, k->delivery) == 0)
+		k->each(k->user, &l->run, l->at);
+	return (0);
+}
+
+int
+runs_each(int dir, const char *file, const char *delivery,
+    void (*each)(void *user, const struct run *run, const char *at), void *user)
+{
+	struct looking k = { delivery, each, user };
+
+	return (each_line(dir, file, on_line, &k));
 }

@@ -7,13 +7,12 @@
 #include "store/journal_files.h"
 
 /*
- * Which deliveries were dealt with. The notes are in one file for each day of the journal, queue/ran/2026-11-23:
- * whatever belongs to a line of the journal of that day, whenever its hook ran. A line is
+ * What became of each delivery at each target (contract section 4). There is one file for each day of the journal,
+ * runs/2026-11-23.jsonl: whatever belongs to a line of the journal of that day, whenever it ran. A line is one attempt.
  *
- *	<delivery> <key> done|given_up|discarded
- *
- * Versions before 0.2 wrote the key alone, into the file of the day on which the hook ran. No clock decides what
- * is remembered: a file stays as long as the journal has that day. Only a few days are in memory at a time.
+ * They are the memory of what was dealt with, too, by delivery and by key. No clock decides what is remembered: a file
+ * stays as long as the journal has that day. Only a few days are in memory at a time. Versions before 0.2 remembered in
+ * queue/ran, for the most specific hook alone; what they noted counts as long as those files are there.
  */
 
 /* A key as text: 32 lower-case hexadecimal digits. */
@@ -22,54 +21,77 @@ enum { RUNS_KEY_LEN = 16, RUNS_KEY_SIZE = 2 * RUNS_KEY_LEN + 1 };
 /* How far apart, in days of the journal, two deliveries with the same key are the same (contract section 6). */
 enum { RUNS_DAYS = 2 };
 
-enum runs_result { RUNS_NOT, RUNS_DONE, RUNS_GIVEN_UP, RUNS_DISCARDED };
+enum runs_result { RUNS_NOT, RUNS_DONE, RUNS_GIVEN_UP, RUNS_DISCARDED, RUNS_FAILED };
+
+/** "done", ...; "" for RUNS_NOT. */
+const char *runs_result_name(enum runs_result result);
+
+/* One attempt. */
+struct run {
+	const char *file; /* the journal file that the delivery's line is in */
+	const char *delivery, *event, *installation, *target, *key;
+	unsigned attempt;
+	long long ms; /* how long it took */
+	enum runs_result result;
+	const char *why; /* "": null */
+};
 
 struct runs;
 
-/** dir: the directory of the notes, which stays open as long. NULL: ENOMEM. */
-struct runs *runs_open(int dir);
+/**
+ * dir: the directory runs/. old: queue/ran, -1 for none. Both stay open as long. NULL: ENOMEM.
+ */
+struct runs *runs_open(int dir, int old);
 
-/** Notes that could not be written are lost: see runs_flush(). NULL is fine. */
+/** Attempts that could not be written are lost: see runs_flush(). NULL is fine. */
 void runs_close(struct runs *r);
 
 /**
- * What became of a delivery, or of a key. file: the name of the journal file that its line is in; the days around
- * it count as well. Returns 0, or -1 with errno set: the notes cannot be read, and nothing is known.
+ * What became of a delivery, or of a key, at a target. file: the name of the journal file that its line is in; the days
+ * around it count as well. For the most specific hook it does not matter which one it was. RUNS_FAILED is never returned: such a
+ * delivery waits. Returns 0, or -1 with errno set: the files cannot be read, and nothing is known.
  */
-int runs_find(struct runs *r, const char *file, const char *what, enum runs_result *result);
+int runs_find(struct runs *r, const char *file, const char *what, const char *target,
+    enum runs_result *result);
 
 /** Whether notes of versions before 0.2 are among those days. Returns false where they cannot be read. */
 bool runs_has_old(struct runs *r, const char *file);
 
 /**
- * Note what became of a delivery. file: as above. Returns 0, or -1 with errno set: there is no memory. The note counts
- * from now on, and is on disk after runs_write(), on stable storage after runs_flush().
+ * Record an attempt. Returns 0, or -1 with errno set: there is no memory. It counts from now on, and is on disk after
+ * runs_write(), on stable storage after runs_flush().
  */
-int runs_add(struct runs *r, const char *file, const char *delivery, const char *key,
-    enum runs_result result);
+int runs_add(struct runs *r, const struct run *run);
 
 /**
- * Write the notes that are not written yet, all of a batch at once: they outlive this process, but perhaps not a power
- * failure. Returns 0 when all are written, or -1 with errno set: no hook should be started before they are.
+ * Write what is not written yet, all of a batch at once: it outlives this process, but perhaps not a power failure.
+ * Returns 0 when all is written, or -1 with errno set: nothing should be started before it is.
  */
 int runs_write(struct runs *r);
 
-/** The same, and have them on stable storage. */
+/** The same, and have it on stable storage. */
 int runs_flush(struct runs *r);
 
-/** How many notes are not on stable storage. */
+/** How many attempts are not on stable storage. */
 size_t runs_unsynced(const struct runs *r);
 
 /**
- * Make sure that the next notes of this day can be written even if the disk becomes full. Returns 0, also where
- * the file system cannot do this, or -1 with errno set.
+ * Make sure that the next attempts of this day can be written even if the disk becomes full. Returns 0, also where the file
+ * system cannot do this, or -1 with errno set.
  */
 int runs_reserve(struct runs *r, const char *file);
 
 /**
- * Remove the notes of days that the journal (a directory) has no file of, if a day began since the last call.
- * The newest days stay in any case.
+ * Remove the files of days that the journal (a directory) has no file of, if a day began since the last call. The newest
+ * days stay in any case.
  */
 void runs_drop_old(struct runs *r, int journal);
+
+/**
+ * Call each() for the attempts of one delivery in runs/ (a directory), in the order in which they were made. file: the
+ * journal file that it is in. The texts are valid during the call. at: when it was recorded. Returns 0, or -1 with errno set.
+ */
+int runs_each(int dir, const char *file, const char *delivery,
+    void (*each)(void *user, const struct run *run, const char *at), void *user);
 
 #endif

@@ -3,15 +3,21 @@
 
 #include "worker/runner_parts.h"
 
-/* Deciding what is to be done for a delivery whose turn it is: start its hook, let it wait, or skip it. */
+/* Deciding what is to be done for a delivery whose turn it is: start an attempt, let it wait, or skip it. */
 
-/** runner_line() for a line that was read into *job. slot: a free one. */
-bool turn_line(struct runner *r, struct job *job, struct slot *slot);
+/** It was taken out of its lane, and there is a free slot. */
+void turn_take(struct runner *r, struct handover *h);
 
-/** A line of the journal cannot be dealt with now, because of an error of the worker's own. Returns false. */
-bool turn_failed(struct runner *r, const struct job *job);
+/** It has been handed to all of its targets, as far as that is possible now. */
+void turn_over(struct runner *r, struct handover *h);
 
-/** An item's time has come, and there is room. */
-void turn_item(struct runner *r, const struct queue_item *item);
+/** The worker itself failed to deal with a delivery: nothing is started for a moment. delivery: NULL, not known. */
+void turn_failed(struct runner *r, const char *delivery);
+
+/**
+ * Whether anything at all is to be done for a delivery of this event, now or later. Returns 1 or 0, or -1 if the
+ * targets cannot be seen now.
+ */
+int turn_is_wanted(struct runner *r, const char *event);
 
 #endif

@@ -1,6 +1,7 @@
 #ifndef WORKER_UNREAD_H
 #define WORKER_UNREAD_H
 
+#include "worker/follow.h"
 #include "worker/queue.h"
 
 /* What no worker has read yet, for commands that report it or must not remove it. */

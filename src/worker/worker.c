@@ -26,10 +26,8 @@
 #include "worker/runner.h"
 
 enum {
-	POLL_MS = 5000,       /* for file systems without inotify */
-	SAVE_MS = 1000,       /* how often the position is saved while it moves */
-	PROVISION_MS = 20,    /* how often --once looks at what waits for Fluid */
-	LINES_AT_ONCE = 2000, /* then look at everything else again */
+	POLL_MS = 5000,    /* for file systems without inotify */
+	PROVISION_MS = 20, /* how often --once looks at what waits for Fluid */
 	PATH_SIZE = 4096,
 };
 
@@ -39,16 +37,11 @@ struct worker {
 	struct queue *queue;
 	struct follow *follow;
 	struct runner *runner;
-	struct buf line;
 	bool stopping;
-	bool unread; /* the journal could not be read */
-	bool position_changed;
-	bool unsaved; /* it could not be saved */
 	bool failed;
-	bool moved;             /* the state directory is not under its path any more */
-	int64_t position_saved; /* milliseconds */
-	int64_t provisioned;    /* with --once: when Fluid was last asked; milliseconds */
-	int64_t refreshed;      /* when queue/waiting was last looked at; milliseconds */
+	bool moved;          /* the state directory is not under its path any more */
+	int64_t provisioned; /* with --once: when Fluid was last asked; milliseconds */
+	int64_t refreshed;   /* when queue/waiting was last looked at; milliseconds */
 	int signal_fd, journal_watch;
 
 	/* talks to Fluid; NULL while one after a SIGHUP is to come */
@@ -66,76 +59,6 @@ struct worker {
 	struct kept *kept;
 	bool kept_due; /* look at the kept requests */
 };
-
-/* Save how far everything before is dealt with: in each file up to the first line whose hook still runs. */
-static void
-save_position(struct worker *w)
-{
-	struct follow_file *files;
-	unsigned n;
-
-	files = follow_position(w->follow, &n);
-	if (!runner_hold_back(w->runner, files, n) || runner_sync(w->runner))
-		return;
-	if (position_save(queue_directory(w->queue), files, n)) {
-		log_errno(LOG_LEVEL_ERROR, "position not saved", NULL);
-		runner_make_room(w->runner);
-		w->unsaved = true;
-	} else {
-		w->position_changed = w->unsaved = false;
-	}
-	w->position_saved = backoff_now();
-}
-
-/* At the end: what could not be written yet, the position last. Returns 0, or -1 if something is lost. */
-static int
-save_all(struct worker *w)
-{
-	int result = runner_finish(w->runner);
-
-	save_position(w);
-	if (w->unsaved)
-		save_position(w);
-	return (w->unsaved ? -1 : result);
-}
-
-/* Read on in the journal while there is room for a hook. Returns whether there may be more. */
-static bool
-follow_lines(struct worker *w)
-{
-	struct follow_place place;
-	int result;
-
-	for (int i = 0; i < LINES_AT_ONCE && runner_has_room(w->runner); i++) {
-		if ((result = follow_next(w->follow, &w->line, &place)) == -1)
-			log_errno(LOG_LEVEL_ERROR, "journal cannot be read", NULL);
-		if (result == 1 && !runner_line(w->runner, &w->line, &place)) {
-			follow_back(w->follow);
-			return (true);
-		}
-		w->unread = result == -1 || follow_is_hindered(w->follow);
-		if (result != 1)
-			return (false);
-		w->position_changed = true;
-	}
-	return (true);
-}
-
-/* Start hooks: retries, and lines of the journal. Where there are many of both they take turns. */
-static bool
-start_hooks(struct worker *w)
-{
-	bool lines_first = runner_retried_last(w->runner), more = false;
-
-	if (w->stopping)
-		return (false);
-	if (lines_first)
-		more = follow_lines(w);
-	runner_retry(w->runner);
-	if (!lines_first)
-		more = follow_lines(w);
-	return (more);
-}
 
 /* Accept requests that came before their key. Returns whether there are new lines, or more to look at. */
 static bool
@@ -229,6 +152,7 @@ read_signals(struct worker *w)
 			w->reload_due = true;
 		else if ((info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) && !w->stopping) {
 			w->stopping = true;
+			runner_stop(w->runner);
 			log_line(LOG_LEVEL_INFO, "stopping", NULL);
 		}
 }
@@ -244,17 +168,15 @@ reap(struct worker *w)
 	int status;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (runner_ended(w->runner, pid, status))
-			w->position_changed = true;
+		runner_ended(w->runner, pid, status);
 }
 
 /* Wait for a hook, a line, a signal, the thread or the clock. */
 static void
-wait_for_something(struct worker *w, int64_t next, int timeout)
+wait_for_something(struct worker *w, int timeout)
 {
 	struct pollfd fds[3 + RUNNER_POLL_FDS];
 	char events[4096];
-	int64_t now = queue_clock();
 	eventfd_t count;
 	unsigned n;
 
@@ -263,10 +185,6 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	fds[2] = (struct pollfd){ .events = POLLIN,
 		.fd = w->provision ? provision_resolved(w->provision) : w->retiring.ended };
 	n = 3 + runner_poll(w->runner, fds + 3, &timeout);
-	if (next && next - now <= timeout / 1000)
-		timeout = next > now ? (int)(next - now) * 1000 : 0;
-	if (w->position_changed && timeout > SAVE_MS)
-		timeout = SAVE_MS;
 	if (poll(fds, n, timeout) == -1) {
 		if (errno != EINTR) {
 			/* More hooks run than there may be descriptors, or no memory: not as fast as possible. */
@@ -287,18 +205,6 @@ wait_for_something(struct worker *w, int64_t next, int timeout)
 	if (fds[0].revents)
 		read_signals(w);
 	reap(w);
-}
-
-/*
- * Whether all is done that can be done now, for --once: no line left, no hook running, nothing due. Where the
- * worker itself fails, that is nothing more.
- */
-static bool
-is_done(struct worker *w, bool more, int64_t next)
-{
-	if (runner_running(w->runner))
-		return (false);
-	return (runner_is_blocked(w->runner) || (!more && (next == 0 || next > queue_clock())));
 }
 
 /*
@@ -331,50 +237,52 @@ provision_between(struct worker *w)
 		on_resolved(w);
 }
 
+/* Look now and then at what nothing tells of. */
+static void
+refresh(struct worker *w)
+{
+	if (backoff_now() - w->refreshed < POLL_MS)
+		return;
+	w->refreshed = backoff_now();
+	runner_refresh(w->runner);
+	w->kept_due = true;
+}
+
+/* With --once, when nothing is left to do: whether what Fluid has said since brings nothing more either. */
+static bool
+is_done(struct worker *w)
+{
+	if (!runner_is_idle(w->runner))
+		return (false);
+	if (provision_run(w->provision))
+		on_resolved(w);
+	if (accept_requests(w))
+		return (false);
+	runner_fill(w->runner);
+	return (runner_is_idle(w->runner));
+}
+
 static void
 loop(struct worker *w, bool once)
 {
-	int64_t next;
-	bool more;
-
 	while (is_in_place(w)) {
-		runner_note(w->runner);
-		runner_flush(w->runner);
+		runner_save(w->runner);
 		if (w->reload_due && w->retiring.old == NULL && !w->stopping)
 			reload(w, once);
 		/* What waits for Fluid comes first, where no thread sees to it. */
 		if (once && !w->stopping)
 			provision_between(w);
-		if (backoff_now() - w->refreshed >= POLL_MS) {
-			w->refreshed = backoff_now();
-			runner_refresh(w->runner);
-			w->kept_due = true;
-			runs_drop_old(queue_runs(w->queue), w->state->journal);
-		}
+		refresh(w);
 		if (w->kept_due && !w->stopping)
 			accept_requests(w);
-		more = start_hooks(w);
+		if (!w->stopping)
+			runner_fill(w->runner);
 		if (w->stopping && runner_running(w->runner) == 0)
 			return;
-		/* Where what is due cannot start, a hook's end comes first. */
-		next = w->stopping || !runner_has_room(w->runner) ? 0 : runner_next(w->runner);
-		if (once && is_done(w, more, next)) {
-			/* What these lines have brought. */
-			if (provision_run(w->provision))
-				on_resolved(w);
-			if (accept_requests(w))
-				continue;
-			runner_retry(w->runner);
-			next = runner_next(w->runner);
-			if (is_done(w, false, next))
-				return;
-		}
-		if (w->position_changed && backoff_now() - w->position_saved >= SAVE_MS)
-			save_position(w);
-		wait_for_something(w, next,
-		    (w->kept_due && !w->stopping) || (more && runner_has_room(w->runner)) ?
-			0 :
-			POLL_MS);
+		if (once && !w->stopping && is_done(w))
+			return;
+		runner_save_position(w->runner);
+		wait_for_something(w, w->kept_due && !w->stopping ? 0 : POLL_MS);
 	}
 }
 
@@ -427,12 +335,12 @@ open_worker(struct worker *w, const char *conf_file)
 	if ((w->queue = queue_open(w->state->queue, true)) == NULL ||
 	    (w->follow = position_follow(w->state->queue, w->state->journal)) == NULL)
 		return (-1);
-	runs_drop_old(queue_runs(w->queue), w->state->journal);
 	if ((w->kept = kept_new(w->state)) == NULL)
 		return (-1);
 	if ((w->provision = provision_new(w->conf, w->state)) == NULL)
 		return (-1);
-	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->provision)) == NULL)
+	if ((w->runner = runner_new(w->conf, conf_file, w->state, w->queue, w->follow,
+		 w->provision)) == NULL)
 		return (-1);
 	w->journal_watch = open_watch(w);
 	runner_look(w->runner);
@@ -451,7 +359,6 @@ close_worker(struct worker *w)
 	kept_free(w->kept);
 	follow_free(w->follow);
 	queue_close(w->queue);
-	buf_wipe(&w->line);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] != -1)
 			close(fds[i]);
@@ -508,8 +415,8 @@ work(const struct conf *conf, const char *conf_file, struct state *state, bool o
 	notify("READY=1");
 	loop(w, once);
 	/* Elsewhere nothing is written any more. Its hooks are killed, and run again if it comes back. */
-	if (!w->moved && save_all(w) == 0 && !w->failed &&
-	    !(once && (w->unread || runner_has_failed(w->runner))))
+	if (!w->moved && runner_finish(w->runner) == 0 && !w->failed &&
+	    !(once && runner_has_failed(w->runner)))
 		result = 0;
 out:
 	close_worker(w);

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import process, tap  # noqa: E402
 from harness.fluid import Company, encode, padded  # noqa: E402
-from harness.hooks import SANITIZED, event_body, journal_line, with_place  # noqa: E402
+from harness.hooks import SANITIZED, delivery_id, event_body, journal_line, with_place  # noqa: E402
 
 MAX_BODY = 1 << 20
 
@@ -639,17 +639,80 @@ def several_at_once(place):
     place.configure(concurrency=4)
     place.hook("any", "echo begun >>$OUT/begun; while ! [ -e $OUT/go ]; do sleep 0.01; done; "
                       "echo $FLUIDHOOK_DELIVERY >>$OUT/ran")
-    ids = [place.deliver(event_body(number)) for number in range(10)]
+    ids = [place.deliver(event_body(number, company_id=number)) for number in range(10)]
     with place.worker():
         process.wait_until(lambda: len(place.lines("begun")) == 4, "four hooks")
         # A fifth would come when the worker is next awake.
-        place.deliver(event_body(99, "product.updated"))
-        place.deliver(event_body(0))
+        place.deliver(event_body(99, "product.updated", company_id=99))
+        place.deliver(event_body(0, company_id=0))
         assert len(place.lines("begun")) == 4
         place.touch("go")
         process.wait_until(lambda: len(place.lines("ran")) == 11, "all of them")
     assert sorted(place.lines("ran"))[:10] == sorted(ids)
     assert len(set(place.lines("ran"))) == 11 and place.queue() == []
+
+
+def each_target(place):
+    """The most specific hook and all executables in the .d directories get it; each is retried alone."""
+    note = "echo $(basename $0) $FLUIDHOOK_ATTEMPT >>$OUT/ran"
+    place.hook("any", "echo never >>$OUT/ran")
+    place.hook("order", note)
+    for name, text in (("order.created.d/20-b", note), ("order.created.d/10-a", note), ("any.d/40-d", note),
+                       ("order.d/30-c", f"{note}; [ -e $OUT/mended ]"), ("product.d/50-e", "echo never >>$OUT/ran")):
+        if not (directory := (place.hooks / name).parent).exists():
+            directory.mkdir()
+            process.give(directory)
+        place.hook(name, text)
+    place.hook("any.d/45-no", "echo never >>$OUT/ran", 0o644)
+    one = place.deliver(event_body(1))
+    place.once()
+    assert place.lines("ran") == ["order 1", "10-a 1", "20-b 1", "30-c 1", "40-d 1"], place.left("ran")
+    assert [(item["delivery"], item["why"]) for item in place.queue()] == [(one, "exit 1")]
+    place.touch("mended")
+    place.hurry()
+    place.once()
+    assert place.lines("ran")[5:] == ["30-c 2"] and place.queue() == []
+    runs = [json.loads(line) for path in (place.state / "runs").iterdir() for line in path.read_text().splitlines()]
+    assert [(run["target"], run["attempt"], run["result"], run["why"]) for run in runs] == [
+        ("order", 1, "done", None), ("order.created.d/10-a", 1, "done", None), ("order.created.d/20-b", 1, "done", None),
+        ("order.d/30-c", 1, "failed", "exit 1"), ("any.d/40-d", 1, "done", None),
+        ("order.d/30-c", 2, "done", None)], runs
+    assert {run["delivery"] for run in runs} == {one} and all(len(run["key"]) == 32 for run in runs)
+    # Neither a lost position nor the same delivery again brings anything twice.
+    (place.state / "queue/position.json").unlink()
+    place.deliver(event_body(1))
+    place.once()
+    assert len(place.lines("ran")) == 6, place.left("ran")
+    # Given up at two targets, it is one delivery for retry.
+    place.hook("order", f"{note}; exit 100")
+    place.hook("any.d/40-d", f"{note}; exit 100")
+    two = place.deliver(event_body(2))
+    place.once()
+    assert [item["delivery"] for item in place.dead()] == [two, two], place.dead()
+    before = len(place.lines("ran"))
+    assert place.run("retry", two) == two + "\n"
+    place.once()
+    assert sorted(place.lines("ran")[before:]) == ["40-d 1", "order 1"], place.left("ran")
+
+
+def one_slot(place):
+    """An installation whose hook hangs has one slot; its deliveries keep their order, and others go on."""
+    place.configure(concurrency=4)
+    place.hook("any", "echo $FLUIDHOOK_INSTALLATION >>$OUT/begun; "
+                      "[ $FLUIDHOOK_INSTALLATION != dri_a ] || while ! [ -e $OUT/go ]; do sleep 0.01; done; "
+                      "echo $FLUIDHOOK_INSTALLATION $FLUIDHOOK_DELIVERY >>$OUT/ran")
+    lines = [(f"dri_{'aaaaaaaaabcdbcdbcd'[number]}", delivery_id()) for number in range(18)]
+    place.append([journal_line("order.created", event_body(number), owner, delivery=one)
+                  for number, (owner, one) in enumerate(lines)])
+    with place.worker():
+        process.wait_until(lambda: len(place.lines("ran")) == 9, "those of the others")
+        assert place.lines("begun").count("dri_a") == 1, place.left("begun")
+        place.touch("go")
+        process.wait_until(lambda: len(place.lines("ran")) == 18, "all")
+    ran = [tuple(line.split()) for line in place.lines("ran")]
+    for owner in "abcd":
+        assert [line for line in ran if line[0] == f"dri_{owner}"] == [
+            line for line in lines if line[0] == f"dri_{owner}"], ran
 
 
 # Installs
@@ -799,7 +862,7 @@ TESTS = [
     (closed_environment, {}), (bounded_environment, {}), (own_process, {}), (killed_whole, {"hook_timeout": 1}), (leaves_a_daemon, {}),
     (prints_too_much, {}), (output_to_log, {}), (cannot_be_executed, {}), (replaced_while_it_runs, {}),
     (taken_away, {}), (directory_unavailable, {}), (no_default_directory, {}), (cannot_be_started, {}), (backoff, {}), (longest_backoff, {}), (dead_letters, {}), (permanent_failure, {"hook_timeout": 2}), (retry_meanwhile, {}),
-    (in_order, {}), (waiting_holds_up_nobody, {}), (retries_take_turns, {}), (several_at_once, {}),
+    (in_order, {}), (waiting_holds_up_nobody, {}), (retries_take_turns, {}), (several_at_once, {}), (each_target, {}), (one_slot, {}),
     (install_waits, {}), (ended_before_its_turn, {}), (runs_once, {}), (runs_once_meanwhile, {}),
 ]
 

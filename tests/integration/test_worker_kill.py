@@ -41,11 +41,12 @@ def cpu_seconds(pid):
 
 
 class Flow:
-    """Events that flow into the journal. One in ten fails at first; one in seven is large."""
+    """Events of so many installations that flow into the journal. One in ten fails at first; one in seven is large."""
 
-    def __init__(self, place, total):
+    def __init__(self, place, total, installations=1):
         self.place = place
         self.total = total
+        self.installations = installations
         self.ids, self.sizes, self.fails = [], {}, set()
 
     def some(self, count):
@@ -59,7 +60,7 @@ class Flow:
             self.sizes[one] = len(body)
             if event == "order.updated":
                 self.fails.add(one)
-            lines.append(journal_line(event, body, delivery=one))
+            lines.append(journal_line(event, body, f"dri_{number % self.installations}", delivery=one))
         if lines:
             self.place.append(lines)
 
@@ -69,19 +70,19 @@ def all_whole(place):
     for path in (place.state / "queue").rglob("*.json"):
         if not path.name.startswith("."):
             json.loads(path.read_text(encoding="utf-8"))
-    for path in (place.state / "queue/ran").iterdir():
+    for path in (place.state / "runs").iterdir():
         lines = path.read_text(encoding="ascii").splitlines()
-        broken = [line for line in lines if not re.match(r"[0-9a-f-]{36} [0-9a-f]{32} (done|given_up)\Z", line)]
+        broken = [line for line in lines if not re.match(r'\{"at":"[^{]*"result":"(done|failed)"[^{]*\}\Z', line)]
         assert len(broken) <= KILLS, broken
     for path in (place.state / "installations").glob("*.json"):
         assert place.record(path.stem)["status"] == "active"
 
 
-def kill_often(place, kills, events):
+def kill_often(place, kills, events, installations=1):
     """Let events flow while the worker is killed so often. Returns the flow, and all runs."""
     place.hook("order", NOTES)
     company = place.company()
-    flow = Flow(place, events)
+    flow = Flow(place, events, installations)
     for n in range(kills):
         flow.some(1 + events // kills)
         worker = place.start(log=f"worker-{n}.log")
@@ -131,7 +132,7 @@ def killed(place):
 def killed_with_several(place):
     """The same with four hooks at once: each runs, none oftener than it was running when killed."""
     kills = max(8, KILLS // 4)
-    flow, runs = kill_often(place, kills, max(100, EVENTS // 3))
+    flow, runs = kill_often(place, kills, max(100, EVENTS // 3), installations=7)
     more = check_runs(flow, runs, 4 * kills)
     tap.note(f"{kills} kills, {len(flow.ids)} events, {len(runs)} runs: {more} more than needed")
 
@@ -162,7 +163,7 @@ echo $$ >>$OUT/pids
 [ -e $OUT/go ] || {{ trap '' TERM HUP; sleep 600 & echo $! >>$OUT/pids; wait; sleep 600; }}
 echo $FLUIDHOOK_DELIVERY $FLUIDHOOK_ATTEMPT >>$OUT/ran""")
     ids = [delivery_id() for _ in range(3)]
-    place.append([journal_line("order.created", event_body(n), delivery=one) for n, one in enumerate(ids)])
+    place.append([journal_line("order.created", event_body(n), f"dri_{n}", delivery=one) for n, one in enumerate(ids)])
     place.configure(concurrency=2)
     place.start(log="killed.log")
     process.wait_until(lambda: len(place.lines("pids")) == 4, "two hooks, and what they have started")
@@ -217,7 +218,7 @@ def no_room_for_notes(place):
     """While the run of a hook cannot be noted, no other one is started; the note is made when there is room."""
     if not shutil.which("prlimit"):
         raise tap.Skip("prlimit is not installed")
-    notes = place.state / "queue/ran" / place.journal_file().name.removesuffix(".jsonl")
+    notes = place.state / "runs" / place.journal_file().name
     place.hook("any", f"echo $FLUIDHOOK_DELIVERY >>$OUT/begun; cp {notes} $OUT/notes.$FLUIDHOOK_DELIVERY\n"
                       "while ! [ -e $OUT/go ]; do sleep 0.01; done; echo $FLUIDHOOK_DELIVERY >>$OUT/ran")
     place.once()

@@ -66,7 +66,7 @@ test_defaults(void **state)
 	assert_int_equal(c->timeout, 20);
 	assert_int_equal(c->attempts, 12);
 	assert_int_equal(c->hook_timeout, 60);
-	assert_int_equal(c->concurrency, 1);
+	assert_int_equal(c->concurrency, 4);
 	assert_null(c->company_token);
 	assert_null(c->ca_file);
 	assert_null(c->public_url);
@@ -101,7 +101,7 @@ static const char every_key[] = "; a comment\n"
 				"hooks = /etc/hooks\n"
 				"attempts = 3\n"
 				"hook_timeout = 10\n"
-				"concurrency = 4\n"
+				"concurrency = 7\n"
 				"public_url = https://example.com/webhook\n"
 				"subscribe = order.created subscription.started\n";
 
@@ -137,7 +137,7 @@ test_every_key(void **state)
 	assert_string_equal(c->hooks, "/etc/hooks");
 	assert_int_equal(c->attempts, 3);
 	assert_int_equal(c->hook_timeout, 10);
-	assert_int_equal(c->concurrency, 4);
+	assert_int_equal(c->concurrency, 7);
 	assert_string_equal(c->public_url, "https://example.com/webhook");
 	assert_int_equal(c->n_subscribe, 2);
 	assert_string_equal(c->subscribe[1], "subscription.started");

@@ -8,14 +8,15 @@
 
 #include "worker/hook_env.h"
 
-static const struct hook_call call = {
+#define CONF "/etc/fluidhook.conf"
+
+static const struct target_call call = {
 	.event = "order.created",
 	.delivery = "d",
 	.installation = "dri_1",
 	.shop = "acme",
 	.received_at = "2026-11-24T08:30:50.123456Z",
 	.attempt = 3,
-	.conf = "/etc/fluidhook.conf",
 };
 
 /* The value of a variable, or NULL. */
@@ -64,7 +65,7 @@ test_all(void **state)
 	(void)state;
 	setenv("PATH", "/bin", 1);
 	unsetenv("LANG");
-	assert_int_equal(hook_env_make(env, &call), 0);
+	assert_int_equal(hook_env_make(env, &call, "/home/fh", CONF), 0);
 	while (env[n])
 		n++;
 	assert_int_equal(n, 11);
@@ -72,7 +73,7 @@ test_all(void **state)
 		assert_non_null(value_of(env, want[i][0]));
 		assert_string_equal(value_of(env, want[i][0]), want[i][1]);
 	}
-	assert_non_null(value_of(env, "HOME"));
+	assert_string_equal(value_of(env, "HOME"), "/home/fh");
 	hook_env_free(env);
 }
 
@@ -87,16 +88,16 @@ test_bounds(void **state)
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		char *text = text_of(lengths[i]);
-		struct hook_call one = call;
+		struct target_call one = call;
 
 		one.shop = text;
-		assert_int_equal(hook_env_make(env, &one), 0);
+		assert_int_equal(hook_env_make(env, &one, NULL, CONF), 0);
 		assert_string_equal(value_of(env, "FLUIDHOOK_SHOP"), i == 0 ? text : "");
 		hook_env_free(env);
 		one = call;
 		one.installation = one.received_at = text;
 		setenv("PATH", text, 1);
-		assert_int_equal(hook_env_make(env, &one), 0);
+		assert_int_equal(hook_env_make(env, &one, NULL, CONF), 0);
 		for (size_t v = 0; env[v]; v++)
 			assert_true(strlen(env[v]) < HOOK_VARIABLE_SIZE);
 		if (lengths[i] == 300000)
@@ -111,15 +112,13 @@ static void
 test_conf(void **state)
 {
 	char *env[HOOK_ENV_MAX], *text = text_of(HOOK_CONF_MAX + 1);
-	struct hook_call one = call;
 
 	(void)state;
-	one.conf = text;
-	assert_int_equal(hook_env_make(env, &one), -1);
+	assert_int_equal(hook_env_make(env, &call, NULL, text), -1);
 	assert_int_equal(errno, ENAMETOOLONG);
 	hook_env_free(env);
 	text[HOOK_CONF_MAX] = '\0';
-	assert_int_equal(hook_env_make(env, &one), 0);
+	assert_int_equal(hook_env_make(env, &call, NULL, text), 0);
 	assert_string_equal(value_of(env, "FLUIDHOOK_CONF"), text);
 	hook_env_free(env);
 	free(text);

@@ -77,7 +77,6 @@ setup(void **state)
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	mkdirat(p->dir, "waiting", 0700);
 	mkdirat(p->dir, "dead", 0700);
-	mkdirat(p->dir, "ran", 0700);
 	p->queue = queue_open(p->dir, false);
 	*state = p;
 	return (p->queue == NULL);
@@ -203,14 +202,24 @@ beginning(void **state)
 	assert_null(position_beginning(queue_directory(p->queue), &n, &complete));
 }
 
+/* What a worker that starts now has. */
+static void
+again(struct place *p)
+{
+	queue_close(p->queue);
+	p->queue = queue_open(p->dir, true);
+	assert_non_null(p->queue);
+}
+
 /* An item that another start of the worker reads, as seconds from now. */
 static int64_t
 wait_of(struct place *p, const char *delivery)
 {
-	struct queue_item item;
+	const struct queue_item *item;
 
-	assert_int_equal(queue_read(p->queue, delivery, &item), 0);
-	return (item.next - queue_clock());
+	again(p);
+	assert_non_null(item = queue_get(p->queue, delivery, "order"));
+	return (item->next - queue_clock());
 }
 
 static bool
@@ -237,6 +246,7 @@ waits(void **state)
 	struct place *p = *state;
 	struct queue_item item = { .delivery = ONE,
 		.place.name = "2026-11-23.jsonl",
+		.target = "order",
 		.event = "order.created" };
 	struct queue_item *items;
 	unsigned n, damaged;
@@ -245,7 +255,7 @@ waits(void **state)
 		item.next = queue_clock() + cases[i].wait;
 		ahead = cases[i].ahead_then;
 		CHECK(about(queue_unix(item.next), time(NULL) + cases[i].wait), "case %zu", i);
-		assert_int_equal(queue_wait(p->queue, &item), 0);
+		assert_int_equal(queue_put(p->queue, &item), 0);
 		ahead = cases[i].ahead_now;
 		CHECK(about(wait_of(p, ONE), cases[i].want), "case %zu: %lld", i,
 		    (long long)wait_of(p, ONE));
@@ -269,15 +279,17 @@ static void
 listed_partly(void **state)
 {
 	struct place *p = *state;
-	struct queue_item item = { .event = "order.created", .place.name = "2026-11-22.jsonl" };
+	struct queue_item item = { .event = "order.created",
+		.target = "order",
+		.place.name = "2026-11-22.jsonl" };
 	unsigned n, damaged;
 
 	for (unsigned i = 0; i < 9; i++) {
 		snprintf(item.delivery, sizeof(item.delivery), "%.*s%u", (int)strlen(ONE) - 1, ONE,
 		    i);
-		assert_int_equal(queue_wait(p->queue, &item), 0);
+		assert_int_equal(queue_put(p->queue, &item), 0);
 		assert_int_equal(queue_dead_letter(p->queue, &item), 0);
-		assert_int_equal(queue_wait(p->queue, &item), 0);
+		assert_int_equal(queue_put(p->queue, &item), 0);
 	}
 	for (int dead = 0; dead < 2; dead++)
 		for (int most = 1; most < 9; most++) {
@@ -289,6 +301,155 @@ listed_partly(void **state)
 	names_left = -1;
 }
 
+static struct queue_item
+item_of(unsigned number, const char *target, const char *key, int64_t next)
+{
+	struct queue_item item = { .event = "order.created",
+		.place.name = "2026-11-22.jsonl",
+		.attempts = 1,
+		.next = next };
+
+	snprintf(item.delivery, sizeof(item.delivery), "01a20b4e-0000-7000-8000-%012u", number);
+	snprintf(item.target, sizeof(item.target), "%s", target);
+	snprintf(item.key, sizeof(item.key), "%s", key);
+	return (item);
+}
+
+/* Goal: a delivery waits for each target by itself; the most specific hooks are one. */
+static void
+each_target(void **state)
+{
+	struct place *p = *state;
+	static const char *const targets[] = { "order", "order.d/a", "order.d/b", "" };
+	struct queue_item item;
+	unsigned n, damaged;
+
+	again(p);
+	for (size_t i = 0; i < LENGTH(targets); i++) {
+		item = item_of(1, targets[i], "key", queue_clock());
+		assert_int_equal(queue_put(p->queue, &item), 0);
+	}
+	for (int turn = 0; turn < 2; turn++) {
+		for (size_t i = 0; i < LENGTH(targets); i++)
+			assert_string_equal(queue_get(p->queue, item.delivery, targets[i])->target,
+			    targets[i]);
+		assert_non_null(queue_get(p->queue, item.delivery, "order.created"));
+		assert_null(queue_get(p->queue, item.delivery, "any.d/a"));
+		assert_true(queue_has(p->queue, "other", "key", "any"));
+		assert_false(queue_has(p->queue, "other", "key", "any.d/a"));
+		assert_false(queue_has(p->queue, "other", "", "any"));
+		again(p);
+	}
+	/* Given up at one of them. */
+	item = item_of(1, "order.d/a", "key", queue_clock());
+	assert_int_equal(queue_dead_letter(p->queue, &item), 0);
+	assert_null(queue_get(p->queue, item.delivery, "order.d/a"));
+	assert_int_equal(queue_remove(p->queue, item.delivery, "order.d/b"), 0);
+	for (int turn = 0; turn < 2; turn++) {
+		assert_true(queue_has(p->queue, item.delivery, "", "order.d/a"));
+		assert_true(queue_has(p->queue, "other", "key", "order.d/a"));
+		assert_false(queue_has(p->queue, item.delivery, "key", "order.d/b"));
+		free(queue_items(p->queue, false, &n, &damaged));
+		assert_int_equal(n, 2);
+		again(p);
+	}
+	/* Taken back by another process. */
+	assert_int_equal(queue_requeue(p->queue, &item), 0);
+	assert_int_equal(queue_requeue(p->queue, &item), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_null(queue_get(p->queue, item.delivery, "order.d/a"));
+	queue_refresh(p->queue);
+	assert_int_equal(queue_get(p->queue, item.delivery, "order.d/a")->attempts, 0);
+	assert_int_equal(queue_remove(p->queue, item.delivery, "order.d/a"), 0);
+	assert_false(queue_has(p->queue, item.delivery, "key", "order.d/a"));
+}
+
+/* Goal: of many items, those that are due come one after the other, by time and then by delivery; each once. */
+static void
+due(void **state)
+{
+	struct place *p = *state;
+	int64_t now = queue_clock(), last = 0;
+	const struct queue_item *item;
+	struct queue_item one;
+	unsigned n = 0;
+
+	again(p);
+	assert_int_equal(queue_next(p->queue), 0);
+	for (unsigned i = 0; i < 600; i++) {
+		one = item_of(i, "order", "", now - (i * 7919 % 600) / 2);
+		if (i % 6 == 5)
+			one.next = now + 100 + i;
+		one.for_credentials = i == 599;
+		assert_int_equal(queue_put(p->queue, &one), 0);
+	}
+	for (unsigned i = 0; i < 600; i += 4)
+		assert_int_equal(queue_remove(p->queue, item_of(i, "", "", 0).delivery, "any"), 0);
+	while ((item = queue_due(p->queue, now)) != NULL) {
+		assert_true(item->next >= last && item->next <= now);
+		last = item->next;
+		n++;
+	}
+	assert_int_equal(n, 350);
+	assert_true(queue_next(p->queue) > now);
+	queue_postpone(p->queue, queue_get(p->queue, item_of(1, "", "", 0).delivery, "any"),
+	    now - 9);
+	assert_int_equal(queue_next(p->queue), now - 9);
+	assert_string_equal(queue_due(p->queue, now)->delivery, item_of(1, "", "", 0).delivery);
+	assert_null(queue_due(p->queue, now));
+	queue_wake_credentials(p->queue, now);
+	assert_string_equal(queue_due(p->queue, now)->delivery, item_of(599, "", "", 0).delivery);
+	assert_null(queue_due(p->queue, now));
+}
+
+/* Goal: what cannot be written waits in memory, and is written later. */
+static void
+in_memory_alone(void **state)
+{
+	struct place *p = *state;
+	struct queue_item item = item_of(1, "order", "key", queue_clock());
+	char blocked[64];
+
+	again(p);
+	/* Where the file would be made is a directory. */
+	snprintf(blocked, sizeof(blocked), "waiting/.%s.json.new", item.delivery);
+	assert_int_equal(mkdirat(p->dir, blocked, 0700), 0);
+	assert_int_equal(queue_put(p->queue, &item), -1);
+	assert_true(queue_get(p->queue, item.delivery, "any")->unsaved);
+	assert_int_equal(queue_save_again(p->queue, NULL), -1);
+	assert_int_equal(unlinkat(p->dir, blocked, AT_REMOVEDIR), 0);
+	assert_int_equal(queue_save_again(p->queue, NULL), 0);
+	assert_false(queue_get(p->queue, item.delivery, "any")->unsaved);
+	again(p);
+	assert_non_null(queue_get(p->queue, item.delivery, "any"));
+}
+
+/* Goal: items of versions without targets wait for the most specific hook, or for all if for credentials. */
+static void
+without_targets(void **state)
+{
+	struct place *p = *state;
+
+	file_text(p->path, "waiting/" ONE ".json",
+	    "{\"delivery\":\"" ONE "\",\"event\":\"order.created\",\"file\":\"2026-11-22.jsonl\","
+	    "\"attempts\":2,\"next\":0,\"for_credentials\":0}",
+	    0600);
+	again(p);
+	assert_string_equal(queue_get(p->queue, ONE, "any")->target, "order.created");
+	assert_int_equal(queue_get(p->queue, ONE, "any")->attempts, 2);
+	file_text(p->path, "waiting/" ONE ".json",
+	    "{\"delivery\":\"" ONE
+	    "\",\"event\":\"droplet.installed\",\"file\":\"2026-11-22.jsonl\","
+	    "\"attempts\":0,\"next\":0,\"for_credentials\":1}",
+	    0600);
+	again(p);
+	assert_null(queue_get(p->queue, ONE, "any"));
+	assert_true(queue_get(p->queue, ONE, "")->for_credentials);
+	assert_true(file_exists(p->path, "waiting/" ONE ".all.json"));
+	assert_int_equal(queue_remove(p->queue, ONE, ""), 0);
+	assert_int_equal(directory_count(path_in(p->path, "waiting")), 0);
+}
+
 int
 main(void)
 {
@@ -298,6 +459,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(beginning, setup, teardown),
 		cmocka_unit_test_setup_teardown(waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(listed_partly, setup, teardown),
+		cmocka_unit_test_setup_teardown(each_target, setup, teardown),
+		cmocka_unit_test_setup_teardown(due, setup, teardown),
+		cmocka_unit_test_setup_teardown(in_memory_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_targets, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -77,7 +77,7 @@ setup(void **state)
 	full = false;
 	p->path = directory_make();
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	p->ran = runs_open(p->dir);
+	p->ran = runs_open(p->dir, p->dir);
 	*state = p;
 	return (p->ran == NULL);
 }
@@ -100,7 +100,7 @@ static void
 again(struct place *p)
 {
 	runs_close(p->ran);
-	p->ran = runs_open(p->dir);
+	p->ran = runs_open(p->dir, p->dir);
 	assert_non_null(p->ran);
 }
 
@@ -109,15 +109,134 @@ of(struct place *p, const char *file, const char *what)
 {
 	enum runs_result result;
 
-	assert_int_equal(runs_find(p->ran, file, what, &result), 0);
+	assert_int_equal(runs_find(p->ran, file, what, "any", &result), 0);
 	return (result);
+}
+
+static int
+note_at(struct runs *r, const char *file, const char *delivery, const char *key, const char *target,
+    enum runs_result result)
+{
+	const struct run run = {
+		.file = file,
+		.delivery = delivery,
+		.event = "order.created",
+		.installation = "dri_1",
+		.target = target,
+		.key = key,
+		.attempt = 3,
+		.ms = 41,
+		.result = result,
+		.why = result == RUNS_DONE ? "" : "exit \"3\"",
+	};
+
+	return (runs_add(r, &run) || runs_flush(r) ? -1 : 0);
 }
 
 static int
 note(struct runs *r, const char *file, const char *delivery, const char *key,
     enum runs_result result)
 {
-	return (runs_add(r, file, delivery, key, result) || runs_flush(r) ? -1 : 0);
+	return (note_at(r, file, delivery, key, "order", result));
+}
+
+static enum runs_result
+at_target(struct place *p, const char *what, const char *target)
+{
+	enum runs_result result;
+
+	assert_int_equal(runs_find(p->ran, DAY, what, target, &result), 0);
+	return (result);
+}
+
+/* Goal: each target has its own memory, but the most specific hooks are one; what failed is not dealt with. */
+static void
+targets(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(note_at(p->ran, DAY, ONE, KEY_ONE, "order.d/10-crm", RUNS_DONE), 0);
+	assert_int_equal(note_at(p->ran, DAY, TWO, KEY_TWO, "order.created", RUNS_GIVEN_UP), 0);
+	assert_int_equal(note_at(p->ran, DAY, TWO, KEY_TWO, "order.d/10-crm", RUNS_FAILED), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(at_target(p, ONE, "order.d/10-crm"), RUNS_DONE);
+		assert_int_equal(at_target(p, KEY_ONE, "order.d/10-crm"), RUNS_DONE);
+		assert_int_equal(at_target(p, ONE, "order.d/20-crm"), RUNS_NOT);
+		assert_int_equal(at_target(p, ONE, "forward:erp"), RUNS_NOT);
+		assert_int_equal(at_target(p, ONE, "any"), RUNS_NOT);
+		assert_int_equal(at_target(p, TWO, "any"), RUNS_GIVEN_UP);
+		assert_int_equal(at_target(p, KEY_TWO, "order"), RUNS_GIVEN_UP);
+		assert_int_equal(at_target(p, TWO, "order.d/10-crm"), RUNS_NOT);
+		again(p);
+	}
+}
+
+struct listed {
+	unsigned n;
+	char text[4][256];
+};
+
+static void
+list(void *user, const struct run *run, const char *at)
+{
+	struct listed *l = user;
+
+	assert_true(l->n < LENGTH(l->text));
+	assert_int_equal(strlen(at), strlen("2026-11-23T08:30:50.123456Z"));
+	snprintf(l->text[l->n++], sizeof(l->text[0]), "%s %s %s %s %s %u %lld %s %s", run->delivery,
+	    run->event, run->installation, run->target, run->key, run->attempt, run->ms,
+	    runs_result_name(run->result), run->why);
+}
+
+/* Goal: the attempts of a delivery are read as they were recorded, in their order, and no others. */
+static void
+listed(void **state)
+{
+	struct place *p = *state;
+	struct listed l = { 0 };
+
+	assert_int_equal(note_at(p->ran, DAY, ONE, KEY_ONE, "a.d/b", RUNS_FAILED), 0);
+	assert_int_equal(note(p->ran, DAY, TWO, KEY_TWO, RUNS_DONE), 0);
+	assert_int_equal(note_at(p->ran, "2026-11-23.2.jsonl", ONE, KEY_ONE, "a.d/b", RUNS_DONE),
+	    0);
+	assert_int_equal(runs_each(p->dir, DAY, ONE, list, &l), 0);
+	assert_int_equal(l.n, 2);
+	assert_string_equal(l.text[0],
+	    ONE " order.created dri_1 a.d/b " KEY_ONE " 3 41 failed exit \"3\"");
+	assert_string_equal(l.text[1], ONE " order.created dri_1 a.d/b " KEY_ONE " 3 41 done ");
+	assert_int_equal(runs_each(p->dir, "2026-11-24.jsonl", ONE, list, &l), 0);
+	assert_int_equal(l.n, 2);
+}
+
+/* Goal: notes are on disk after one write of the batch, also of several days, and synced later. */
+static void
+batch(void **state)
+{
+	struct place *p = *state;
+	struct listed l = { 0 };
+	static const char *const files[] = { DAY, DAY, "2026-11-24.jsonl", DAY };
+
+	for (size_t i = 0; i < LENGTH(files); i++)
+		assert_int_equal(runs_add(p->ran,
+				     &(struct run){ .file = files[i],
+					 .delivery = ONE,
+					 .event = "order.created",
+					 .installation = "",
+					 .target = "any",
+					 .key = KEY_ONE,
+					 .attempt = (unsigned)i,
+					 .result = RUNS_DONE,
+					 .why = "" }),
+		    0);
+	assert_int_equal(runs_unsynced(p->ran), 4);
+	assert_int_equal(directory_count(p->path), 0);
+	assert_int_equal(runs_write(p->ran), 0);
+	assert_int_equal(runs_each(p->dir, DAY, ONE, list, &l), 0);
+	assert_int_equal(l.n, 3);
+	assert_int_equal(runs_flush(p->ran), 0);
+	assert_int_equal(runs_unsynced(p->ran), 0);
+	again(p);
+	assert_int_equal(of(p, "2026-11-24.jsonl", ONE), RUNS_DONE);
 }
 
 /* Goal: a note counts for its delivery and for its key, now and for the next worker. */
@@ -225,6 +344,32 @@ damage(void **state)
 {
 	struct place *p = *state;
 
+	static const char good[] = "{\"delivery\":\"" TWO "\",\"target\":\"any\",\"key\":\"" KEY_TWO
+				   "\",\"result\":\"discarded\"}\n";
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+	    "\n \n{}\n[]\n{\"delivery\":\"" ONE "\",\"target\":\"any\",\"result\":\"don\"}\n"
+	    "{\"delivery\":\"" ONE "\",\"result\":\"done\"}\n%s"
+	    "{\"delivery\":\"" ONE "\",\"target\":\"any\",\"result\":\"done\"}",
+	    good);
+	file_text(p->path, "2026-11-23.jsonl", text, 0600);
+	assert_int_equal(of(p, DAY, ONE), RUNS_NOT);
+	assert_int_equal(of(p, DAY, TWO), RUNS_DISCARDED);
+	assert_int_equal(of(p, DAY, KEY_TWO), RUNS_DISCARDED);
+	assert_int_equal(note(p->ran, DAY, "three", "", RUNS_DONE), 0);
+	again(p);
+	assert_int_equal(of(p, DAY, "three"), RUNS_DONE);
+	/* The last line was whole but for its newline. */
+	assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
+}
+
+/* Goal: the notes of versions without targets count for the most specific hook. */
+static void
+notes_without_targets(void **state)
+{
+	struct place *p = *state;
+
 	file_text(p->path, "2026-11-23",
 	    "\n \n  \n" ONE " " KEY_ONE " don\n" ONE " " KEY_ONE " donee\n" ONE " done\n" KEY_TWO
 	    "0\n" TWO " " KEY_TWO " discarded\n" ONE " " KEY_ONE " do",
@@ -232,10 +377,8 @@ damage(void **state)
 	assert_int_equal(of(p, DAY, ONE), RUNS_NOT);
 	assert_int_equal(of(p, DAY, KEY_ONE), RUNS_NOT);
 	assert_int_equal(of(p, DAY, TWO), RUNS_DISCARDED);
-	assert_int_equal(note(p->ran, DAY, "three", "", RUNS_DONE), 0);
-	again(p);
-	assert_int_equal(of(p, DAY, "three"), RUNS_DONE);
-	assert_int_equal(of(p, DAY, ONE), RUNS_NOT);
+	assert_int_equal(at_target(p, TWO, "order.created"), RUNS_DISCARDED);
+	assert_int_equal(at_target(p, KEY_TWO, "order.d/x"), RUNS_NOT);
 }
 
 /* Goal: what versions before 0.2 noted is read, and known as that. */
@@ -285,8 +428,8 @@ unreadable(void **state)
 	enum runs_result result;
 
 	assert_int_equal(mkdir(path_in(p->path, "2026-11-23"), 0700), 0);
-	assert_int_equal(runs_find(p->ran, DAY, ONE, &result), -1);
-	assert_int_equal(runs_find(p->ran, "2026-11-25.jsonl", ONE, &result), -1);
+	assert_int_equal(runs_find(p->ran, DAY, ONE, "any", &result), -1);
+	assert_int_equal(runs_find(p->ran, "2026-11-25.jsonl", ONE, "any", &result), -1);
 	assert_int_equal(of(p, "2026-11-26.jsonl", ONE), RUNS_NOT);
 	/* A note of that day is kept until it can be written. */
 	assert_int_equal(note(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), -1);
@@ -307,8 +450,8 @@ reserved(void **state)
 	assert_int_equal(runs_reserve(p->ran, DAY), 0);
 	assert_int_equal(note(p->ran, DAY, ONE, KEY_ONE, RUNS_DONE), 0);
 	assert_int_equal(runs_reserve(p->ran, DAY), 0);
-	assert_int_equal(stat(path_in(p->path, "2026-11-23"), &st), 0);
-	assert_int_equal(st.st_size, strlen(ONE " " KEY_ONE " done\n"));
+	assert_int_equal(stat(path_in(p->path, "2026-11-23.jsonl"), &st), 0);
+	assert_in_range(st.st_size, 200, 400);
 	again(p);
 	assert_int_equal(of(p, DAY, ONE), RUNS_DONE);
 }
@@ -342,7 +485,7 @@ dropped(void **state)
 	readable = 0;
 	runs_drop_old(p->ran, dir);
 	assert_int_equal(directory_count(p->path), 5);
-	assert_false(file_exists(p->path, "2026-01-01"));
+	assert_false(file_exists(p->path, "2026-01-01.jsonl"));
 	close(dir);
 	directory_remove(journal);
 }
@@ -356,6 +499,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(many_days, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_notes, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(targets, setup, teardown),
+		cmocka_unit_test_setup_teardown(listed, setup, teardown),
+		cmocka_unit_test_setup_teardown(batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(notes_without_targets, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_notes, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(unreadable, setup, teardown),

@@ -59,7 +59,8 @@ class Workplace(Site):
     """settings: lines for [worker], beside the hooks directory."""
 
     def __init__(self, head=None, **settings):
-        self.worker_settings = settings
+        # The order of all is that of the journal, unless a test says otherwise.
+        self.worker_settings = {"concurrency": 1, **settings}
         self.proc = None
         self.said = ""
         super().__init__([Droplet(uuid=False)], **(head or {}))
