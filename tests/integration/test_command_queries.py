@@ -4,6 +4,7 @@
 import datetime
 import json
 import os
+import pathlib
 import re
 import time
 import unicodedata
@@ -333,6 +334,40 @@ def only_what_is_looked_for():
     assert "damaged" in done.lines()[0], done
 
 
+def follow():
+    """deliveries --follow prints what arrives from then on, in whichever file, and nothing that was there."""
+    site = new_site()
+    journal, now = Journal(site), time.time()
+    for number in range(3):
+        journal.add(now, event=f"old.{number}")
+    journal.write()
+    (today,) = site.journal_files()
+    lines = [json.dumps({**journal.add(now), "event": event}, separators=(",", ":")) + "\n"
+             for event in ("a.one", "b.other", "a.two", "a.three")]
+    for words in (("--json",), ()):
+        # A line that is half there at the start is printed once it is whole.
+        with open(today, "a", encoding="utf-8") as file:
+            file.write(lines[0][:40])
+        call = site.start("deliveries", "--follow", "-n", "3", "--event", "a", *words)
+        process.wait_until(lambda call=call: any("inotify wd" in path.read_text() for path in
+                                                 pathlib.Path(f"/proc/{call.pid}/fdinfo").iterdir()), "following")
+        with open(today, "a", encoding="utf-8") as file:
+            file.write(lines[0][40:] + lines[1] + lines[2][:-1])
+            file.flush()
+            file.write("\n")
+        following = today.with_name("2999-01-01.jsonl")
+        site.write(following, lines[3])
+        done = site.finish(call)
+        equal((done.status, done.err), (0, b""))
+        out = done.out.decode()
+        equal(re.findall(r"[ab]\.[a-z]+|old", out), ["a.one", "a.two", "a.three"])
+        assert bool(words) == out.startswith("{"), out
+        following.unlink()
+        with open(today, "a", encoding="utf-8") as file:
+            file.write("\n")
+    equal(site.run("deliveries", "--follow", "--since", "2h").status, 2)
+
+
 def files_read(site, *words):
     """Bytes read of each journal file, as strace sees it."""
     trace = site.dir / "trace"
@@ -561,5 +596,5 @@ if not COMMAND.is_file():
     tap.bail(f"there is no {COMMAND}: build first")
 tap.run([tap.Test(function.__doc__.split("\n")[0].rstrip("."), function) for function in (
     since, filters, clock_went_back, one_delivery, short_names, hidden_characters, found_by_its_day, found_wherever_it_is,
-    only_what_is_looked_for, tables, statuses, progress, progress_of_list,
+    only_what_is_looked_for, follow, tables, statuses, progress, progress_of_list,
     api_on_terminal, many_installations, huge_journal, no_leaks)])

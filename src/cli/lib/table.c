@@ -94,13 +94,19 @@ table_new(const char *const *titles)
 }
 
 void
+table_add_row(struct table *t, const struct buf *row)
+{
+	if (!t->failed &&
+	    (spool_add(t->rows, &row->len, sizeof(row->len)) ||
+		spool_add(t->rows, row->data, row->len)))
+		t->failed = true;
+}
+
+void
 table_add(struct table *t, const char *const *cells)
 {
 	table_row(t, cells, &t->row);
-	if (!t->failed &&
-	    (spool_add(t->rows, &t->row.len, sizeof(t->row.len)) ||
-		spool_add(t->rows, t->row.data, t->row.len)))
-		t->failed = true;
+	table_add_row(t, &t->row);
 }
 
 /* How wide the output may be; SIZE_MAX where it is no terminal. */

@@ -31,6 +31,9 @@ void table_free(struct table *t);
 /** A row of cells as above, into `row` (emptied first). */
 void table_row(struct table *t, const char *const *cells, struct buf *row);
 
+/** Add such a row to the table. */
+void table_add_row(struct table *t, const struct buf *row);
+
 int table_print_titles(struct table *t, FILE *fp);
 void table_print_row(const struct table *t, FILE *fp, const char *row);
 
