@@ -9,6 +9,8 @@
 
 #include "base/dir.h"
 #include "base/log.h"
+#include "base/file.h"
+#include "store/durable.h"
 #include "store/index.h"
 #include "store/installations.h"
 #include "store/lifecycle.h"
@@ -21,6 +23,7 @@ struct comparing {
 	struct state *state;
 	struct reindex *r;
 	const char *key; /* while a key of an index is looked through */
+	bool sync;       /* entries may be there that are not on stable storage */
 	int directory;
 	const char *directory_name;
 };
@@ -125,10 +128,10 @@ complete_record(struct comparing *c, const char *record)
 		return (errno == ENOENT ? 0 : FAILED);
 	derive(&d, i);
 	installation_free(i);
-	if (add_entry(c, s->shops, "shops", d.places.shop, record) ||
-	    add_entry(c, s->companies, "companies", d.places.company, record) ||
-	    add_marker(c, s->pending, "queue/pending", record, d.pending) ||
-	    add_marker(c, s->unconfirmed, "queue/unconfirmed", record, d.unconfirmed))
+	if (add_entry(c, s->shops, layout_path(LAYOUT_SHOPS), d.places.shop, record) ||
+	    add_entry(c, s->companies, layout_path(LAYOUT_COMPANIES), d.places.company, record) ||
+	    add_marker(c, s->pending, layout_path(LAYOUT_PENDING), record, d.pending) ||
+	    add_marker(c, s->unconfirmed, layout_path(LAYOUT_UNCONFIRMED), record, d.unconfirmed))
 		return (FAILED);
 	return (0);
 }
@@ -238,6 +241,21 @@ look_at_entry(void *user, const char *record)
 	return (stopped(c) ? STOPPED : 0);
 }
 
+/* Sync the directory of a key. One that is no directory is none of ours. */
+static int
+sync_key(int directory, const char *key)
+{
+	int fd = openat(directory, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int result = 0;
+
+	if (fd == -1)
+		return (errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : FAILED);
+	if (sync_directory(fd))
+		result = FAILED;
+	file_close(fd);
+	return (result);
+}
+
 /* Remove stale entries of all keys of an index. Returns 0, STOPPED, or FAILED with errno set. */
 static int
 clear_index(struct comparing *c, int directory, const char *name)
@@ -260,6 +278,8 @@ clear_index(struct comparing *c, int directory, const char *name)
 		/* Something else than a directory of ours. */
 		if (result == FAILED && (errno == ENOTDIR || errno == ELOOP))
 			result = 0;
+		if (result == 0 && c->sync)
+			result = sync_key(directory, c->key);
 	}
 	dir_close(&d);
 	return (result);
@@ -273,14 +293,16 @@ reindex(struct state *s, struct reindex *r)
 
 	r->records = r->added = r->removed = r->orphans = r->unreadable = 0;
 	r->complete = index_is_complete(s);
-	if ((result = installations_each(s->installations, look_at_record, &c)) != 0 ||
-	    (result = clear_index(&c, s->shops, "shops")) != 0 ||
-	    (result = clear_index(&c, s->companies, "companies")) != 0)
+	if ((result = installations_each(s->installations, look_at_record, &c)) != 0)
+		goto out;
+	/* Entries are made without a sync each, perhaps by a process that stopped before it had made all. */
+	c.sync = !r->dry && (r->added || !r->complete);
+	if ((result = clear_index(&c, s->shops, layout_path(LAYOUT_SHOPS))) != 0 ||
+	    (result = clear_index(&c, s->companies, layout_path(LAYOUT_COMPANIES))) != 0)
 		goto out;
 	if (r->dry)
 		goto out;
-	/* Links were made without a sync each. */
-	if (r->added + r->removed && syncfs(s->dir))
+	if (c.sync && (sync_directory(s->shops) || sync_directory(s->companies)))
 		result = FAILED;
 	else if (r->unreadable == 0 && !index_is_complete(s))
 		result = index_mark(s);

@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,11 +15,8 @@
 #include "base/log.h"
 #include "store/durable.h"
 #include "store/index.h"
-#include "store/lock.h"
 
 enum { MIN_FREE_INODES = 16 };
-
-static const char lock_name[] = "installations/.lock";
 
 /* The descriptor that is kept open for a directory, or NULL if none is. */
 static int *
@@ -188,7 +183,7 @@ open_directories(struct state *s, char why[STATE_WHY_SIZE])
 			close(fd);
 	}
 	if ((s->lock_fd = open_lock(s->installations)) == -1) {
-		say(why, s->path, "%s: %s", lock_name, strerror(errno));
+		say(why, s->path, "%s: %s", state_lock_file, strerror(errno));
 		return (-1);
 	}
 	return (0);
@@ -401,80 +396,6 @@ state_in_place(const struct state *s)
 			return (false);
 	glance_note(&s->seen->in_place, now);
 	return (true);
-}
-
-/*
- * Another program has the lock. Let other threads of this process try, too, and look at the lock again
- * after a pause. Returns whether there was time left.
- */
-static bool
-pause_for_other(struct state *s, struct lock_wait *w)
-{
-	bool again;
-
-	pthread_mutex_unlock(&s->mutex);
-	again = lock_wait_pause(w);
-	pthread_mutex_lock(&s->mutex);
-	return (again);
-}
-
-/* Who has the lock leaves the time in its file. Another program does not. */
-static int64_t
-read_turn(const struct state *s)
-{
-	int64_t turn = 0;
-
-	return (pread(s->lock_fd, &turn, sizeof(turn), 0) == (ssize_t)sizeof(turn) ? turn : 0);
-}
-
-static void
-write_turn(const struct state *s)
-{
-	int64_t turn = clock_monotonic_ns();
-
-	/* On a full disk this may fail: then others wait for the usual time. */
-	if (pwrite(s->lock_fd, &turn, sizeof(turn), 0) != (ssize_t)sizeof(turn))
-		log_errno(LOG_LEVEL_DEBUG, "lock file not written", "file", lock_name, NULL);
-}
-
-int
-state_lock(struct state *s)
-{
-	struct lock_wait w;
-	int result = -1;
-
-	lock_wait_begin(&w, LOCK_WAIT_MS);
-	pthread_mutex_lock(&s->mutex);
-	for (;;) {
-		while (s->held)
-			pthread_cond_wait(&s->freed, &s->mutex);
-		if ((result = lock_try(s->lock_fd)) == 0 || errno != EWOULDBLOCK)
-			break;
-		lock_wait_saw(&w, read_turn(s));
-		if (!pause_for_other(s, &w) && !s->held) {
-			errno = ETIMEDOUT;
-			break;
-		}
-	}
-	s->held = result == 0;
-	if (s->held)
-		write_turn(s);
-	pthread_mutex_unlock(&s->mutex);
-	if (result)
-		log_errno(LOG_LEVEL_ERROR,
-		    errno == ETIMEDOUT ? "another program holds the lock" : "cannot be locked",
-		    "state_dir", s->path, "file", lock_name, NULL);
-	return (result);
-}
-
-void
-state_unlock(struct state *s)
-{
-	pthread_mutex_lock(&s->mutex);
-	flock(s->lock_fd, LOCK_UN);
-	s->held = false;
-	pthread_cond_signal(&s->freed);
-	pthread_mutex_unlock(&s->mutex);
 }
 
 int

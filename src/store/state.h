@@ -36,7 +36,7 @@ struct state_queue {
 	pthread_cond_t changed;
 	struct lifecycle_waiting *first, **last;
 	unsigned n; /* how many */
-	bool led; /* some thread applies the events of others */
+	bool led;   /* some thread applies the events of others */
 };
 
 struct state {
@@ -102,6 +102,9 @@ bool state_in_place(const struct state *s);
  */
 int state_lock(struct state *s);
 void state_unlock(struct state *s);
+
+/** The file whose lock it is, in the state directory. */
+extern const char state_lock_file[];
 
 /** Whether at least min_free bytes and some inodes are free (store/glance.h). Returns 0, or -1 with errno. */
 int state_has_room(const struct state *s, uint64_t min_free);

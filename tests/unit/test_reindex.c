@@ -1,4 +1,7 @@
-/* The indexes and markers are compared with the records, and put right. */
+/*
+ * The indexes and markers are compared with the records, and put right.
+ * Link with: -Wl,--wrap=fsync
+ */
 #include "support.h"
 
 #include <errno.h>
@@ -8,6 +11,24 @@
 #include "store/index.h"
 #include "store/lifecycle.h"
 #include "store/reindex.h"
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+/* The directory that cannot be synced; 0: all can. */
+static ino_t unsynced;
+
+int
+__wrap_fsync(int fd)
+{
+	struct stat st;
+
+	if (unsynced && fstat(fd, &st) == 0 && st.st_ino == unsynced) {
+		errno = EIO;
+		return (-1);
+	}
+	return (__real_fsync(fd));
+}
 
 struct world {
 	char *directory;
@@ -20,6 +41,7 @@ setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
+	unsynced = 0;
 	w->directory = directory_make();
 	stderr_capture(w->directory, "log");
 	w->state = state_make(path_in(w->directory, "state"));
@@ -237,6 +259,32 @@ test_not_listed(void **state)
 	check_right(w);
 }
 
+/*
+ * Goal: an index is complete only when its entries are on stable storage, also those that an earlier run has made
+ * which then stopped.
+ */
+static void
+test_synced(void **state)
+{
+	struct world *w = *state;
+	struct reindex r = { .dry = false };
+	struct stat st;
+
+	add(w, "dri_a", INSTALLATION_ACTIVE, "acme");
+	assert_int_equal(unlink(in_state(w, "shops/acme/dri_a")), 0);
+	assert_int_equal(stat(in_state(w, "shops/acme"), &st), 0);
+	unsynced = st.st_ino;
+	for (int n = 0; n < 2; n++) {
+		assert_int_equal(reindex(w->state, &r), -1);
+		assert_int_equal(r.added, n == 0);
+		assert_true(exists(w, "shops/acme/dri_a"));
+		assert_false(index_is_complete(w->state));
+	}
+	unsynced = 0;
+	assert_int_equal(reindex(w->state, &r), 0);
+	assert_true(index_is_complete(w->state));
+}
+
 int
 main(void)
 {
@@ -247,6 +295,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_listed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_synced, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
