@@ -15,9 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import process, tap  # noqa: E402
-from harness.site import BUILD, RECEIVER, SOURCE  # noqa: E402
+from harness.site import COMMAND, RECEIVER, SOURCE  # noqa: E402
 
-COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
 SAMPLE = SOURCE / "examples/deliveries/droplet_installed-flat-v1.json"
 ORDER = SOURCE / "examples/deliveries/order_created.json"
 DRI = "dri_ssklg1e12jewefxfrorx92v317t0b2ho"

@@ -10,7 +10,8 @@ import time
 import unicodedata
 
 from harness import fluid, process, tap
-from harness.command_site import COMMAND, CommandSite
+from harness.command_site import CommandSite
+from harness.site import COMMAND
 from harness.fluid import Company
 from harness.fronts import Cgi
 from harness.tap import equal

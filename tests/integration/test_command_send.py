@@ -14,10 +14,10 @@ import threading
 import time
 
 from harness import fluid, process, tap, web
-from harness.command_site import COMMAND, CommandSite
+from harness.command_site import CommandSite
 from harness.fluid import Company, Droplet
 from harness.fronts import Cgi
-from harness.site import SOURCE
+from harness.site import COMMAND, SOURCE
 from harness.tap import equal
 from harness.web import Request
 from harness.webservers import Nginx, find

@@ -11,9 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import process, tap  # noqa: E402
-from harness.site import BUILD, SOURCE  # noqa: E402
+from harness.site import COMMAND, SOURCE  # noqa: E402
 
-COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
 
 
 def run(*words):

@@ -21,11 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import fluid, process, tap  # noqa: E402
 from harness.fronts import Cgi  # noqa: E402
-from harness.site import BUILD, SOURCE, Site  # noqa: E402
+from harness.site import SOURCE, Site  # noqa: E402
 from harness.web import Request  # noqa: E402
 from standin import StandIn  # noqa: E402
 
-COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
 EXAMPLES = SOURCE / "examples/hooks"
 ANNOUNCE, CSV, SQLITE = "announce-install.sh", "orders-to-csv.php", "installations-to-sqlite.py"
 DIRECTORY = "/var/lib/fluidhook-hooks"      # where the examples write
@@ -96,10 +95,6 @@ class Place(Site):
         self.write(self.hooks / names[0], text.replace(DIRECTORY, str(self.out)), 0o755)
         for name in names[1:]:
             (self.hooks / name).symlink_to(names[0])
-        # A copy, for the user everything runs as.
-        self.command = self.dir / "fluidhook"
-        shutil.copy(COMMAND, self.command)
-        self.command.chmod(0o755)
         self.write_conf(self.conf_text() + "\n[worker]\nhooks = hooks\n" + conf)
         self.cgi = Cgi()
         self.cgi.start(self)
@@ -107,10 +102,9 @@ class Place(Site):
 
     def run(self, *words):
         with self.log("worker.log") as log:
-            return subprocess.run([self.command, "-c", self.conf, *words], timeout=600, cwd="/",
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                                  env=process.environment(PATH=self.path), text=True, check=True,
-                                  **process.identity()).stdout
+            done = self.execute(*words, env={"PATH": self.path}, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert done.returncode == 0, (words, done.returncode, self.log_tail())
+        return done.stdout
 
     def work(self):
         self.run("work", "--once")

@@ -14,9 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness import process, tap  # noqa: E402
-from harness.site import BUILD, RECEIVER, SOURCE  # noqa: E402
+from harness.site import COMMAND, RECEIVER, SOURCE  # noqa: E402
 
-COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
 PAGES = sorted((SOURCE / "man").iterdir())
 OURS = {page.name for page in PAGES}
 

@@ -1,33 +1,17 @@
-"""The command `fluidhook`, run as the user that everything under test runs as."""
-
-import os
-import shutil
-import subprocess
-from pathlib import Path
-
-from . import process
-from .site import BUILD
-
-COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
+"""The command `fluidhook`, run over a site as the user that everything under test runs as."""
 
 
 class Command:
-    """The command with a site's configuration. Everything it says is kept in `said`."""
+    """Everything that it prints, as text, is kept in `said`."""
 
     def __init__(self, site):
         self.site = site
         self.said = []
-        # A copy: the build directory need not be readable for that user.
-        self.program = site.dir / "fluidhook"
-        shutil.copy(COMMAND, self.program)
-        self.program.chmod(0o755)
+        self.program = site.command
 
-    def run(self, *words, stdin=None, **more):
-        """more: of the environment. Returns what subprocess.run() does, as text."""
-        done = subprocess.run([self.program, "-c", self.site.conf, *map(str, words)], input=stdin,
-                              env=process.environment(HOME=str(self.site.dir), **more), text=True,
-                              timeout=600, capture_output=True, check=False, cwd="/",
-                              **process.identity())
+    def run(self, *words, stdin=None, **env):
+        """env: for the environment. Returns what subprocess.run() does."""
+        done = self.site.execute(*words, env=env, text=True, **({} if stdin is None else {"input": stdin}))
         self.said.append(done.stdout + done.stderr)
         return done
 

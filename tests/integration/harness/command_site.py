@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import os
 import pty
-import shutil
 import struct
 import subprocess
 import termios
@@ -16,11 +15,8 @@ import tty
 from dataclasses import dataclass
 
 from . import process
-from .command import COMMAND
 from .fluid import CREDENTIALS, credential
-from .site import Site
-
-TIMEOUT = 600
+from .site import TIMEOUT, Site
 
 
 @dataclass
@@ -45,32 +41,25 @@ class CommandSite(Site):
     """fluid: lines of [fluid], by key."""
 
     def __init__(self, droplets=None, fluid=None, **settings):
-        self.fluid = dict(fluid or {})
         self.said = []
         self.company_token = credential("C-")
-        super().__init__(droplets, **settings)
-        # A copy, as of the receiver.
-        self.command = self.dir / "fluidhook"
-        shutil.copy(COMMAND, self.command)
-        self.command.chmod(0o755)
+        super().__init__(droplets, {"fluid": fluid or {}}, **settings)
         self.token_file = self.dir / "company.token"
         self.write(self.token_file, self.company_token + "\n")
 
-    def conf_text(self):
-        lines = [f"{key} = {value}" for key, value in self.fluid.items() if value is not None]
-        return super().conf_text() + "\n".join(["", "[fluid]"] + lines) + "\n"
+    @property
+    def fluid(self):
+        return self.sections["fluid"]
+
+    @fluid.setter
+    def fluid(self, values):
+        self.sections["fluid"] = values
 
     def call(self, standin, **more):
         """Let this stand-in be Fluid's API."""
         self.fluid = {"api": standin.url, "webhooks": standin.url + "/api/webhooks",
                       "company_token": self.token_file.name, "timeout": 20, **more}
         self.write_conf()
-
-    def argv(self, *words):
-        return [str(word) for word in (self.command, "-c", self.conf, *words)]
-
-    def environment(self, **more):
-        return process.environment(HOME=str(self.dir), **more)
 
     def keep(self, done):
         """Remember what was printed."""
@@ -79,9 +68,7 @@ class CommandSite(Site):
 
     def run(self, *words, stdin=b"", root=False, **more):
         """Run it to its end. root: as who we are. more: for its environment."""
-        done = subprocess.run(self.argv(*words), input=stdin, env=self.environment(**more), cwd="/",
-                              timeout=TIMEOUT, capture_output=True, check=False,
-                              **({} if root else process.identity()))
+        done = self.execute(*words, root=root, env=more, input=stdin)
         return self.keep(Done(words, done.returncode, done.stdout, done.stderr))
 
     def ok(self, *words, **more):

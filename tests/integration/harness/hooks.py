@@ -10,10 +10,9 @@ import subprocess
 import time
 
 from . import process, tap
-from .command import COMMAND, Command
 from .fluid import Company, Droplet, encode, signed
 from .fronts import Cgi
-from .site import Site
+from .site import COMMAND, Site
 from .web import Request
 
 SANITIZED = b"__asan_init" in COMMAND.read_bytes()
@@ -59,27 +58,23 @@ class Workplace(Site):
     """settings: lines for [worker], beside the hooks directory."""
 
     def __init__(self, head=None, **settings):
-        # The order of all is that of the journal, unless a test says otherwise.
-        self.worker_settings = {"concurrency": 1, **settings}
         self.proc = None
         self.said = ""
-        super().__init__([Droplet(uuid=False)], **(head or {}))
+        # One at a time, in the order of the journal, unless a test says otherwise.
+        super().__init__([Droplet(uuid=False)], {
+            "fluid": {"api": "http://127.0.0.1:9"},
+            "worker": {"hooks": "hooks", "concurrency": 1, **settings}}, **(head or {}))
         self.hooks = self.dir / "hooks"
         self.out = self.dir / "out"
         for directory in (self.hooks, self.out):
             directory.mkdir()
             process.give(directory)
-        self.program = Command(self).program
+        self.program = self.command
         self.cgi = Cgi()
         self.cgi.start(self)
 
-    def conf_text(self):
-        lines = ["", "[fluid]", "api = http://127.0.0.1:9", "", "[worker]", "hooks = hooks"]
-        lines += [f"{key} = {value}" for key, value in self.worker_settings.items()]
-        return super().conf_text() + "\n".join(lines) + "\n"
-
     def configure(self, **settings):
-        self.worker_settings.update(settings)
+        self.sections["worker"].update(settings)
         self.write_conf()
 
     # Hooks
@@ -149,9 +144,7 @@ class Workplace(Site):
     def run(self, *words, status=0, timeout=600, **more):
         """Run a command to its end, which has to be with this status (None: any); its standard output.
         Its messages are in `said`."""
-        done = subprocess.run([self.program, "-c", self.conf, *words], env=process.environment(),
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/",
-                              errors="replace", timeout=timeout, check=False, **process.identity(), **more)
+        done = self.execute(*words, text=True, errors="replace", timeout=timeout, **more)
         self.said = done.stderr
         with self.log("command.log") as log:
             log.write(done.stderr.encode())

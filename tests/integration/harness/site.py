@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 from . import process
@@ -13,6 +14,8 @@ from .fluid import Droplet
 SOURCE = Path(os.environ.get("top_srcdir") or Path(__file__).resolve().parents[3]).resolve()
 BUILD = Path(os.environ.get("top_builddir") or SOURCE / "build").resolve()
 RECEIVER = Path(os.environ.get("FLUIDHOOK_FCGI") or BUILD / "fluidhook.fcgi").resolve()
+COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
+TIMEOUT = 600       # of the command; ends what hangs
 
 UUID_V7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 
@@ -48,10 +51,11 @@ def make_state(path):
 
 
 class Site:
-    """A directory with all that a receiver needs. settings: lines for the head of the
-    configuration, by key; None leaves a key out."""
+    """A directory with all that the receiver, the command and the worker need. settings: lines for the head of
+    the configuration, by key; None leaves a key out. sections: the same for each section, by its name."""
 
-    def __init__(self, droplets=None, **settings):
+    def __init__(self, droplets=None, sections=None, **settings):
+        self.sections = {name: dict(values) for name, values in (sections or {}).items()}
         self.dir = Path(process.temporary_directory())
         self.droplets = [Droplet()] if droplets is None else droplets
         self.settings = {"state_dir": "state", "log_level": "info", "min_free": "1M", **settings}
@@ -92,10 +96,40 @@ class Site:
             if droplet.uuid:
                 lines.append(f"uuid = {droplet.uuid}")
             lines.append(f"secrets = {self.secrets_file(droplet).name}")
+        for name, values in self.sections.items():
+            lines += ["", f"[{name}]"] + [f"{k} = {v}" for k, v in values.items() if v is not None]
         return "\n".join(lines) + "\n"
 
     def write_conf(self, text=None):
         self.write(self.conf, self.conf_text() if text is None else text)
+
+    # The command
+
+    @property
+    def command(self):
+        """The program, as a copy: the build directory need not be readable for the user everything runs as."""
+        copy = self.dir / "fluidhook"
+        if not copy.exists():
+            shutil.copy(COMMAND, copy)
+            copy.chmod(0o755)
+            process.give(copy)
+        return copy
+
+    def argv(self, *words):
+        return [str(word) for word in (self.command, "-c", self.conf, *words)]
+
+    def environment(self, **more):
+        return process.environment(HOME=str(self.dir), **more)
+
+    def execute(self, *words, root=False, env=None, **more):
+        """Run the command to its end, without input unless `more` gives one; what subprocess.run() returns. root: as
+        who we are. env: for the environment."""
+        if "input" not in more:
+            more.setdefault("stdin", subprocess.DEVNULL)
+        if "stdout" not in more:
+            more.setdefault("capture_output", True)
+        return subprocess.run(self.argv(*words), env=self.environment(**(env or {})), cwd="/", check=False,
+                              **{"timeout": TIMEOUT, **({} if root else process.identity()), **more})
 
     def log(self, name):
         """A log file to append to, for a server's stderr."""

@@ -1,12 +1,9 @@
 """A worker beside a receiver, and a stand-in for Fluid that both it and the tests know."""
 
 import contextlib
-import os
-import shutil
 import socket
 import subprocess
 import time
-from pathlib import Path
 
 from standin import StandIn, certificates
 from standin import company as fluids
@@ -14,11 +11,10 @@ from standin import company as fluids
 from . import fluid, process
 from .fluid import Company
 from .fronts import Cgi
-from .site import BUILD, Site
+from .site import COMMAND, Site  # noqa: F401
 from .tap import equal
 from .web import Request
 
-COMMAND = Path(os.environ.get("FLUIDHOOK") or BUILD / "fluidhook").resolve()
 EXCHANGE = "/api/droplet_installations/exchange"
 
 
@@ -93,37 +89,20 @@ class WorkerSite(Site):
     """A site with the sections that a worker wants. worker, api: lines of them, by key."""
 
     def __init__(self, url, worker=None, api=None, **settings):
-        self.sections = {
-            "fluid": {"api": url, "webhooks": f"{url}/api/company/webhooks", "timeout": 5,
-                      **(api or {})},
-            "worker": {"hooks": "hooks", **(worker or {})}}
-        super().__init__(**settings)
+        super().__init__(sections={
+            "fluid": {"api": url, "webhooks": f"{url}/api/company/webhooks", "timeout": 5, **(api or {})},
+            "worker": {"hooks": "hooks", **(worker or {})}}, **settings)
         self.hooks = self.dir / "hooks"
         self.hooks.mkdir(mode=0o755)
-        self.command = self.dir / "fluidhook"
-        shutil.copy(COMMAND, self.command)
-        self.command.chmod(0o755)
-        for path in (self.hooks, self.command):
-            process.give(path)
+        process.give(self.hooks)
         self.printed = []
-
-    def conf_text(self):
-        text = super().conf_text()
-        for name, values in self.sections.items():
-            text += f"\n[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in values.items())
-        return text
 
     def hook(self, name, text):
         self.write(self.hooks / name, "#!/bin/sh\n" + text, 0o755)
 
-    def _environment(self):
-        return process.environment(HOME=str(self.dir))
-
     def run(self, *words, timeout=600):
         """Run the command. Returns what subprocess.run() does; all of it is looked through later."""
-        done = subprocess.run([self.command, "-c", self.conf, *words], text=True, cwd="/",
-                              env=self._environment(), timeout=timeout, capture_output=True,
-                              check=False, stdin=subprocess.DEVNULL, **process.identity())
+        done = self.execute(*words, text=True, timeout=timeout)
         if words[0] != "token":
             self.printed += [done.stdout, done.stderr]
         return done
@@ -135,8 +114,8 @@ class WorkerSite(Site):
 
     def start_worker(self):
         with self.log("worker.log") as log:
-            return process.start([self.command, "-c", self.conf, "work"], stdout=log, stderr=log,
-                                 stdin=subprocess.DEVNULL, env=self._environment(), cwd="/")
+            return process.start(self.argv("work"), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                 env=self.environment(), cwd="/")
 
     def all_output(self):
         """Everything that was logged or printed, but by `token`."""
