@@ -1,23 +1,21 @@
 #include "worker/runs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/dir.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "base/uuid.h"
 #include "store/durable.h"
+#include "worker/runs_line.h"
 #include "worker/runs_memory.h"
 
 enum {
@@ -28,7 +26,6 @@ enum {
 	NEWEST_KEPT = RUNS_DAYS + 1,
 	RESERVE = 256 * 1024, /* for the lines of all hooks that can run at once, several times */
 	RESERVE_LEAST = 128 * 1024,
-	FILE_SIZE = TIMEFMT_DAY_SIZE + sizeof(".jsonl"),
 };
 
 struct day {
@@ -61,92 +58,6 @@ struct runs {
 	bool new_day;   /* since runs_drop_old() */
 	bool hindered;  /* that could not see which days there are */
 };
-
-static const char *const results[] = { "", "done", "given_up", "discarded", "failed" };
-
-const char *
-runs_result_name(enum runs_result result)
-{
-	return (results[result]);
-}
-
-static enum runs_result
-result_named(const char *text, size_t len)
-{
-	for (size_t i = RUNS_DONE; i < sizeof(results) / sizeof(results[0]); i++)
-		if (strlen(results[i]) == len && memcmp(results[i], text, len) == 0)
-			return ((enum runs_result)i);
-	return (RUNS_NOT);
-}
-
-/* A line of a file, while it is read. Its texts lie in `texts`, one after the other. */
-struct line {
-	struct run run;
-	const char *at;
-	struct buf texts;
-	size_t places[7];
-};
-
-/* The members that are texts, and where in struct line they go. */
-static const struct {
-	const char *key;
-	size_t offset;
-} texts[] = {
-	{ "at", offsetof(struct line, at) },
-	{ "delivery", offsetof(struct line, run.delivery) },
-	{ "event", offsetof(struct line, run.event) },
-	{ "installation", offsetof(struct line, run.installation) },
-	{ "target", offsetof(struct line, run.target) },
-	{ "key", offsetof(struct line, run.key) },
-	{ "why", offsetof(struct line, run.why) },
-};
-
-enum { N_TEXTS = sizeof(texts) / sizeof(texts[0]) };
-
-static void
-on_member(void *user, const char *key, size_t key_len, enum json_kind kind, const char *text,
-    size_t len)
-{
-	struct line *l = user;
-	char name[32] = "", number[24] = "";
-
-	memcpy(name, key, key_len < sizeof(name) ? key_len : sizeof(name) - 1);
-	if (kind == JSON_NUMBER) {
-		memcpy(number, text, len < sizeof(number) ? len : sizeof(number) - 1);
-		if (strcmp(name, "attempt") == 0)
-			l->run.attempt = (unsigned)strtoul(number, NULL, 10);
-		else if (strcmp(name, "ms") == 0)
-			l->run.ms = strtoll(number, NULL, 10);
-	}
-	if (kind != JSON_STRING)
-		return;
-	if (strcmp(name, "result") == 0)
-		l->run.result = result_named(text, len);
-	for (size_t i = 0; i < N_TEXTS; i++)
-		if (strcmp(texts[i].key, name) == 0) {
-			l->places[i] = l->texts.len + 1;
-			buf_add(&l->texts, text, len);
-			buf_addc(&l->texts, '\0');
-		}
-}
-
-/* Read a line. Returns whether it is whole; one that a crash left unfinished, or that is damaged, is not. */
-static bool
-read_line(struct line *l, const char *data, size_t len)
-{
-	const char *text;
-
-	buf_reset(&l->texts);
-	l->run = (struct run){ .result = RUNS_NOT };
-	memset(l->places, 0, sizeof(l->places));
-	if (json_read_members(data, len, on_member, l) || l->texts.failed)
-		return (false);
-	for (size_t i = 0; i < N_TEXTS; i++) {
-		text = l->places[i] ? l->texts.data + l->places[i] - 1 : "";
-		memcpy((char *)l + texts[i].offset, &text, sizeof(text));
-	}
-	return (*l->run.delivery && *l->run.target && l->run.result != RUNS_NOT);
-}
 
 /* Note what became of a delivery. Returns 0, or -1 with errno ENOMEM. */
 static int
@@ -182,7 +93,7 @@ load_old_line(struct day *d, const char *line, size_t len)
 	*result++ = '\0';
 	run.delivery = copy;
 	run.key = key;
-	run.result = result_named(result, strlen(result));
+	run.result = runs_result_named(result, strlen(result));
 	return (run.result == RUNS_NOT || run.result == RUNS_FAILED ? 0 : remember(d, &run));
 }
 
@@ -208,46 +119,8 @@ load_old(const struct runs *r, struct day *d)
 	return (result);
 }
 
-static void
-file_name(char file[FILE_SIZE], const char *day)
-{
-	snprintf(file, FILE_SIZE, "%.*s.jsonl", JOURNAL_DAY_LEN, day);
-}
-
-/* Call each() for the whole lines of a day's file; it returns 0 to go on. Returns its result, or -1 with errno set. */
 static int
-each_line(int dir, const char *day, int (*each)(void *user, struct line *l), void *user)
-{
-	char file[FILE_SIZE], *text = NULL;
-	struct line l = { .at = NULL };
-	size_t size = 0;
-	ssize_t len;
-	FILE *fp;
-	int fd, result = 0, error = 0;
-
-	file_name(file, day);
-	if ((fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) == -1)
-		return (errno == ENOENT ? 0 : -1);
-	if ((fp = fdopen(fd, "r")) == NULL) {
-		close(fd);
-		return (-1);
-	}
-	while (result == 0 && (len = getline(&text, &size, fp)) > 0)
-		if (text[len - 1] == '\n' && read_line(&l, text, (size_t)len - 1))
-			result = each(user, &l);
-	if (result)
-		error = errno;
-	else if (ferror(fp))
-		error = errno ? errno : EIO;
-	free(text);
-	buf_free(&l.texts);
-	fclose(fp);
-	errno = error;
-	return (error ? -1 : result);
-}
-
-static int
-load_line(void *user, struct line *l)
+load_line(void *user, struct runs_line *l)
 {
 	return (remember(user, &l->run));
 }
@@ -256,12 +129,12 @@ load_line(void *user, struct line *l)
 static int
 load_day(const struct runs *r, struct day *d)
 {
-	struct line l = { .at = NULL };
-	int result = load_old(r, d) || each_line(r->dir, d->name, load_line, d) ? -1 : 0;
+	struct runs_line l = { .at = NULL };
+	int result = load_old(r, d) || runs_line_each(r->dir, d->name, load_line, d) ? -1 : 0;
 
 	for (size_t i = 0; result == 0 && i < r->n_notes; i++)
 		if (strcmp(r->notes[i].day, d->name) == 0 &&
-		    read_line(&l, r->notes[i].line, strlen(r->notes[i].line) - 1))
+		    runs_line_read(&l, r->notes[i].line, strlen(r->notes[i].line) - 1))
 			result = remember(d, &l.run);
 	buf_free(&l.texts);
 	return (result);
@@ -421,14 +294,14 @@ close_file(struct runs *r)
 static int
 open_file(struct runs *r, const char *day)
 {
-	char file[FILE_SIZE], last = '\n';
+	char file[RUNS_FILE_SIZE], last = '\n';
 	struct stat st;
 
 	if (r->fd != -1 && strcmp(r->day, day) == 0)
 		return (0);
 	close_file(r);
 	r->reserved = 0;
-	file_name(file, day);
+	runs_file_name(file, day);
 	r->fd = openat(r->dir, file, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
 	if (r->fd == -1 && errno == ENOENT) {
 		r->new_day = true;
@@ -517,51 +390,6 @@ runs_unsynced(const struct runs *r)
 	return (r->n_notes);
 }
 
-static void
-add_text(struct json_writer *w, const char *key, const char *text)
-{
-	json_key(w, key);
-	json_string(w, *text ? text : NULL);
-}
-
-/* The line of an attempt, for free(). NULL: ENOMEM. */
-static char *
-make_line(const struct run *run)
-{
-	char at[TIMEFMT_MICROS_SIZE];
-	struct timespec now;
-	struct buf line = { 0 };
-	struct json_writer *w = json_writer_new(&line, false);
-
-	if (w == NULL)
-		return (NULL);
-	clock_gettime(CLOCK_REALTIME, &now);
-	timefmt_micros(at, &now);
-	json_object(w);
-	add_text(w, "at", at);
-	add_text(w, "delivery", run->delivery);
-	add_text(w, "event", run->event);
-	add_text(w, "installation", run->installation);
-	add_text(w, "target", run->target);
-	add_text(w, "key", run->key);
-	json_key(w, "attempt");
-	json_int(w, run->attempt);
-	json_key(w, "ms");
-	json_int(w, run->ms);
-	add_text(w, "result", runs_result_name(run->result));
-	add_text(w, "why", run->why);
-	json_object_end(w);
-	if (json_writer_end(w) == 0)
-		buf_addc(&line, '\n');
-	buf_addc(&line, '\0');
-	if (line.failed) {
-		buf_free(&line);
-		errno = ENOMEM;
-		return (NULL);
-	}
-	return (line.data);
-}
-
 int
 runs_add(struct runs *r, const struct run *run)
 {
@@ -573,7 +401,7 @@ runs_add(struct runs *r, const struct run *run)
 	if ((more = reallocarray(r->notes, r->n_notes + 1, sizeof(note))) == NULL)
 		return (-1);
 	r->notes = more;
-	if ((note.line = make_line(run)) == NULL)
+	if ((note.line = runs_line_make(run)) == NULL)
 		return (-1);
 	/* The day is read before, so that it does not have this one twice. It counts whatever becomes of the rest. */
 	d = day_get(r, note.day);
@@ -667,9 +495,9 @@ is_unwritten(const struct runs *r, const char *day)
 static void
 drop_day(const struct runs *r, const char *day)
 {
-	char file[FILE_SIZE];
+	char file[RUNS_FILE_SIZE];
 
-	file_name(file, day);
+	runs_file_name(file, day);
 	if ((unlinkat(r->dir, file, 0) && errno != ENOENT) ||
 	    (r->old != -1 && unlinkat(r->old, day, 0) && errno != ENOENT))
 		log_errno(LOG_LEVEL_WARN, "runs of a day not removed", "file", file, NULL);
@@ -704,30 +532,4 @@ runs_drop_old(struct runs *r, int journal)
 	}
 	free(files);
 	free(days);
-}
-
-/* What runs_each() looks for. */
-struct looking {
-	const char *delivery;
-	void (*each)(void *user, const struct run *run, const char *at);
-	void *user;
-};
-
-static int
-on_line(void *user, struct line *l)
-{
-	const struct looking *k = user;
-
-	if (strcmp(l->run.delivery, k->delivery) == 0)
-		k->each(k->user, &l->run, l->at);
-	return (0);
-}
-
-int
-runs_each(int dir, const char *file, const char *delivery,
-    void (*each)(void *user, const struct run *run, const char *at), void *user)
-{
-	struct looking k = { delivery, each, user };
-
-	return (each_line(dir, file, on_line, &k));
 }
