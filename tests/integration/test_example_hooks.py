@@ -95,7 +95,9 @@ class Place(Site):
         self.write(self.hooks / names[0], text.replace(DIRECTORY, str(self.out)), 0o755)
         for name in names[1:]:
             (self.hooks / name).symlink_to(names[0])
-        self.write_conf(self.conf_text() + "\n[worker]\nhooks = hooks\n" + conf)
+        # Rows and messages are compared in the order of the journal.
+        order = "" if "concurrency" in conf else "concurrency = 1\n"
+        self.write_conf(self.conf_text() + "\n[worker]\nhooks = hooks\n" + order + conf)
         self.cgi = Cgi()
         self.cgi.start(self)
         self.path = PATH
