@@ -131,7 +131,7 @@ class Place(Site):
     def forget(self):
         """The worker's memory of what it has done, as where it crashed before it was noted."""
         (self.state / "queue/position.json").unlink()
-        for path in (self.state / "queue/ran").iterdir():
+        for path in (self.state / "runs").iterdir():
             path.unlink()
 
     def check_waits(self, delivery, event):
