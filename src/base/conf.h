@@ -29,6 +29,7 @@ struct conf {
 	enum unsigned_installs unsigned_installs;
 	uint64_t min_free;     /* bytes */
 	uint64_t keep_refused; /* bytes; 0: keep none */
+	char *seal_key;        /* absolute path, or NULL: credentials are stored in clear */
 	enum log_target log;
 	char *log_file; /* absolute path, of LOG_TO_FILE; else NULL */
 	enum log_level log_level;

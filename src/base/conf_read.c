@@ -31,7 +31,7 @@ static const struct conf_key keys[] = {
 	{ "", "tolerance", CONF_COUNT, AT(tolerance), 1, 86400, NULL },
 	{ "", "legacy_tokens", CONF_YESNO, AT(legacy_tokens), 0, 0, NULL },
 	{ "", "unsigned_installs", CONF_CHOICE, AT(unsigned_installs), 0, 0, installs_choices },
-	{ "", "seal_key", CONF_REFUSED, 0, 0, 0, NULL },
+	{ "", "seal_key", CONF_PATH, AT(seal_key), 0, 0, NULL },
 	{ "", "min_free", CONF_SIZE, AT(min_free), 0, 0, NULL },
 	{ "", "keep_refused", CONF_SIZE, AT(keep_refused), 0, 0, NULL },
 	{ "", "keep", CONF_REFUSED, 0, 0, 0, NULL },
@@ -415,6 +415,7 @@ conf_free(struct conf *c)
 	free(c->hooks);
 	free(c->public_url);
 	free(c->log_file);
+	free(c->seal_key);
 	free(c);
 }
 

@@ -52,7 +52,7 @@ print_line(struct following *f, const char *line, size_t len)
 	struct entry e;
 
 	buf_reset(&f->texts);
-	if (len == 0 || entry_read(&e, line, len, &f->texts) ||
+	if (len == 0 || (entry_read(&e, line, len, &f->texts) && errno != ENOKEY) ||
 	    !deliveries_are_wanted(f->wanted, &e))
 		return;
 	if (f->table) {

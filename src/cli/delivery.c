@@ -9,6 +9,7 @@
 #include "cli/lib/redact.h"
 #include "cli/lib/uuid_arg.h"
 #include "store/journal_find.h"
+#include "store/seal.h"
 
 /* One delivery, out of the journal. */
 
@@ -134,7 +135,10 @@ find(struct journal_walk *w, const char *argument, struct entry *e)
 		return (cli_fail("%s: no such delivery in the journal", argument));
 	if (uuid_arg_is_ambiguous(&arg))
 		return (CLI_FAILED);
-	if (line.failed || entry_read(e, line.data, line.len, &w->texts))
+	if (!line.failed && entry_read(e, line.data, line.len, &w->texts) && errno != ENOMEM)
+		return (cli_fail("%s: its body cannot be opened: %s",
+		    e->delivery ? e->delivery : argument, seal_problem(errno)));
+	if (line.failed || e->body == NULL)
 		return (cli_fail("out of memory"));
 	return (CLI_DONE);
 }

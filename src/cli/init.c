@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "cli/lib/cli.h"
 #include "cli/commands.h"
 #include "cli/lib/secret_file.h"
 #include "config.h"
 #include "store/durable.h"
+#include "store/seal.h"
 #include "store/state.h"
 
 /* The first set-up: state directory, configuration, secrets. Nothing that is there is changed. */
@@ -33,6 +35,7 @@ static const char template[] =
     ";tolerance        = 300       ; seconds a signed timestamp may be away from now\n"
     ";legacy_tokens    = yes       ; accept a bare token where no signature was sent\n"
     ";unsigned_installs = refuse   ; or confirm: ask Fluid whether an unsigned install is genuine\n"
+    "%s"
     ";min_free         = 16M       ; below this much free disk deliveries get 503\n"
     ";log              = stderr    ; or syslog, or a file\n"
     ";log_level        = info      ; error, warn, info or debug\n"
@@ -56,9 +59,15 @@ static const char template[] =
     ";public_url       =           ; with subscribe: where Fluid shall deliver\n"
     ";subscribe        =           ; e.g. order.created subscription.started\n";
 
+static const char seal_line[] =
+    "seal_key          = seal.key  ; credentials are stored encrypted under it: back it up elsewhere\n";
+static const char no_seal_line[] =
+    ";seal_key         =           ; a file with a key: credentials are stored encrypted (init --seal)\n";
+
 struct setup {
 	char conf[PATH_MAX], directory[PATH_MAX], state[PATH_MAX];
 	struct conf *existing; /* the configuration, if there is one already */
+	bool seal;             /* a key for stored credentials is made, too */
 	uid_t uid;
 	gid_t gid;
 };
@@ -316,7 +325,8 @@ make_conf(const struct setup *s)
 		return (CLI_DONE);
 	}
 	if (snprintf(hooks, sizeof(hooks), "%s/hooks", s->directory) >= (int)sizeof(hooks) ||
-	    asprintf(&text, template, s->state, "droplet.secrets", "company.token", "hooks") == -1)
+	    asprintf(&text, template, s->state, s->seal ? seal_line : no_seal_line,
+		"droplet.secrets", "company.token", "hooks") == -1)
 		return (cli_fail("out of memory"));
 	status = make_file(s->conf, text, 0644, (gid_t)-1);
 	free(text);
@@ -390,11 +400,43 @@ check_git(const struct setup *s)
 	return (CLI_DONE);
 }
 
+/* The key that credentials are sealed under (store/seal.h). */
+static int
+make_seal_key(const struct setup *s)
+{
+	char path[PATH_MAX + 32];
+	struct buf text = { 0 };
+	int status;
+
+	if (!s->seal)
+		return (CLI_DONE);
+	if (s->existing)
+		snprintf(path, sizeof(path), "%s", s->existing->seal_key);
+	else
+		snprintf(path, sizeof(path), "%s/seal.key", s->directory);
+	buf_reserve(&text, 2 * SEAL_KEY_SIZE + 1);
+	random_add_hex(&text, SEAL_KEY_SIZE);
+	buf_addc(&text, '\n');
+	status = text.failed ? cli_fail("out of memory") : make_file(path, text.data, 0640, s->gid);
+	buf_wipe(&text);
+	if (status == CLI_DONE)
+		printf(
+		    "      Keep a copy of %s away from this machine and from its backups. Without it\n"
+		    "      every stored token is lost, and whoever has it can read them.\n",
+		    path);
+	return (status);
+}
+
 static int
 init(struct setup *s)
 {
+	if (s->seal && s->existing && s->existing->seal_key == NULL)
+		return (cli_fail(
+		    "--seal: %s names no seal_key; add \"seal_key = seal.key\" above its first "
+		    "section, and run this again",
+		    s->conf));
 	if (make_dir(s, s->directory, 0755, false) || make_dir(s, s->state, 0700, true) ||
-	    make_all_secrets(s) || make_conf(s) || make_state(s))
+	    make_all_secrets(s) || make_seal_key(s) || make_conf(s) || make_state(s))
 		return (CLI_FAILED);
 	printf(
 	    "\nNext:\n"
@@ -412,13 +454,14 @@ init(struct setup *s)
 
 struct init_options {
 	const char *state_dir, *user;
-	bool force;
+	bool force, seal;
 };
 
 static const struct cli_option init_options[] = {
 	CLI_VALUE(struct init_options, state_dir, "state-dir", '\0'),
 	CLI_VALUE(struct init_options, user, "user", '\0'),
 	CLI_FLAG(struct init_options, force, "force", '\0'),
+	CLI_FLAG(struct init_options, seal, "seal", '\0'),
 	CLI_END,
 };
 
@@ -426,7 +469,7 @@ static int
 run(struct cli *c)
 {
 	const struct init_options *o = c->options;
-	struct setup s = { .existing = NULL };
+	struct setup s = { .seal = o->seal };
 	int status;
 
 	umask(022);
@@ -439,7 +482,7 @@ run(struct cli *c)
 
 const struct command init_command = {
 	.name = "init",
-	.args = "[--state-dir DIR] [--user NAME] [--force]",
+	.args = "[--state-dir DIR] [--user NAME] [--seal] [--force]",
 	.summary = "Make the state directory, a configuration and a first secret",
 	.help =
 	    "Never changes what is there: each file is made or kept. As root the configuration goes to\n" SYSCONFDIR
@@ -452,9 +495,8 @@ const struct command init_command = {
 	    "      --user NAME      who the receiver runs as and the state belongs to (as root; default\n"
 	    "                       the user of the installed fluidhook.service, else the web server's:\n"
 	    "                       www-data, nginx, apache or http)\n"
-	    "      --force          also put secrets into a git work tree\n"
-	    "\n"
-	    "Encrypting stored credentials (seal_key) comes with a later version.\n",
+	    "      --seal           also make a key: credentials are stored encrypted (seal_key)\n"
+	    "      --force          also put secrets into a git work tree\n",
 	.flags = COMMAND_CHANGES,
 	.options = init_options,
 	.options_size = sizeof(struct init_options),

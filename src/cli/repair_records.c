@@ -95,15 +95,23 @@ consider(struct lines *l, const struct state *s, const struct buf *line, struct 
 {
 	static const char marks[] = "\"droplet.";
 	struct entry e;
-	int missing;
+	int missing, sealed = 0;
 
 	/* Most lines are of other events: these need not be parsed. */
 	if (line->len == 0 || memmem(line->data, line->len, marks, sizeof(marks) - 1) == NULL)
 		return (0);
 	buf_reset(texts);
-	if (entry_read(&e, line->data, line->len, texts) || !is_lifecycle(&e))
-		return (texts->failed ? -1 : 0);
-	if ((missing = is_missing(s, e.installation)) == 1)
+	if (entry_read(&e, line->data, line->len, texts))
+		sealed = errno;
+	if (sealed == EBADMSG || sealed == ENOMEM || !is_lifecycle(&e))
+		return (sealed == ENOMEM ? -1 : 0);
+	missing = is_missing(s, e.installation);
+	/* A record that is missing, and what it was is sealed: it cannot be made now. */
+	if (missing == 1 && sealed) {
+		errno = sealed;
+		return (-1);
+	}
+	if (missing == 1)
 		missing = lines_add(l, e.installation, line);
 	return (missing);
 }

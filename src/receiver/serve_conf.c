@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/owner.h"
+#include "store/seal.h"
 
 struct conf *
 serve_conf(const char *file, struct buf *errors)
@@ -18,6 +19,9 @@ serve_conf(const char *file, struct buf *errors)
 		conf_free(conf);
 		conf = NULL;
 	}
+	/* A key that cannot be read is named when the state directory is opened: deliveries get 503 then. */
+	if (conf)
+		seal_use(conf->seal_key);
 	return (conf);
 }
 

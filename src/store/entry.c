@@ -1,8 +1,11 @@
 #include "store/entry.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "base/credential.h"
 #include "base/members.h"
+#include "store/seal.h"
 
 #define OWN(field, kind, flags) MEMBER(struct entry, field, kind, flags)
 #define WITH(field, kind, flags, other) \
@@ -29,32 +32,88 @@ static const struct member table[] = {
 	OWN(sha256, MEMBER_TEXT, 0),
 	OWN(refused, MEMBER_TEXT, MEMBER_WHERE_SET | MEMBER_INTERNAL),
 	OWN(refused_at, MEMBER_TEXT, MEMBER_WHERE_SET | MEMBER_INTERNAL),
-	WITH(body, MEMBER_BYTES, MEMBER_INTERNAL, body_len),
+	OWN(sealed_body, MEMBER_TEXT, MEMBER_WHERE_SET | MEMBER_INTERNAL),
+	WITH(body, MEMBER_BYTES, MEMBER_WHERE_SET | MEMBER_INTERNAL, body_len),
 };
 
 static const struct members members = { table, sizeof(table) / sizeof(table[0]) };
 
+/* What is authenticated with a sealed body, beside the delivery. */
+static const char body_field[] = "body";
+
+/* Contract section 4: lifecycle bodies, and all bodies with a member named like a credential. */
+static bool
+is_sensitive(const struct entry *e)
+{
+	return (strncmp(e->event, "droplet.", strlen("droplet.")) == 0 ||
+	    credential_in_json(e->body, e->body_len));
+}
+
 int
 entry_write(const struct entry *e, struct buf *out)
 {
-	struct json_writer *w = json_writer_new(out, false);
+	struct buf sealed = { 0 };
+	struct entry stored = *e;
+	struct json_writer *w;
+	int result = -1;
 
-	if (w == NULL)
-		return (-1);
-	json_object(w);
-	members_write(&members, e, w);
-	json_object_end(w);
+	if (seal_is_on() && is_sensitive(e)) {
+		if (seal_add(&sealed, e->delivery, body_field, e->body, e->body_len))
+			return (-1);
+		stored.sealed_body = sealed.data;
+		stored.body = NULL;
+	}
 	errno = ENOMEM;
-	return (json_writer_end(w));
+	if ((w = json_writer_new(out, false)) != NULL) {
+		json_object(w);
+		members_write(&members, &stored, w);
+		json_object_end(w);
+		result = json_writer_end(w);
+		errno = ENOMEM;
+	}
+	buf_free(&sealed);
+	return (result);
+}
+
+/* Open the sealed body. Its bytes stay in the place of the sealed text, which is longer. 0, or an errno. */
+static int
+open_body(struct entry *e, struct buf *texts)
+{
+	char *place = texts->data + (e->sealed_body - texts->data);
+	struct buf body = { 0 };
+	int error = 0;
+
+	e->body = NULL;
+	e->body_len = 0;
+	if (e->delivery == NULL)
+		return (EBADMSG);
+	if (seal_open(&body, e->delivery, body_field, place, strlen(place)) == 0) {
+		memcpy(place, body.data, body.len);
+		place[body.len] = '\0';
+		e->body = place;
+		e->body_len = body.len;
+	} else {
+		error = errno;
+	}
+	e->sealed_body = NULL;
+	buf_wipe(&body);
+	return (error);
 }
 
 int
 entry_read(struct entry *e, const char *line, size_t len, struct buf *texts)
 {
+	int error = 0;
+
 	*e = (struct entry){ 0 };
 	if (members_read(&members, e, line, len, texts))
 		return (-1);
-	return (e->delivery && e->received_at && e->event && e->body ? 0 : -1);
+	if (e->sealed_body)
+		error = open_body(e, texts);
+	if (!e->delivery || !e->received_at || !e->event || (!e->body && error == 0))
+		error = EBADMSG;
+	errno = error;
+	return (error ? -1 : 0);
 }
 
 void

@@ -33,14 +33,22 @@ struct entry {
 	const char *refused_at;
 	const char *body;
 	size_t body_len;
+	const char *sealed_body; /* as it is stored (store/seal.h); callers leave it NULL */
 };
 
-/** Append the line, without a newline, to `out`. Returns 0, or -1 with errno ENOMEM. */
+/**
+ * Append the line, without a newline, to `out`. With a seal key, a body that can hold credentials is sealed
+ * (store/seal.h): of lifecycle events, and with a member named like a credential. Returns 0, or -1 with
+ * errno set: ENOMEM, or why there is no key.
+ */
 int entry_write(const struct entry *e, struct buf *out);
 
 /**
  * Read a line. The strings lie in `texts`, which the caller has emptied and keeps (and frees) as long
- * as the entry is used. Returns 0, or -1 when the line is no whole entry: a crash can leave one.
+ * as the entry is used. A sealed body is opened.
+ * Returns 0, or -1 with errno set. EBADMSG: the line is no whole entry (a crash can leave one), or its
+ * sealed body was changed. ENOMEM. Any other: a whole entry whose sealed body cannot be opened now
+ * (ENOKEY: its key is not among ours); then everything but the body is there, which is NULL.
  */
 int entry_read(struct entry *e, const char *line, size_t len, struct buf *texts);
 

@@ -9,6 +9,7 @@
 #include "base/members.h"
 #include "base/utf8.h"
 #include "store/durable.h"
+#include "store/seal.h"
 
 static const char *const status_names[] = {
 	[INSTALLATION_ACTIVE] = "active",
@@ -182,6 +183,40 @@ installation_new(const char *record)
 	return (i);
 }
 
+/* The credentials, which are sealed in the file where there is a key (store/seal.h). */
+static const struct {
+	const char *key;
+	size_t offset;
+} credentials[] = {
+	{ "authentication_token", offsetof(struct installation, authentication_token) },
+	{ "webhook_verification_token", offsetof(struct installation, webhook_verification_token) },
+	{ "exchange_token", offsetof(struct installation, exchange_token) },
+	{ "subscription_auth_token", offsetof(struct installation, subscription_auth_token) },
+};
+
+enum { N_CREDENTIALS = sizeof(credentials) / sizeof(credentials[0]) };
+
+/* Open those that are sealed. Returns 0, or -1 with errno set. */
+static int
+open_credentials(struct installation *i)
+{
+	for (size_t c = 0; c < N_CREDENTIALS; c++) {
+		char **field = (char **)((char *)i + credentials[c].offset);
+		struct buf opened = { 0 };
+		int result;
+
+		if (*field == NULL || !seal_is_sealed(*field, strlen(*field)))
+			continue;
+		result = seal_open(&opened, i->record, credentials[c].key, *field, strlen(*field));
+		if (result == 0)
+			result = installation_set(field, opened.data);
+		buf_wipe(&opened);
+		if (result)
+			return (-1);
+	}
+	return (0);
+}
+
 struct installation *
 installation_parse(const char *record, const char *text, size_t len)
 {
@@ -194,6 +229,8 @@ installation_parse(const char *record, const char *text, size_t len)
 		goto err;
 	errno = EBADMSG;
 	if (i->status == (enum installation_status)N_STATUS)
+		goto err;
+	if (open_credentials(i))
 		goto err;
 	if (i->name_len > COMPANY_NAME_MAX) {
 		i->name_len = utf8_cut(i->name, i->name_len, COMPANY_NAME_MAX);
@@ -226,14 +263,33 @@ installation_load(int dir, const char *record)
 int
 installation_json(const struct installation *i, struct buf *out)
 {
-	struct json_writer *w = json_writer_new(out, true);
+	struct installation stored = *i;
+	struct buf sealed[N_CREDENTIALS] = { { 0 } };
+	struct json_writer *w = NULL;
+	int result = -1;
 
-	if (w == NULL)
-		return (-1);
+	for (size_t c = 0; c < N_CREDENTIALS && seal_is_on(); c++) {
+		char **field = (char **)((char *)&stored + credentials[c].offset);
+
+		if (*field == NULL)
+			continue;
+		/* Without a key nothing is written in clear instead. */
+		if (seal_add(&sealed[c], i->record, credentials[c].key, *field, strlen(*field)))
+			goto out;
+		*field = sealed[c].data;
+	}
+	errno = ENOMEM;
+	if ((w = json_writer_new(out, true)) == NULL)
+		goto out;
 	json_object(w);
-	members_write(&members, i, w);
+	members_write(&members, &stored, w);
 	json_object_end(w);
-	return (json_writer_end(w));
+	result = json_writer_end(w);
+	errno = ENOMEM;
+out:
+	for (size_t c = 0; c < N_CREDENTIALS; c++)
+		buf_free(&sealed[c]);
+	return (result);
 }
 
 void
@@ -265,8 +321,6 @@ installation_save(int dir, const struct installation *i)
 	snprintf(file, sizeof(file), "%s.json", i->record);
 	if (installation_json(i, &text) == 0)
 		result = durable_replace(dir, file, text.data, text.len, 0600);
-	else
-		errno = ENOMEM;
 	buf_wipe(&text);
 	return (result);
 }

@@ -114,11 +114,15 @@ struct installation *installation_copy(const struct installation *i);
 
 /**
  * Write the record durably, replacing the one before. The caller holds state_lock().
- * Returns 0, or -1 with errno set and the old record in place.
+ * Returns 0, or -1 with errno set and the old record in place; also where a credential is to be sealed and
+ * there is no key.
  */
 int installation_save(int dir, const struct installation *i);
 
-/** The record as JSON, as it is stored. Returns 0, or -1 with errno ENOMEM. */
+/**
+ * The record as JSON, as it is stored: with a seal key, credentials are sealed. Returns 0, or -1 with errno
+ * set: ENOMEM, or why there is no key (store/seal.h).
+ */
 int installation_json(const struct installation *i, struct buf *out);
 
 void installation_free(struct installation *i);

@@ -21,6 +21,7 @@
 #include "base/uuid.h"
 #include "store/durable.h"
 #include "store/layout.h"
+#include "store/seal.h"
 
 enum {
 	BLOCK = 4096,         /* what a file takes at least */
@@ -33,6 +34,9 @@ enum {
 	/* Room is made for this part of the space at once, so that the directory is not read each time. */
 	PART = 8,
 };
+
+/* What is authenticated with a sealed body beside the id. */
+static const char body_field[] = "body";
 
 struct refused_store {
 	int dir;
@@ -215,7 +219,7 @@ member(struct json_writer *w, const char *key, const char *text)
 
 /* Returns 0, or -1 with errno ENOMEM. */
 static int
-write_head(const struct refused *r, struct buf *out)
+write_head(const struct refused *r, bool sealed, struct buf *out)
 {
 	struct json_writer *w = json_writer_new(out, false);
 	char received_at[TIMEFMT_MICROS_SIZE], count[COUNT_DIGITS + 1];
@@ -238,6 +242,10 @@ write_head(const struct refused *r, struct buf *out)
 	member(w, "x_fluid_signature", text_of(r->signature));
 	json_key(w, "body_length");
 	json_int(w, (long long)r->body_len);
+	if (sealed) {
+		json_key(w, "sealed");
+		json_int(w, 1);
+	}
 	json_object_end(w);
 	if (json_writer_end(w)) {
 		errno = ENOMEM;
@@ -281,7 +289,8 @@ count_again(int fd)
 
 /* Write it under another name first, so that it is whole under its own. Returns 0, or -1 with errno. */
 static int
-write_file(int dir, const struct refused *r, const struct buf *head)
+write_file(int dir, const struct refused *r, const struct buf *head, const char *body,
+    size_t body_len)
 {
 	const struct timespec times[2] = { r->received_at, r->received_at };
 	char unique[UUID_SIZE], tmp[REFUSED_ID_SIZE + UUID_SIZE + 8];
@@ -292,7 +301,7 @@ write_file(int dir, const struct refused *r, const struct buf *head)
 	if ((fd = openat(dir, tmp, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600)) ==
 	    -1)
 		return (-1);
-	if (file_write_all(fd, head->data, head->len) || file_write_all(fd, r->body, r->body_len) ||
+	if (file_write_all(fd, head->data, head->len) || file_write_all(fd, body, body_len) ||
 	    futimens(fd, times) || renameat(dir, tmp, dir, r->id)) {
 		file_close(fd);
 		file_unlink(dir, tmp);
@@ -304,7 +313,9 @@ write_file(int dir, const struct refused *r, const struct buf *head)
 int
 refused_keep(struct refused_store *s, uint64_t most, const struct refused *r)
 {
-	struct buf head = { 0 };
+	struct buf head = { 0 }, sealed = { 0 };
+	const char *body;
+	size_t body_len;
 	uint64_t size;
 	int fd, result;
 
@@ -315,20 +326,24 @@ refused_keep(struct refused_store *s, uint64_t most, const struct refused *r)
 		close(fd);
 		return (result);
 	}
-	if (errno != ENOENT || write_head(r, &head)) {
+	if (errno != ENOENT || write_head(r, seal_is_on(), &head) ||
+	    (seal_is_on() && seal_add(&sealed, r->id, body_field, r->body, r->body_len))) {
 		buf_free(&head);
 		return (-1);
 	}
-	size = space_of(head.len + r->body_len);
+	body = sealed.data ? sealed.data : r->body;
+	body_len = sealed.data ? sealed.len : r->body_len;
+	size = space_of(head.len + body_len);
 	result = 0;
 	if (size <= most) {
 		pthread_mutex_lock(&s->mutex);
 		result = make_room(s, most, size);
 		pthread_mutex_unlock(&s->mutex);
 		if (result == 0)
-			result = write_file(s->dir, r, &head);
+			result = write_file(s->dir, r, &head, body, body_len);
 	}
 	buf_free(&head);
+	buf_free(&sealed);
 	return (result);
 }
 
@@ -358,11 +373,12 @@ enum text {
 	COUNT,
 	STATUS,
 	BODY_LENGTH,
+	SEALED,
 	N_TEXTS
 };
 
 static const char *const text_keys[N_TEXTS] = { "received_at", "reason", "method", "x_fluid_shop",
-	"x_fluid_timestamp", "x_fluid_signature", "count", "status", "body_length" };
+	"x_fluid_timestamp", "x_fluid_signature", "count", "status", "body_length", "sealed" };
 
 struct reading {
 	struct buf *texts;
@@ -406,7 +422,7 @@ number_at(const struct reading *r, enum text m, uint64_t most, uint64_t otherwis
 }
 
 static int
-read_head(struct refused *r, const char *line, size_t len, struct buf *texts)
+read_head(struct refused *r, bool *sealed, const char *line, size_t len, struct buf *texts)
 {
 	struct reading reading = { .texts = texts };
 	const char *received_at;
@@ -424,6 +440,29 @@ read_head(struct refused *r, const char *line, size_t len, struct buf *texts)
 	r->count = number_at(&reading, COUNT, UINT64_MAX, 1);
 	r->status = (int)number_at(&reading, STATUS, 999, 0);
 	r->body_len = number_at(&reading, BODY_LENGTH, SIZE_MAX, 0);
+	*sealed = reading.found[SEALED];
+	return (0);
+}
+
+/* Put the bytes of a sealed body into `file`, in place of what was read. 0, or -1 with errno set. */
+static int
+open_body(struct refused *r, const char *text, size_t len, struct buf *file)
+{
+	struct buf body = { 0 };
+	int error = 0;
+
+	if (seal_open(&body, r->id, body_field, text, len))
+		error = errno;
+	else if (body.len != r->body_len)
+		error = EBADMSG;
+	if (error) {
+		buf_wipe(&body);
+		errno = error;
+		return (-1);
+	}
+	buf_wipe(file);
+	*file = body;
+	r->body = body.data;
 	return (0);
 }
 
@@ -431,7 +470,9 @@ int
 refused_read(const struct refused_store *s, const char *id, struct refused *r, struct buf *texts,
     struct buf *file)
 {
+	bool sealed = false;
 	const char *end;
+	size_t left;
 
 	*r = (struct refused){ 0 };
 	if (!is_id(id)) {
@@ -442,11 +483,14 @@ refused_read(const struct refused_store *s, const char *id, struct refused *r, s
 	if (file_read_at(s->dir, id, FILE_MAX, file))
 		return (-1);
 	end = file->len ? memchr(file->data, '\n', file->len) : NULL;
-	if (end == NULL || read_head(r, file->data, (size_t)(end - file->data), texts) ||
-	    r->body_len != file->len - (size_t)(end + 1 - file->data)) {
+	left = end ? file->len - (size_t)(end + 1 - file->data) : 0;
+	if (end == NULL || read_head(r, &sealed, file->data, (size_t)(end - file->data), texts) ||
+	    (!sealed && r->body_len != left)) {
 		errno = EBADMSG;
 		return (-1);
 	}
+	if (sealed)
+		return (open_body(r, end + 1, left, file));
 	r->body = end + 1;
 	return (0);
 }

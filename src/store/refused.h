@@ -9,7 +9,8 @@
 
 /*
  * Requests that were refused and can be accepted later: a file each in refused/, called by its id. Its
- * first line is JSON and says what the request was; the exact bytes of the body follow. The raw keys of
+ * first line is JSON and says what the request was; the exact bytes of the body follow, or with a seal key
+ * the sealed body (store/seal.h). The raw keys of
  * AUTH_TOKEN and X-Fluid-Token are never among it. The space is bounded: the oldest are removed first.
  */
 

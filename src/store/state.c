@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "store/durable.h"
 #include "store/index.h"
+#include "store/lock.h"
+#include "store/seal_note.h"
 
 enum { MIN_FREE_INODES = 16 };
 
@@ -153,6 +155,62 @@ mark(struct state *s, char why[STATE_WHY_SIZE])
 	return (result);
 }
 
+/* Note the key that seals, unless another process has noted one meanwhile. */
+static int
+note_key(struct state *s, const char *id)
+{
+	int result = state_lock(s);
+
+	if (result == 0) {
+		if ((result = seal_note_read(s->queue, s->seal_id)) == 0 && s->seal_id[0] == '\0' &&
+		    (result = seal_note_write(s->queue, id)) == 0)
+			memcpy(s->seal_id, id, SEAL_ID_SIZE);
+		state_unlock(s);
+	}
+	return (result);
+}
+
+/*
+ * Whether the key that credentials here are sealed under is at hand: before anything is written, so that a
+ * wrong key never seals anything. Returns 0, or -1 with errno ENOKEY (or why it is not known) and *why filled.
+ */
+static int
+check_key(struct state *s, char why[STATE_WHY_SIZE])
+{
+	char current[SEAL_ID_SIZE];
+
+	if (seal_note_read(s->queue, s->seal_id)) {
+		say(why, s->path, "%s: %s", SEAL_NOTE, strerror(errno));
+		return (-1);
+	}
+	if (!seal_is_on()) {
+		if (s->seal_id[0] == '\0')
+			return (0);
+		say(why, s->path,
+		    "credentials are sealed under the key %s; set seal_key to the file that has it",
+		    s->seal_id);
+	} else if (seal_ready(current)) {
+		say(why, s->path, "credentials cannot be sealed: seal_key: %s",
+		    seal_problem(errno));
+	} else if (s->seal_id[0] && !seal_has(s->seal_id)) {
+		say(why, s->path,
+		    "credentials are sealed under the key %s, which is not in the file seal_key (its "
+		    "first key is %s); put the right key there",
+		    s->seal_id, current);
+	} else if (s->seal_id[0] == '\0' && note_key(s, current)) {
+		say(why, s->path, "%s cannot be made: %s", SEAL_NOTE, strerror(errno));
+		return (-1);
+	} else if (!seal_has(s->seal_id)) {
+		say(why, s->path,
+		    "credentials are sealed under the key %s, which is not in seal_key",
+		    s->seal_id);
+	} else {
+		return (0);
+	}
+	errno = ENOKEY;
+	return (-1);
+}
+
 static struct state_place
 place_of(const struct stat *st)
 {
@@ -207,6 +265,8 @@ open_all(struct state *s, char why[STATE_WHY_SIZE])
 		log_line(LOG_LEVEL_INFO, "state directory adopted: it is from before 0.2",
 		    "state_dir", s->path, NULL);
 	}
+	if (check_key(s, why))
+		return (-1);
 	if (fstat(s->dir, &st))
 		goto fail;
 	s->top = place_of(&st);
@@ -389,6 +449,9 @@ state_in_place(const struct state *s)
 	if (stat(s->path, &named) || !same_place(&s->top, &named) ||
 	    fstatat(s->dir, layout_version_file, &named, AT_SYMLINK_NOFOLLOW) ||
 	    !stat_same(&s->version, &named))
+		return (false);
+	/* Without its key it is opened anew, which says what is wrong. */
+	if (seal_is_on() != (s->seal_id[0] != '\0') || (s->seal_id[0] && !seal_has(s->seal_id)))
 		return (false);
 	for (int d = 0; d < LAYOUT_N; d++)
 		if (fstatat(s->dir, layout_path((enum layout_dir)d), &named, AT_SYMLINK_NOFOLLOW) ||

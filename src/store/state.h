@@ -9,6 +9,7 @@
 
 #include "store/glance.h"
 #include "store/layout.h"
+#include "store/seal.h"
 
 /* The state directory (contract section 4), opened. */
 
@@ -45,7 +46,8 @@ struct state {
 	/* The directories. queue/pending and queue/unconfirmed have an empty file for each record that waits. */
 	int installations, shops, companies, journal, queue, pending, unconfirmed;
 	struct state_place top, places[LAYOUT_N];
-	struct stat version; /* of the file VERSION: what it says was read then */
+	struct stat version;        /* of the file VERSION: what it says was read then */
+	char seal_id[SEAL_ID_SIZE]; /* of the key that credentials are sealed under; "": in clear */
 	struct state_seen *seen;
 	pthread_mutex_t mutex;
 	pthread_cond_t freed;

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "store/durable.h"
+#include "store/seal.h"
 
 /* What is read. */
 struct reading {
@@ -24,6 +25,32 @@ add(struct json_writer *w, const char *key, const char *text)
 		return;
 	json_key(w, key);
 	json_string(w, text);
+}
+
+/* What is authenticated with a sealed answer, beside the record's name. */
+static const char sealed_field[] = "answer";
+
+/* Write it, sealed if there is a key. Returns 0, or -1 with errno set. */
+static int
+fill(struct reserve *r, const char *record, const struct buf *text)
+{
+	struct buf line = { 0 };
+	int result = 0;
+
+	if (seal_is_on())
+		result = seal_add(&line, record, sealed_field, text->data, text->len);
+	else
+		buf_add(&line, text->data, text->len);
+	/* The newline says that it is whole: the space behind it is filled with NULs. */
+	buf_addc(&line, '\n');
+	if (result == 0 && line.failed) {
+		errno = ENOMEM;
+		result = -1;
+	}
+	if (result == 0)
+		result = reserve_fill(r, line.data, line.len);
+	buf_wipe(&line);
+	return (result);
 }
 
 int
@@ -50,13 +77,9 @@ answer_write(struct reserve *r, const struct installation *asked, const struct e
 	json_key(w, "active");
 	json_bool(w, x->installation.active);
 	json_object_end(w);
-	/* The newline says that it is whole: the space behind it is filled with NULs. */
-	if (json_writer_end(w) == 0) {
-		buf_addc(&text, '\n');
-		errno = ENOMEM;
-		if (!text.failed)
-			result = reserve_fill(r, text.data, text.len);
-	}
+	errno = ENOMEM;
+	if (json_writer_end(w) == 0)
+		result = fill(r, asked->record, &text);
 	saved = errno;
 	buf_wipe(&text);
 	errno = saved;
@@ -104,26 +127,51 @@ on_member(void *user, const char *key, size_t key_len, enum json_kind kind, cons
 	}
 }
 
+/* Read the line that was left behind, and open it if it is sealed. Returns 0, or an errno. */
+static int
+read_line(int dir, const char *record, struct buf *line)
+{
+	struct buf text = { 0 };
+	const char *end;
+	size_t len;
+	int error = 0;
+
+	if (file_read_at(dir, record, ANSWER_SIZE, &text)) {
+		error = errno;
+	} else if (text.len == 0 || (end = memchr(text.data, '\n', text.len)) == NULL) {
+		error = EBADMSG;
+	} else {
+		len = (size_t)(end - text.data);
+		if (!seal_is_sealed(text.data, len))
+			buf_add(line, text.data, len);
+		else if (seal_open(line, record, sealed_field, text.data, len))
+			error = errno;
+		if (line->failed)
+			error = ENOMEM;
+	}
+	buf_wipe(&text);
+	return (error);
+}
+
 int
 answer_read(int dir, const char *record, struct installation **asked, struct exchange *x)
 {
-	struct buf text = { 0 };
+	struct buf line = { 0 };
 	struct reading r = { .x = x };
-	const char *end;
-	int error = 0;
+	int error;
 
 	*x = (struct exchange){ .installation = { .active = false } };
 	if ((*asked = r.asked = installation_new(record)) == NULL)
 		return (-1);
-	if (file_read_at(dir, record, ANSWER_SIZE, &text))
-		error = errno;
-	else if (text.len == 0 || (end = memchr(text.data, '\n', text.len)) == NULL ||
-	    json_read_members(text.data, (size_t)(end - text.data), on_member, &r) ||
-	    (!r.failed && (x->authentication_token == NULL || r.asked->exchange_token == NULL)))
+	error = read_line(dir, record, &line);
+	if (error == 0 &&
+	    (json_read_members(line.data, line.len, on_member, &r) ||
+		(!r.failed &&
+		    (x->authentication_token == NULL || r.asked->exchange_token == NULL))))
 		error = EBADMSG;
-	else if (r.failed)
+	else if (error == 0 && r.failed)
 		error = ENOMEM;
-	buf_wipe(&text);
+	buf_wipe(&line);
 	if (error) {
 		exchange_free(x);
 		installation_free(*asked);

@@ -16,13 +16,14 @@ enum { ANSWER_SIZE = 32 * 1024 };
 
 /**
  * Write the answer to an exchange into the space that was set aside for it, durably. asked: the record when Fluid was
- * asked. Returns 0, or -1 with errno set.
+ * asked. With a seal key, it is sealed. Returns 0, or -1 with errno set.
  */
 int answer_write(struct reserve *r, const struct installation *asked, const struct exchange *x);
 
 /**
  * Read what was left behind for a record. *asked: as much of it as answer_write() keeps; the caller ends both.
- * Returns 0, or -1 with errno set: ENOENT if there is none, EBADMSG if no answer had arrived.
+ * Returns 0, or -1 with errno set: ENOENT if there is none, EBADMSG if no answer had arrived; any other,
+ * ENOKEY among them, if it cannot be read now: it is to be kept.
  */
 int answer_read(int dir, const char *record, struct installation **asked, struct exchange *x);
 

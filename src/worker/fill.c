@@ -54,7 +54,7 @@ take_line(struct runner *r, const struct follow_place *place)
 		return (false);
 	}
 	if (job_read(job, r->line.data, r->line.len, place)) {
-		wanted = errno == ENOMEM ? -1 : 0;
+		wanted = errno != EBADMSG ? -1 : 0;
 		if (wanted)
 			turn_failed(r, NULL);
 		else

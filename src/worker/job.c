@@ -53,10 +53,8 @@ job_read(struct job *job, const char *line, size_t len, const struct follow_plac
 	const struct entry *e = &job->entry;
 
 	*job = (struct job){ .item = { .place = *place, .seen = queue_clock() } };
-	if (entry_read(&job->entry, line, len, &job->texts)) {
-		errno = job->texts.failed ? ENOMEM : EBADMSG;
+	if (entry_read(&job->entry, line, len, &job->texts))
 		return (-1);
-	}
 	errno = EBADMSG;
 	if (strlen(e->delivery) >= UUID_SIZE || !name_is_safe(e->delivery, strlen(e->delivery)) ||
 	    strlen(e->event) >= EVENT_SIZE || !name_is_safe(e->event, strlen(e->event)))

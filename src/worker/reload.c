@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "fluid/api.h"
+#include "store/seal.h"
 #include "worker/hook_env.h"
 
 /* Whether a configuration that could be read is one that this worker can go on with; else why not. */
@@ -57,6 +58,7 @@ reload_conf(const struct conf *old, char **path)
 	*path = conf ? realpath(conf->file, NULL) : NULL;
 	if (conf && is_usable(conf, old, *path, &errors) && conf_open_log(conf, "fluidhook") == 0) {
 		buf_free(&errors);
+		seal_use(conf->seal_key);
 		return (conf);
 	}
 	if (conf && errors.len == 0)

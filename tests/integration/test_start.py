@@ -60,7 +60,7 @@ nonsense = 1
 tolerance = -5
 legacy_tokens = perhaps
 unsigned_installs = always
-seal_key = seal.key
+seal_key = "seal.key"
 log_level = loud
 
 [droplet one]

@@ -177,7 +177,7 @@ static const struct {
 	{ "tolerance = 1e2\n", ":1: tolerance: " },
 	{ "legacy_tokens = maybe\n", ":1: legacy_tokens: " },
 	{ "unsigned_installs = accept\n", ":1: unsigned_installs: " },
-	{ "seal_key = /etc/fluidhook/seal.key\n", ":1: seal_key: " },
+	{ "seal_key = \"/etc/seal.key\"\n", ":1: seal_key: " },
 	{ "log = file\n", ":1: log: " },
 	{ "log_level = verbose\n", ":1: log_level: " },
 	{ "keep = 90d\n", ":1: keep: this version" },

@@ -35,8 +35,8 @@ note(struct looking *l, struct last_use *use, const struct buf *line)
 	struct entry e;
 
 	buf_reset(&l->texts);
-	if (entry_read(&e, line->data, line->len, &l->texts) || e.fingerprint == NULL ||
-	    e.key == NULL || strcmp(e.key, "droplet") != 0 ||
+	if ((entry_read(&e, line->data, line->len, &l->texts) && errno != ENOKEY) ||
+	    e.fingerprint == NULL || e.key == NULL || strcmp(e.key, "droplet") != 0 ||
 	    strcmp(e.fingerprint, use->fingerprint) != 0 || timefmt_parse(e.received_at, &at))
 		return;
 	if (use->at == 0)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/owner.h"
+#include "store/seal.h"
 
 struct conf *
 cli_conf(const char *conf_file)
@@ -25,6 +26,8 @@ cli_conf(const char *conf_file)
 	}
 	buf_free(&errors);
 	free(file);
+	if (conf)
+		seal_use(conf->seal_key);
 	return (conf);
 }
 
