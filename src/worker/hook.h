@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "worker/running.h"
-#include "worker/targets.h"
+#include "worker/target.h"
 
 /* Running people's programs (contract section 6). */
 

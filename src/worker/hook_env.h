@@ -1,7 +1,7 @@
 #ifndef WORKER_HOOK_ENV_H
 #define WORKER_HOOK_ENV_H
 
-#include "worker/targets.h"
+#include "worker/target.h"
 
 /* The environment of a hook (contract section 6). */
 

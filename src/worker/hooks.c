@@ -98,12 +98,6 @@ hooks_configure(struct hooks *h, const struct conf *conf, const char *conf_file)
 	forget(h);
 }
 
-const char *
-hooks_path(const struct hooks *h)
-{
-	return (h->conf->hooks);
-}
-
 /* Returns 0, or -1 with errno set. */
 static int
 add_name(struct hooks *h, const char *directory, const char *name)
@@ -413,7 +407,43 @@ free_attempt(struct target_attempt *a)
 	free(a);
 }
 
+static void *
+open_hooks(int queue)
+{
+	return (hooks_new(queue));
+}
+
+static void
+close_hooks(void *self)
+{
+	hooks_free(self);
+}
+
+static void
+configure(void *self, const struct conf *conf, const char *conf_file)
+{
+	hooks_configure(self, conf, conf_file);
+}
+
+static void
+log_seen(const void *self, bool seen)
+{
+	const struct hooks *h = self;
+
+	if (seen)
+		log_line(LOG_LEVEL_INFO, "hooks directory is available again", "hooks",
+		    h->conf->hooks, NULL);
+	else
+		log_errno(LOG_LEVEL_ERROR, "hooks directory is unavailable: deliveries wait for it",
+		    "hooks", h->conf->hooks, NULL);
+}
+
 const struct target_kind hooks_kind = {
+	.prefix = "",
+	.open = open_hooks,
+	.close = close_hooks,
+	.configure = configure,
+	.log_seen = log_seen,
 	.match = match,
 	.start = start,
 	.poll = poll_hook,

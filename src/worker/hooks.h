@@ -1,7 +1,7 @@
 #ifndef WORKER_HOOKS_H
 #define WORKER_HOOKS_H
 
-#include "worker/targets.h"
+#include "worker/target.h"
 
 /*
  * Hooks, as targets: the hooks directory as it was last read. It is read again when it has changed.
@@ -20,9 +20,6 @@ struct hooks *hooks_new(int queue);
 void hooks_free(struct hooks *h);
 
 void hooks_configure(struct hooks *h, const struct conf *conf, const char *conf_file);
-
-/** The directory's path. */
-const char *hooks_path(const struct hooks *h);
 
 /** Whether the directory can be seen now, or need not exist. Returns 0, or -1 with errno set. */
 int hooks_look(struct hooks *h);

@@ -8,8 +8,8 @@
 #include "delivery/event.h"
 #include "base/name.h"
 #include "worker/lines.h"
-#include "worker/runs.h"
-#include "worker/targets.h"
+#include "worker/run.h"
+#include "worker/target.h"
 
 /*
  * A delivery that waits for a target, or was given up there: one file in queue/waiting or queue/dead.

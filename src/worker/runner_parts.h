@@ -4,6 +4,7 @@
 #include "store/reserve.h"
 #include "worker/lanes.h"
 #include "worker/runner.h"
+#include "worker/runs.h"
 
 /* What the parts of the runner share: turn.c decides, launch.c starts an attempt, result.c notes what became of it. */
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "store/journal_files.h"
+#include "worker/run.h"
 
 /*
  * What became of each delivery at each target (contract section 4). There is one file for each day of the journal,
@@ -15,26 +16,8 @@
  * queue/ran, for the most specific hook alone; what they noted counts as long as those files are there.
  */
 
-/* A key as text: 32 lower-case hexadecimal digits. */
-enum { RUNS_KEY_LEN = 16, RUNS_KEY_SIZE = 2 * RUNS_KEY_LEN + 1 };
-
 /* How far apart, in days of the journal, two deliveries with the same key are the same (contract section 6). */
 enum { RUNS_DAYS = 2 };
-
-enum runs_result { RUNS_NOT, RUNS_DONE, RUNS_GIVEN_UP, RUNS_DISCARDED, RUNS_FAILED };
-
-/** "done", ...; "" for RUNS_NOT. */
-const char *runs_result_name(enum runs_result result);
-
-/* One attempt. */
-struct run {
-	const char *file; /* the journal file that the delivery's line is in */
-	const char *delivery, *event, *installation, *target, *key;
-	unsigned attempt;
-	long long ms; /* how long it took */
-	enum runs_result result;
-	const char *why; /* "": null */
-};
 
 struct runs;
 
@@ -86,12 +69,5 @@ int runs_reserve(struct runs *r, const char *file);
  * days stay in any case.
  */
 void runs_drop_old(struct runs *r, int journal);
-
-/**
- * Call each() for the attempts of one delivery in runs/ (a directory), in the order in which they were made. file: the
- * journal file that it is in. The texts are valid during the call. at: when it was recorded. Returns 0, or -1 with errno set.
- */
-int runs_each(int dir, const char *file, const char *delivery,
-    void (*each)(void *user, const struct run *run, const char *at), void *user);
 
 #endif

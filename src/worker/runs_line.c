@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "store/journal_files.h"
 
 static const char *const results[] = { "", "done", "given_up", "discarded", "failed" };
 

@@ -1,9 +1,11 @@
 #ifndef WORKER_RUNS_LINE_H
 #define WORKER_RUNS_LINE_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/timefmt.h"
-#include "worker/runs.h"
+#include "worker/run.h"
 
 /* The lines of the files in runs/. */
 
@@ -23,7 +25,10 @@ bool runs_line_read(struct runs_line *l, const char *data, size_t len);
 /** The line of an attempt that is recorded now, with its newline, for free(). NULL: ENOMEM. */
 char *runs_line_make(const struct run *run);
 
-/** "done" and so on; RUNS_NOT for any other text. */
+/** "done", ...; "" for RUNS_NOT. */
+const char *runs_result_name(enum runs_result result);
+
+/** The reverse: RUNS_NOT for any other text. */
 enum runs_result runs_result_named(const char *text, size_t len);
 
 /** What the file of a day is called; of the day only the first ten bytes count. */
@@ -35,5 +40,12 @@ void runs_file_name(char file[RUNS_FILE_SIZE], const char *day);
  */
 int runs_line_each(int dir, const char *day, int (*each)(void *user, struct runs_line *l),
     void *user);
+
+/**
+ * Call each() for the attempts of one delivery in runs/ (a directory), in the order in which they were made. file: the
+ * journal file that it is in. The texts are valid during the call. at: when it was recorded. Returns 0, or -1 with errno set.
+ */
+int runs_each(int dir, const char *file, const char *delivery,
+    void (*each)(void *user, const struct run *run, const char *at), void *user);
 
 #endif

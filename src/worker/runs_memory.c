@@ -5,7 +5,7 @@
 
 #include <nettle/sha2.h>
 
-#include "worker/targets.h"
+#include "worker/target.h"
 
 enum { SLOTS_MIN = 256 };
 

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "worker/runs.h"
+#include "worker/run.h"
 
 /* Sets of what was dealt with, as digests of a delivery or key and a target. */
 

@@ -5,30 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "worker/hooks.h"
 
-struct targets {
-	struct hooks *hooks;
-	struct target_list found; /* for targets_find() */
-	bool unavailable;         /* when they were last looked for */
-};
+/* In the order in which a delivery reaches them. */
+static const struct target_kind *const kinds[] = { &hooks_kind };
 
-bool
-target_is_most_specific(const char *name)
-{
-	return (*name && strpbrk(name, "/:") == NULL);
-}
+enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+struct targets {
+	void *self[N_KINDS];
+	bool unseen[N_KINDS];     /* when they were last looked for */
+	struct target_list found; /* for targets_find() */
+};
 
 struct targets *
 targets_new(int queue)
 {
 	struct targets *t = calloc(1, sizeof(*t));
 
-	if (t && (t->hooks = hooks_new(queue)) == NULL) {
-		free(t);
-		t = NULL;
-	}
+	int error;
+
+	for (size_t i = 0; t && i < N_KINDS; i++)
+		if ((t->self[i] = kinds[i]->open(queue)) == NULL) {
+			error = errno;
+			targets_free(t);
+			errno = error;
+			return (NULL);
+		}
 	return (t);
 }
 
@@ -37,7 +40,9 @@ targets_free(struct targets *t)
 {
 	if (t == NULL)
 		return;
-	hooks_free(t->hooks);
+	for (size_t i = 0; i < N_KINDS; i++)
+		if (t->self[i])
+			kinds[i]->close(t->self[i]);
 	target_list_free(&t->found);
 	free(t);
 }
@@ -45,7 +50,8 @@ targets_free(struct targets *t)
 void
 targets_configure(struct targets *t, const struct conf *conf, const char *conf_file)
 {
-	hooks_configure(t->hooks, conf, conf_file);
+	for (size_t i = 0; i < N_KINDS; i++)
+		kinds[i]->configure(t->self[i], conf, conf_file);
 }
 
 void
@@ -76,18 +82,19 @@ add(void *user, const char *name)
 int
 targets_match(struct targets *t, const char *event, struct target_list *l)
 {
-	int result;
+	int result = 0;
 
 	l->n = 0;
-	result = hooks_kind.match(t->hooks, event, add, l);
-	/* Once, and not each second for as long as it lasts. */
-	if (result && !t->unavailable)
-		log_errno(LOG_LEVEL_ERROR, "hooks directory is unavailable: deliveries wait for it",
-		    "hooks", hooks_path(t->hooks), NULL);
-	else if (result == 0 && t->unavailable)
-		log_line(LOG_LEVEL_INFO, "hooks directory is available again", "hooks",
-		    hooks_path(t->hooks), NULL);
-	t->unavailable = result != 0;
+	for (size_t i = 0; i < N_KINDS; i++) {
+		bool unseen = kinds[i]->match(t->self[i], event, add, l) != 0;
+
+		/* Once, and not each second for as long as it lasts. */
+		if (unseen != t->unseen[i])
+			kinds[i]->log_seen(t->self[i], !unseen);
+		t->unseen[i] = unseen;
+		if (unseen)
+			result = -1;
+	}
 	return (result);
 }
 
@@ -109,8 +116,27 @@ targets_find(struct targets *t, const char *event, char name[TARGET_SIZE])
 	return (0);
 }
 
+/* The kind that a name is of. */
+static size_t
+kind_of(const char *name)
+{
+	size_t found = 0, longest = 0;
+
+	for (size_t i = 0; i < N_KINDS; i++) {
+		size_t len = strlen(kinds[i]->prefix);
+
+		if (len >= longest && strncmp(name, kinds[i]->prefix, len) == 0) {
+			found = i;
+			longest = len;
+		}
+	}
+	return (found);
+}
+
 struct target_attempt *
 targets_start(struct targets *t, const char *name, const struct target_call *call)
 {
-	return (hooks_kind.start(t->hooks, name, call));
+	size_t kind = kind_of(name);
+
+	return (kinds[kind]->start(t->self[kind], name, call));
 }

@@ -1,76 +1,9 @@
 #ifndef WORKER_TARGETS_H
 #define WORKER_TARGETS_H
 
-#include <poll.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <sys/types.h>
+#include "worker/target.h"
 
-#include "base/conf.h"
-
-/*
- * What deliveries are handed to (contract section 6). A target has a name: a hook's file name (order.created,
- * order.created.d/10-crm). Each kind of targets is a table of functions; hooks are one.
- */
-
-/* The longest name, with its NUL. */
-enum { TARGET_SIZE = 192 };
-
-/* What a target is told. The strings are the caller's; none is kept. */
-struct target_call {
-	const char *event;
-	const char *delivery;
-	const char *installation; /* "" where there is none */
-	const char *shop;         /* "" where there is none */
-	const char *received_at;
-	unsigned attempt; /* from 1 */
-	const char *body;
-	size_t body_len;
-	unsigned slot; /* no other attempt that is under way has it */
-};
-
-enum target_outcome {
-	TARGET_DONE,
-	TARGET_FAILED,          /* to be tried again later */
-	TARGET_FAILED_FOR_GOOD, /* trying again is of no use */
-};
-
-/* An attempt that is under way. What a kind knows of it begins with this. */
-struct target_attempt {
-	const struct target_kind *kind;
-};
-
-typedef int target_each(void *user, const char *name);
-
-/* One kind of targets. self: what its targets have in common. */
-struct target_kind {
-	/**
-	 * Call each() with the names of those that want an event, in the order in which they get it. Returns 0, or -1 with
-	 * errno set: that cannot be seen now.
-	 */
-	int (*match)(void *self, const char *event, target_each *each, void *user);
-	/**
-	 * Begin to hand a delivery to a target. NULL with errno set: the worker or the machine failed, which is no attempt.
-	 */
-	struct target_attempt *(
-	    *start)(void *self, const char *name, const struct target_call *call);
-	/** What to wait for: one entry. Returns the milliseconds until there is something to do anyway. */
-	int (*poll)(const struct target_attempt *a, struct pollfd *fd);
-	/** Do what can be done now, after poll(). Returns whether it has ended. */
-	bool (*step)(struct target_attempt *a, const struct pollfd *fd);
-	/** Its process, whose end ended() is told, with waitpid()'s status; 0: it has none. */
-	pid_t (*process)(const struct target_attempt *a);
-	void (*ended)(struct target_attempt *a, int status);
-	/** Once it has ended: its outcome, and what happened in a few words in `why`. */
-	enum target_outcome (*outcome)(const struct target_attempt *a, char *why, size_t size);
-	/** Whether its target was not reached because it could not be executed: it may be away. */
-	bool (*did_not_run)(const struct target_attempt *a);
-	/** Forget it. One that is still under way is ended. */
-	void (*free)(struct target_attempt *a);
-};
-
-/** Whether this is the name of the most specific hook of some event: one that stands in the hooks directory itself. */
-bool target_is_most_specific(const char *name);
+/* All targets, of every kind (worker/target.h). */
 
 struct targets;
 
@@ -95,7 +28,7 @@ void target_list_free(struct target_list *l);
 
 /**
  * Those that want an event, in the order in which they get it. `l` is emptied first. Returns 0, or -1 if that is not
- * known now: which is logged when it begins and when it ends.
+ * known of every kind now: which is logged when it begins and when it ends. `l` then has those of the other kinds.
  */
 int targets_match(struct targets *t, const char *event, struct target_list *l);
 

@@ -12,6 +12,7 @@
 
 #include "store/durable.h"
 #include "worker/runs.h"
+#include "worker/runs_line.h"
 
 #define DAY "2026-11-23.jsonl"
 #define ONE "01a20b4e-0000-7000-8000-000000000001"
