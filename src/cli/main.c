@@ -29,7 +29,7 @@ static const struct group {
 	{ "Deliveries", { &deliveries_command, &delivery_command, &send_command } },
 	{ "Queue", { &work_command, &queue_command, &retry_command } },
 	{ "Fluid's API", { &webhook_command, &api_command } },
-	{ "Maintenance", { &repair_command, &prune_command } },
+	{ "Maintenance", { &repair_command, &verify_command, &prune_command } },
 	{ "Help", { &help_command, &version_command } },
 };
 

@@ -69,6 +69,13 @@ journal_reader_file(const struct journal_reader *r)
 	return (r->files[r->current]);
 }
 
+off_t
+journal_reader_offset(const struct journal_reader *r)
+{
+	/* What is in memory is what was not handed out yet: it ends where the line begins. */
+	return (r->start + (off_t)r->len);
+}
+
 void
 journal_reader_skip_to(struct journal_reader *r, const char *day)
 {

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "store/journal_files.h"
@@ -34,6 +35,9 @@ void journal_reader_only(struct journal_reader *r,
 
 /** The file that the line was in, for messages. */
 const char *journal_reader_file(const struct journal_reader *r);
+
+/** Where in that file the line begins. */
+off_t journal_reader_offset(const struct journal_reader *r);
 
 /** Skip the files of later days than this one ("2026-11-23"). */
 void journal_reader_skip_to(struct journal_reader *r, const char *day);
