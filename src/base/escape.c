@@ -133,3 +133,90 @@ escape_add_url(struct buf *out, const char *text, size_t len)
 			buf_addf(out, "%%%02X", c);
 	}
 }
+
+/*
+ * What stands behind the backslash for a byte of a JSON string; 'u': its number in hexadecimal digits. 0: it
+ * stands for itself.
+ */
+static const char json_escapes[256] = {
+	['"'] = '"',
+	['\\'] = '\\',
+	['\b'] = 'b',
+	['\f'] = 'f',
+	['\n'] = 'n',
+	['\r'] = 'r',
+	['\t'] = 't',
+	[0x00] = 'u',
+	[0x01] = 'u',
+	[0x02] = 'u',
+	[0x03] = 'u',
+	[0x04] = 'u',
+	[0x05] = 'u',
+	[0x06] = 'u',
+	[0x07] = 'u',
+	[0x0b] = 'u',
+	[0x0e] = 'u',
+	[0x0f] = 'u',
+	[0x10] = 'u',
+	[0x11] = 'u',
+	[0x12] = 'u',
+	[0x13] = 'u',
+	[0x14] = 'u',
+	[0x15] = 'u',
+	[0x16] = 'u',
+	[0x17] = 'u',
+	[0x18] = 'u',
+	[0x19] = 'u',
+	[0x1a] = 'u',
+	[0x1b] = 'u',
+	[0x1c] = 'u',
+	[0x1d] = 'u',
+	[0x1e] = 'u',
+	[0x1f] = 'u',
+};
+
+/* How many bytes longer a text is when it is escaped. */
+static size_t
+json_escapes_len(const char *text, size_t len)
+{
+	size_t more = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		char escape = json_escapes[(unsigned char)text[i]];
+
+		more += escape == 'u' ? 5 : escape != 0;
+	}
+	return (more);
+}
+
+void
+escape_add_json(struct buf *out, const char *text, size_t len)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t more = json_escapes_len(text, len);
+	char *at;
+
+	if (buf_reserve(out, len + 2) || buf_reserve(out, len + 2 + more))
+		return;
+	at = out->data + out->len;
+	*at++ = '"';
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (json_escapes[c] == 0) {
+			*at++ = (char)c;
+			continue;
+		}
+		*at++ = '\\';
+		*at++ = json_escapes[c];
+		if (json_escapes[c] == 'u') {
+			*at++ = '0';
+			*at++ = '0';
+			*at++ = digits[c >> 4];
+			*at++ = digits[c & 15];
+		}
+	}
+	*at++ = '"';
+	*at = '\0';
+	out->len = (size_t)(at - out->data);
+}

@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 
-/* Text of unknown origin made harmless for a person who reads it on a terminal or in a log. */
+/* Text of unknown origin made harmless: for a person who reads it on a terminal or in a log, in a URL, in JSON. */
 
 enum escape_how {
 	/*
@@ -40,5 +40,8 @@ bool escape_copy(char *out, size_t size, const char *text, size_t len, enum esca
 
 /** Add text as a part of a URL (RFC 3986): all but unreserved characters as %NN. */
 void escape_add_url(struct buf *out, const char *text, size_t len);
+
+/** Add text as a string of JSON (RFC 8259), with its quotes, and escaped as yajl does it. */
+void escape_add_json(struct buf *out, const char *text, size_t len);
 
 #endif

@@ -9,6 +9,7 @@
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
 
+#include "base/escape.h"
 #include "base/json_memory.h"
 #include "base/utf8.h"
 
@@ -27,6 +28,9 @@ struct json_parser {
 
 /* What yajl allocates for a generator, which it does not check either. */
 enum { GENERATOR_SIZE = 1024 };
+
+/* A string that is longer is escaped without yajl, which adds each piece between two escapes by itself. */
+enum { LONG_STRING = 256 };
 
 struct json_writer {
 	yajl_gen gen;
@@ -370,13 +374,13 @@ json_array_end(struct json_writer *w)
 void
 json_key(struct json_writer *w, const char *key)
 {
-	json_string_len(w, key, strlen(key));
+	json_key_len(w, key, strlen(key));
 }
 
 void
 json_key_len(struct json_writer *w, const char *key, size_t len)
 {
-	json_string_len(w, key, len);
+	note(w, yajl_gen_string(w->gen, (const unsigned char *)key, len));
 }
 
 void
@@ -391,7 +395,17 @@ json_string(struct json_writer *w, const char *s)
 void
 json_string_len(struct json_writer *w, const char *s, size_t len)
 {
-	note(w, yajl_gen_string(w->gen, (const unsigned char *)s, len));
+	yajl_gen_status status;
+
+	if (len <= LONG_STRING) {
+		note(w, yajl_gen_string(w->gen, (const unsigned char *)s, len));
+		return;
+	}
+	/* yajl sees a number of no digits, and separates it from what is before and after it. */
+	status = yajl_gen_number(w->gen, "", 0);
+	note(w, status);
+	if (status == yajl_gen_status_ok)
+		escape_add_json(w->out, s, len);
 }
 
 void

@@ -271,6 +271,64 @@ test_writer_fails(void **state)
 	buf_free(&out);
 }
 
+/* Goal: each byte is written in the same way in a long string as in a short one, which yajl writes. */
+static void
+test_long_strings(void **state)
+{
+	enum { TIMES = 300 };
+	char text[TIMES];
+	struct buf shorter = { 0 }, longer = { 0 }, want = { 0 };
+	struct json_writer *w;
+
+	(void)state;
+	for (int c = 0; c < 256; c++) {
+		memset(text, c, sizeof(text));
+		buf_reset(&shorter);
+		w = json_writer_new(&shorter, false);
+		assert_non_null(w);
+		json_string_len(w, text, 1);
+		assert_int_equal(json_writer_end(w), 0);
+		buf_reset(&longer);
+		w = json_writer_new(&longer, false);
+		assert_non_null(w);
+		json_array(w);
+		json_string_len(w, text, sizeof(text));
+		json_string_len(w, text, sizeof(text));
+		json_array_end(w);
+		assert_int_equal(json_writer_end(w), 0);
+		buf_reset(&want);
+		for (int n = 0; n < 2; n++) {
+			buf_adds(&want, n ? ",\"" : "[\"");
+			for (int i = 0; i < TIMES; i++)
+				buf_add(&want, shorter.data + 1, shorter.len - 2);
+			buf_adds(&want, n ? "\"]" : "\"");
+		}
+		assert_int_equal(longer.len, want.len);
+		assert_memory_equal(longer.data, want.data, want.len);
+	}
+	buf_free(&shorter);
+	buf_free(&longer);
+	buf_free(&want);
+}
+
+/* Goal: a long string stands where a value may stand, and nowhere else. */
+static void
+test_long_string_in_its_place(void **state)
+{
+	char text[1000];
+	struct buf out = { 0 };
+	struct json_writer *w = json_writer_new(&out, false);
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	assert_non_null(w);
+	json_object(w);
+	json_string_len(w, text, sizeof(text));
+	json_object_end(w);
+	assert_int_equal(json_writer_end(w), -1);
+	buf_free(&out);
+}
+
 int
 main(void)
 {
@@ -282,6 +340,8 @@ main(void)
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_writer),
 		cmocka_unit_test(test_writer_fails),
+		cmocka_unit_test(test_long_strings),
+		cmocka_unit_test(test_long_string_in_its_place),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
