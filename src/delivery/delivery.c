@@ -503,6 +503,9 @@ delivery_finish(struct delivery *d)
 	bool whole = json_parser_finish(d->parser) == 0;
 	bool no_memory = (!whole && errno == ENOMEM) || d->texts.failed;
 
+	/* Its memory is large, and a delivery may wait for others. */
+	json_parser_free(d->parser);
+	d->parser = NULL;
 	find_event_object(d);
 	find_event(d);
 	check_company(d);

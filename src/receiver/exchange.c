@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,6 +13,9 @@
 #include "base/log.h"
 #include "receiver/answer.h"
 #include "store/durable.h"
+
+/* Of a request's id the log shows less. */
+enum { REQUEST_ID_SIZE = 300 };
 
 struct exchange {
 	struct handling handling; /* first: an exchange is its handling */
@@ -21,6 +25,9 @@ struct exchange {
 	struct buf answer;
 	int file; /* with the request, or -1 where it is read from the socket */
 	bool whole;
+	bool keep;     /* the web server wants to keep the connection */
+	bool released; /* libfcgi has no part in it any more */
+	char request_id[REQUEST_ID_SIZE];
 };
 
 static ssize_t
@@ -62,6 +69,7 @@ read_request(struct exchange *x, int fd)
 	FCGX_Detach(&x->fcgi);
 	if (FCGX_Accept_r(&x->fcgi))
 		return (-1);
+	x->keep = x->fcgi.keepConnection;
 	request_from_params(&x->request, x->fcgi.envp);
 	x->request.read = read_stream;
 	x->request.source = x->fcgi.in;
@@ -176,6 +184,29 @@ exchange_connection(struct handling *h)
 	return (((struct exchange *)h)->connection);
 }
 
+void
+exchange_release(struct handling *h)
+{
+	static char *none[] = { NULL };
+	struct exchange *x = (struct exchange *)h;
+	const char *id = x->request.request_id;
+
+	if (x->file != -1 || x->released)
+		return;
+	read_rest(x->fcgi.in);
+	if (id)
+		memccpy(x->request_id, id, '\0', sizeof(x->request_id) - 1);
+	x->request = (struct request){
+		.method = "POST",
+		.params = none,
+		.request_id = id ? x->request_id : NULL,
+		.one_of_many = true,
+	};
+	h->in.params = none;
+	FCGX_Free(&x->fcgi, 0);
+	x->released = true;
+}
+
 /* Send the answer from the file. */
 static int
 answer_from_file(struct exchange *x)
@@ -193,17 +224,22 @@ answer_from_file(struct exchange *x)
 enum exchanged
 exchange_end(struct exchange *x)
 {
-	bool keep = x->fcgi.keepConnection;
-	enum exchanged result = EXCHANGE_FAILED;
+	enum exchanged done = x->keep ? EXCHANGE_KEEP : EXCHANGE_CLOSE, result = EXCHANGE_FAILED;
+	const char *text;
+	size_t len;
 
 	/* Closing a socket with bytes unread would reset it before the answer was read. */
-	if (x->whole)
+	if (x->whole && !x->released)
 		read_rest(x->fcgi.in);
-	if (x->file != -1) {
+	if (x->released) {
+		text = answer_text(&x->answer, &len);
+		if (connection_answer(x->connection, text, len))
+			result = done;
+	} else if (x->file != -1) {
 		if (answer_from_file(x) == 0)
-			result = !x->whole ? EXCHANGE_LEAVE : keep ? EXCHANGE_KEEP : EXCHANGE_CLOSE;
+			result = x->whole ? done : EXCHANGE_LEAVE;
 	} else if (write_answer(x) == 0) {
-		result = keep ? EXCHANGE_KEEP : EXCHANGE_CLOSE;
+		result = done;
 	} else {
 		x->connection->fd = -1;
 	}

@@ -18,6 +18,13 @@ struct exchange *exchange_new(struct receiver *r, struct connection *c, enum loo
 struct handling *exchange_handling(struct exchange *x);
 struct connection *exchange_connection(struct handling *h);
 
+/**
+ * A POST or PUT was read and understood, and waits for its commit. Give back the memory that libfcgi has for the
+ * request, so that a batch of requests does not need as much of it for each. What is left of the request is its id.
+ * The answer is written as one record, without libfcgi.
+ */
+void exchange_release(struct handling *h);
+
 enum exchanged {
 	EXCHANGE_KEEP,   /* answered; the web server wants to keep the connection */
 	EXCHANGE_CLOSE,  /* answered; the connection can be closed */

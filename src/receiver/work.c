@@ -152,6 +152,7 @@ submit(struct worker *w, struct handling *h)
 		w->store = store_hold(h->in.store);
 	}
 	w->added++;
+	exchange_release(h);
 	handle_submit(h);
 	return (NEXT_NONE);
 }
