@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -219,4 +220,41 @@ stderr_restore(void)
 	dup2(real_stderr, STDERR_FILENO);
 	close(real_stderr);
 	real_stderr = -1;
+}
+
+static int captured_fd = -1, outside[2] = { -1, -1 };
+
+void
+capture_begin(void)
+{
+	fflush(NULL);
+	captured_fd = memfd_create("captured", MFD_CLOEXEC);
+	assert_int_not_equal(captured_fd, -1);
+	for (int i = 0; i < 2; i++) {
+		outside[i] = fcntl(STDOUT_FILENO + i, F_DUPFD_CLOEXEC, 3);
+		assert_int_not_equal(outside[i], -1);
+		assert_int_equal(dup2(captured_fd, STDOUT_FILENO + i), STDOUT_FILENO + i);
+	}
+}
+
+const char *
+capture_end(void)
+{
+	static struct buf text;
+	char piece[4096];
+	ssize_t n;
+
+	fflush(NULL);
+	for (int i = 0; i < 2; i++) {
+		dup2(outside[i], STDOUT_FILENO + i);
+		close(outside[i]);
+	}
+	buf_reset(&text);
+	assert_int_equal(lseek(captured_fd, 0, SEEK_SET), 0);
+	while ((n = read(captured_fd, piece, sizeof(piece))) > 0)
+		buf_add(&text, piece, (size_t)n);
+	close(captured_fd);
+	buf_addc(&text, '\0');
+	assert_false(text.failed);
+	return (text.data);
 }

@@ -84,4 +84,11 @@ const char *quoted(const char *text);
 void stderr_capture(const char *directory, const char *name);
 void stderr_restore(void);
 
+/**
+ * From now on standard output and standard error are kept. capture_end() takes them back and returns all that was
+ * written, which it keeps until the next call. Nothing between the two may fail the test.
+ */
+void capture_begin(void);
+const char *capture_end(void);
+
 #endif

@@ -66,7 +66,7 @@ parse(struct cli *c, const struct command *self, const char *words, bool *parsed
 
 /* Goal: options are read wherever they stand, and the number of arguments is checked. */
 static void
-options(void **state)
+test_options(void **state)
 {
 	static const struct {
 		const char *words;
@@ -122,7 +122,7 @@ options(void **state)
 
 /* Goal: a command without options takes any number of arguments where it says so, and no --json. */
 static void
-no_options(void **state)
+test_no_options(void **state)
 {
 	static const struct command many = { .name = "many",
 		.args = "X...",
@@ -145,7 +145,7 @@ no_options(void **state)
 
 /* Goal: the nearest name is guessed, unless it is too far away. */
 static void
-guesses(void **state)
+test_guesses(void **state)
 {
 	static const char *const names[] = { "deliveries", "delivery", "list", "queue", "check" };
 	static const struct {
@@ -179,7 +179,7 @@ guesses(void **state)
 
 /* Goal: spans count back from now, days are their beginning in UTC, and all else is refused. */
 static void
-times(void **state)
+test_times(void **state)
 {
 	static const struct {
 		const char *text;
@@ -214,7 +214,7 @@ times(void **state)
 
 /* Goal: a beginning means the UUIDs that begin so, counted once each; the days are those of its time. */
 static void
-uuids(void **state)
+test_uuids(void **state)
 {
 	static const char a[] = "018bcfe5-6800-7abc-8def-0123456789ab";
 	static const char b[] = "018bcfe5-6800-7abd-8def-0123456789ab";
@@ -251,7 +251,7 @@ uuids(void **state)
 
 /* Goal: credentials are replaced wherever they stand, with all that is in them, and nothing else is. */
 static void
-redaction(void **state)
+test_redaction(void **state)
 {
 	static const struct {
 		const char *body, *want;
@@ -290,12 +290,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(options),
-		cmocka_unit_test(no_options),
-		cmocka_unit_test(guesses),
-		cmocka_unit_test(times),
-		cmocka_unit_test(uuids),
-		cmocka_unit_test(redaction),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_no_options),
+		cmocka_unit_test(test_guesses),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_uuids),
+		cmocka_unit_test(test_redaction),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

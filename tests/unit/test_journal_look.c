@@ -15,7 +15,7 @@ static const char line[] =
 
 /* Goal: a line is taken by what stands in its members, whatever the case where it does not count. */
 static void
-members(void **state)
+test_members(void **state)
 {
 	static const struct {
 		const char *event, *installation, *uuid;
@@ -50,7 +50,7 @@ members(void **state)
 
 /* Goal: members in another order, with blanks as other writers put them, are seen as well. */
 static void
-other_writers(void **state)
+test_other_writers(void **state)
 {
 	static const char other[] =
 	    "{ \"body\" : \"{}\", \"fluid_shop\" : \"acme\",\t\"event\":\t\"x.y\", \"installation\": \"dri_9\" }";
@@ -64,7 +64,7 @@ other_writers(void **state)
 
 /* Goal: what is no whole object goes on to the parser, which says that it is damaged; an empty line does not. */
 static void
-damaged(void **state)
+test_damaged(void **state)
 {
 	struct journal_look look = journal_look_for("order", "dri_2", "0190");
 
@@ -81,9 +81,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(members),
-		cmocka_unit_test(other_writers),
-		cmocka_unit_test(damaged),
+		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_other_writers),
+		cmocka_unit_test(test_damaged),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -26,7 +26,7 @@ printed(struct table *t)
 
 /* Goal: columns are as wide as their widest cell, and a cell that is empty is a hyphen. */
 static void
-columns(void **state)
+test_columns(void **state)
 {
 	struct table *t = table_new((const char *const[]){ "A", "LONG", "C", NULL });
 	char *out;
@@ -45,7 +45,7 @@ columns(void **state)
 
 /* Goal: a cell's width is that on a terminal, and control characters are shown by number. */
 static void
-characters(void **state)
+test_characters(void **state)
 {
 	struct table *t = table_new((const char *const[]){ "A", "B", NULL });
 	char *out;
@@ -68,7 +68,7 @@ characters(void **state)
 
 /* Goal: what is far larger than the memory for it comes back as it was, piece by piece, in any order. */
 static void
-spool(void **state)
+test_spool(void **state)
 {
 	enum { PIECES = 20000 };
 	struct spool *s = spool_new();
@@ -96,7 +96,7 @@ spool(void **state)
 
 /* Goal: where no file may grow, all stays in memory. */
 static void
-spool_without_file(void **state)
+test_spool_without_file(void **state)
 {
 	struct spool *s = spool_new();
 	struct buf out = { 0 };
@@ -133,7 +133,7 @@ add_text(void *user, const char *row, size_t len)
 
 /* Goal: the newest first, by nanoseconds; rows of one time in the order of their names. */
 static void
-order(void **state)
+test_order(void **state)
 {
 	static const struct {
 		struct timespec time;
@@ -164,7 +164,7 @@ order(void **state)
 
 /* Goal: nothing to sort is no error. */
 static void
-nothing(void **state)
+test_nothing(void **state)
 {
 	struct sorted *s = sorted_new();
 	struct buf out = { 0 };
@@ -182,12 +182,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(columns),
-		cmocka_unit_test(characters),
-		cmocka_unit_test(spool),
-		cmocka_unit_test(spool_without_file),
-		cmocka_unit_test(order),
-		cmocka_unit_test(nothing),
+		cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_characters),
+		cmocka_unit_test(test_spool),
+		cmocka_unit_test(test_spool_without_file),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_nothing),
 	};
 
 	if (setlocale(LC_CTYPE, "C.UTF-8") == NULL)
