@@ -14,6 +14,7 @@
 #include "store/index.h"
 #include "store/installation.h"
 #include "store/journal_files.h"
+#include "store/journal_rewrite.h"
 #include "worker/unread.h"
 
 /* Removing old days of the journal, but never what somebody still has to get. */
@@ -156,7 +157,9 @@ prune(struct pruning *p, bool dry)
 	if ((files = journal_files(p->state->journal, &n)) == NULL)
 		return (cli_fail("%s/journal: %s", p->state->path, strerror(errno)));
 	for (size_t i = 0; i < n && strncmp(files[i], p->keep_from, JOURNAL_DAY_LEN) < 0; i++) {
-		if (!dry && unlinkat(p->state->journal, files[i], 0))
+		if (!dry &&
+		    (unlinkat(p->state->journal, files[i], 0) ||
+			journal_rewrite_forget(p->state->journal, files[i])))
 			status = cli_fail("%s/journal/%s: %s", p->state->path, files[i],
 			    strerror(errno));
 		else

@@ -18,6 +18,7 @@
 #include "base/timefmt.h"
 #include "store/durable.h"
 #include "store/journal_files.h"
+#include "store/journal_rewrite.h"
 #include "store/lock.h"
 
 enum { MAX_FILES_A_DAY = 1000, PARTS_MAX = 128 };
@@ -167,14 +168,14 @@ file_in_place(const struct journal *j, const struct file *f)
 	return (same_file(&here, &named));
 }
 
-/* Whether that holds from the path on: also the directory can have been moved away or replaced. */
+/* Whether the journal directory is the one under its path: it can have been moved away or replaced. */
 static bool
-path_in_place(const struct journal *j, const struct file *f)
+directory_in_place(const struct journal *j)
 {
 	struct stat here, named;
 
-	return (file_in_place(j, f) && fstat(j->dir, &here) == 0 && lstat(j->path, &named) == 0 &&
-	    same_file(&here, &named));
+	return (
+	    fstat(j->dir, &here) == 0 && lstat(j->path, &named) == 0 && same_file(&here, &named));
 }
 
 /* Write these parts whole, and add their size to *end. Returns 0, or -1 with errno set. */
@@ -310,9 +311,26 @@ file_acquire(struct journal *j, const char *day)
 	return (NULL);
 }
 
-/* Commit what was written to the file. Returns 0, or -1 with errno set. */
+/*
+ * Whether the lines that were written to the file are in the one that has its name now: it was rewritten between the
+ * write and the sync (store/journal_rewrite.h), which synced the new one before the name changed.
+ */
+static bool
+was_rewritten(const struct journal *j, const struct file *f, const struct journal_lines *lines)
+{
+	const struct journal_line *l;
+
+	if (!directory_in_place(j))
+		return (false);
+	STAILQ_FOREACH(l, lines, link)
+	if (l->error == 0 && !journal_rewrite_has(j->dir, f->name, l->text, l->len))
+		return (false);
+	return (sync_directory(j->dir) == 0);
+}
+
+/* Commit these lines, which were written to the file. Returns 0, or -1 with errno set. */
 static int
-file_sync(struct journal *j, struct file *f)
+file_sync(struct journal *j, struct file *f, const struct journal_lines *lines)
 {
 	if (fdatasync(f->fd)) {
 		log_errno(LOG_LEVEL_ERROR, "journal commit failed", "file", f->name, NULL);
@@ -322,10 +340,12 @@ file_sync(struct journal *j, struct file *f)
 		errno = EIO;
 		return (-1);
 	}
-	if (!path_in_place(j, f)) {
+	if (!file_in_place(j, f) || !directory_in_place(j)) {
+		f->failed = true;
+		if (was_rewritten(j, f, lines))
+			return (0);
 		log_line(LOG_LEVEL_ERROR, "journal file is no longer the one under its name",
 		    "directory", j->path, "file", f->name, NULL);
-		f->failed = true;
 		errno = ESTALE;
 		return (-1);
 	}
@@ -389,7 +409,7 @@ commit(struct journal *j, const char *day, struct journal_lines *lines)
 			error = EIO;
 	}
 	pthread_mutex_unlock(&j->mutex);
-	if (written && file_sync(j, f))
+	if (written && file_sync(j, f, lines))
 		error = errno;
 	STAILQ_FOREACH(l, lines, link)
 	if (l->error == 0)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "store/durable.h"
+#include "worker/resume.h"
 
 enum {
 	BLOCK = 256 * 1024,
@@ -268,23 +269,6 @@ end_of_lines(int fd, uint64_t size, uint64_t *end)
 	return (0);
 }
 
-int
-follow_is_in_place(int fd, const struct follow_file *at)
-{
-	char last;
-	ssize_t n;
-
-	if (at->offset == 0)
-		return (1);
-	if (at->offset > INT64_MAX)
-		return (0);
-	if ((n = pread(fd, &last, 1, (off_t)at->offset - 1)) == -1)
-		return (-1);
-	if (n == 0 || last != '\n')
-		return (0);
-	return (at->delivery[0] ? lines_is_at(fd, at->last, at->delivery) : 1);
-}
-
 /*
  * The lock that the receiver holds while it writes a line, and takes it back if the disk is full. It holds it for a
  * moment only: who holds it for seconds is another program, which must not stop us.
@@ -312,7 +296,7 @@ lock(struct reading *r)
  * fit. Returns 0, or -1 with errno set.
  */
 static int
-find_place(struct reading *r, uint64_t size)
+find_place(const struct follow *f, struct reading *r, uint64_t size)
 {
 	int in_place;
 
@@ -321,7 +305,8 @@ find_place(struct reading *r, uint64_t size)
 			return (-1);
 		r->at.is_old = false;
 	}
-	if ((in_place = follow_is_in_place(r->fd, &r->at)) == -1)
+	/* Nothing of it was read through this descriptor yet: it may be another file than before. */
+	if ((in_place = resume_place(f->dir, r->fd, &r->at, r->synced == 0)) == -1)
 		return (-1);
 	if (in_place == 0) {
 		log_line(LOG_LEVEL_WARN,
@@ -376,8 +361,9 @@ fill(struct follow *f, struct reading *r)
 		return (errno == ENOENT ? 0 : -1);
 	if (lock(r))
 		return (-1);
-	result = fstat(r->fd, &st) || find_place(r, (uint64_t)st.st_size) || read_lines(f, r) ? -1 :
-												0;
+	result = fstat(r->fd, &st) || find_place(f, r, (uint64_t)st.st_size) || read_lines(f, r) ?
+	    -1 :
+	    0;
 	flock(r->fd, LOCK_UN);
 	if (result == 0 && f->block.len && (uint64_t)st.st_size > r->synced) {
 		if ((result = fdatasync(r->fd)) == 0)

@@ -13,7 +13,8 @@
  * The position names every file that the journal has. No clock decides which files are read: one that the position
  * does not name is new, whatever its day. A file in which the last line read is not where it was, has been replaced,
  * restored or truncated, and is read from its beginning: the notes of what was dealt with (worker/runs.h) keep it from
- * running again.
+ * running again. Only in a file that fluidhook itself has rewritten (store/journal_rewrite.h), reading goes on behind
+ * the last delivery read, wherever that is now.
  *
  * A file that cannot be read is skipped, named in the log once, and tried again every few seconds. Its place in the
  * position stays.
@@ -57,11 +58,6 @@ struct follow_file *follow_position(struct follow *f, unsigned *n);
 
 /** Whether there are files that cannot be read now. */
 bool follow_is_hindered(const struct follow *f);
-
-/**
- * Whether the last line read is still where it was. Returns 1 or 0, or -1 with errno set: the file cannot be read.
- */
-int follow_is_in_place(int fd, const struct follow_file *at);
 
 /** What hinders reading, for messages: errno as text, and EWOULDBLOCK as another program's lock. */
 const char *follow_problem(int error);

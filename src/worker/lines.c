@@ -103,6 +103,17 @@ read_at(int fd, uint64_t offset, struct buf *line)
 }
 
 int
+lines_end(int fd, uint64_t offset, uint64_t *end)
+{
+	struct buf line = { 0 };
+	int result = read_at(fd, offset, &line);
+
+	*end = offset + line.len + 1;
+	buf_wipe(&line);
+	return (result);
+}
+
+int
 lines_is_at(int fd, uint64_t offset, const char *delivery)
 {
 	char want[BEGINNING_LEN + UUID_SIZE + 1], got[sizeof(want)], found[UUID_SIZE];
@@ -159,6 +170,17 @@ find_in(int dir, const char *name, const char *delivery, struct buf *line, uint6
 	free(text);
 	fclose(file);
 	errno = saved;
+	return (result);
+}
+
+int
+lines_seek(int dir, const char *name, const char *delivery, uint64_t *begin, uint64_t *end)
+{
+	struct buf line = { 0 };
+	int result = find_in(dir, name, delivery, &line, begin);
+
+	*end = *begin + line.len + 1;
+	buf_wipe(&line);
 	return (result);
 }
 

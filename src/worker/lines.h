@@ -33,6 +33,18 @@ void lines_delivery(const char *line, size_t len, char delivery[UUID_SIZE]);
 int lines_is_at(int fd, uint64_t offset, const char *delivery);
 
 /**
+ * Look for the line of a delivery in one file, from its beginning. Returns 1 with where it begins and where the next
+ * line does, 0 if it is not in it, or -1 with errno set.
+ */
+int lines_seek(int dir, const char *name, const char *delivery, uint64_t *begin, uint64_t *end);
+
+/**
+ * Where the line that begins at this offset ends: behind its newline. Returns 1, 0 if none begins there, or -1 with
+ * errno set.
+ */
+int lines_end(int fd, uint64_t offset, uint64_t *end);
+
+/**
  * Read the line of a delivery, without its newline, into `line` (emptied first): at its place, else wherever the
  * journal has it now; *place then says where. Returns 0, or -1 with errno set: ENOENT if it is in no file, anything
  * else if not all files could be read.

@@ -8,6 +8,7 @@
 
 #include "base/timefmt.h"
 #include "worker/position.h"
+#include "worker/resume.h"
 
 enum { BLOCK = 64 * 1024, HEAD = 256 };
 
@@ -57,14 +58,17 @@ static void
 count_unread(int journal, const struct follow_file *at, struct unread *file)
 {
 	int fd = lines_open(journal, file->name), in_place;
+	struct follow_file place;
 	uint64_t offset;
 
 	if (fd == -1) {
 		file->error = errno;
 		return;
 	}
-	in_place = at ? follow_is_in_place(fd, at) : 0;
-	offset = in_place == 1 ? at->offset : 0;
+	if (at)
+		place = *at;
+	in_place = at ? resume_place(journal, fd, &place, true) : 0;
+	offset = in_place == 1 ? place.offset : 0;
 	if (in_place == -1 || count_from(fd, offset, &file->lines))
 		file->error = errno;
 	else if (file->lines)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/journal_rewrite.h"
 #include "worker/follow.h"
 
 #define DAY "2026-11-23.jsonl"
@@ -396,6 +397,101 @@ old_position(void **state)
 	expect_none(p);
 }
 
+/* A line of a delivery with a UUID, and as many more bytes. */
+static void
+add_long(struct place *p, int number, size_t more)
+{
+	int fd = openat(p->dir, DAY, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_int_not_equal(fd, -1);
+	dprintf(fd, "{\"delivery\":\"0193571e-0000-7000-8000-00000000000%d\"%*s}\n", number,
+	    (int)more, "");
+	close(fd);
+}
+
+static void
+expect_long(struct place *p, int number)
+{
+	char want[64];
+
+	CHECK(follow_next(p->follow, &p->line, &p->place) == 1, "line %d is not there", number);
+	snprintf(want, sizeof(want), "00000000000%d\"", number);
+	CHECK(strstr(p->line.data, want), "%s: not line %d", p->line.data, number);
+}
+
+/* Every line gets as long as *user says. */
+static int
+resize(void *user, const char *line, size_t len, bool whole, struct buf *out)
+{
+	const char *end = strchr(line, ' ');
+
+	(void)whole;
+	buf_add(out, line, end && end < line + len ? (size_t)(end - line) : len - 1);
+	buf_addf(out, "%*s}", *(int *)user, "");
+	return (1);
+}
+
+/*
+ * Goal: in a file that was rewritten, reading goes on behind the last line read, wherever it is now: whether the
+ * worker runs meanwhile or not, and whether lines have become longer or shorter, also where another line ends now at
+ * the place of the last one.
+ */
+static void
+rewritten(void **state)
+{
+	/* 50 bytes stand around the blanks, and a newline behind. */
+	static const int sizes[] = { 60, 5, 0, 300, 1000 };
+
+	for (size_t i = 0; i < LENGTH(sizes); i++)
+		for (int restarted = 0; restarted < 2; restarted++) {
+			struct place *p = *state;
+			int size = sizes[i];
+
+			add_long(p, 1, 60);
+			add_long(p, 2, i % 2 ? 60 : 52 + 60 + 8);
+			add_long(p, 3, 60);
+			expect_long(p, 1);
+			expect_long(p, 2);
+			if (restarted)
+				again(p);
+			assert_int_equal(journal_rewrite(p->dir, DAY, resize, &size), 1);
+			if (restarted)
+				expect_long(p, 3);
+			else
+				while (strstr(p->line.data, "0003\"") == NULL)
+					expect_long(p, 3);
+			expect_none(p);
+			add_long(p, 4, 0);
+			expect_long(p, 4);
+			expect_none(p);
+			teardown(state);
+			setup(state);
+		}
+}
+
+/* Goal: only a file that fluidhook has rewritten is gone on with elsewhere. */
+static void
+rewritten_and_replaced(void **state)
+{
+	struct place *p = *state;
+	int size = 7;
+
+	add_long(p, 1, 60);
+	add_long(p, 2, 60);
+	expect_long(p, 1);
+	expect_long(p, 2);
+	again(p);
+	assert_int_equal(journal_rewrite(p->dir, DAY, resize, &size), 1);
+	unlinkat(p->dir, DAY, 0);
+	add_long(p, 3, 60);
+	add_long(p, 1, 7);
+	add_long(p, 2, 7);
+	expect_long(p, 3);
+	expect_long(p, 1);
+	expect_long(p, 2);
+	expect_none(p);
+}
+
 int
 main(void)
 {
@@ -408,6 +504,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(synced_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(locked, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_what_it_was, setup, teardown),
+		cmocka_unit_test_setup_teardown(rewritten, setup, teardown),
+		cmocka_unit_test_setup_teardown(rewritten_and_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_position, setup, teardown),
 	};
 

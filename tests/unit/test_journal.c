@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "store/journal.h"
+#include "store/journal_rewrite.h"
 #include "store/lock.h"
 
 enum { THREADS = 8, PROCESSES = 4, LINES = 60, DEADLINE_MS = 5000 };
@@ -355,6 +356,57 @@ test_moved_in_commit(void **state)
 	move_from = NULL;
 	assert_int_equal(append(p, "three"), 0);
 	expect_file(p, "2026-11-23.jsonl", "three\n");
+}
+
+#define FIRST "{\"delivery\":\"0193571e-0000-7000-8000-000000000001\""
+#define SECOND "{\"delivery\":\"0193571e-0000-7000-8000-000000000002\""
+
+/* Every line is longer afterwards, so that all behind the first move. */
+static int
+lengthen(void *user, const char *line, size_t len, bool whole, struct buf *out)
+{
+	(void)user;
+	assert_true(whole);
+	assert_int_equal(line[len - 1], '}');
+	buf_add(out, line, len - 1);
+	buf_adds(out, ",\"more\":\"of it\"}");
+	return (1);
+}
+
+static void
+rewrite_in_commit(struct place *p)
+{
+	assert_int_equal(journal_rewrite(p->dir, "2026-11-23.jsonl", lengthen, NULL), 1);
+}
+
+static void
+replace_in_commit(struct place *p)
+{
+	assert_int_equal(unlinkat(p->dir, "2026-11-23.jsonl", 0), 0);
+	file_text(p->path, "2026-11-23.jsonl", FIRST "}\n", 0600);
+}
+
+/*
+ * Goal: lines that are in a file that was rewritten between their write and their sync are stored, and the next ones
+ * go to that file. In one that was replaced otherwise they are not.
+ */
+static void
+test_rewritten_in_commit(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(append(p, FIRST "}"), 0);
+	in_commit = rewrite_in_commit;
+	in_commit_place = p;
+	assert_int_equal(append(p, SECOND "}"), 0);
+	expect_file(p, "2026-11-23.jsonl",
+	    FIRST ",\"more\":\"of it\"}\n" SECOND ",\"more\":\"of it\"}\n");
+	assert_int_equal(append(p, "three"), 0);
+	expect_file(p, "2026-11-23.jsonl",
+	    FIRST ",\"more\":\"of it\"}\n" SECOND ",\"more\":\"of it\"}\nthree\n");
+	in_commit = replace_in_commit;
+	assert_int_equal(append(p, SECOND "}"), -1);
+	assert_int_equal(errno, ESTALE);
 }
 
 /* Goal: the same for the whole directory, whose file still has its name. */
@@ -854,6 +906,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_commit_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moved_in_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rewritten_in_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_directory_moved_in_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_directory_not_synced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unseen, setup, teardown),
