@@ -196,6 +196,7 @@ test_last_use(void **state)
 	add_line(&text, "u1", "2023-11-13T22:13:20.000000Z", "a.b", "droplet", "dws_b");
 	write_day(k, "state/journal/2023-11-13.jsonl", &text);
 	buf_reset(&text);
+	add_line(&text, "u0", "2023-11-14T22:13:25.000000Z", "a.b", "droplet", "dws_a");
 	add_line(&text, "u2", "2023-11-14T22:13:30.000000Z", "a.b", "droplet", "dws_a");
 	add_line(&text, "u3", "2023-11-14T22:13:20.000000Z", "a.b", "droplet", "dws_a");
 	add_line(&text, "u4", "2023-11-14T22:13:40.000000Z", "a.b", "installation", "dws_c");
