@@ -22,10 +22,11 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Fails the test with a message that says which case of a table it was. */
+/* Fails the test with a message that says which case of a table it was, on the real standard error. */
 #define CHECK(condition, ...) \
 	do { \
 		if (!(condition)) { \
+			stderr_restore(); \
 			print_error("%s\n", #condition); \
 			fail_msg(__VA_ARGS__); \
 		} \
