@@ -18,10 +18,27 @@
 #include "store/lifecycle.h"
 #include "store/wait.h"
 
+/* Nothing is written to records of a directory that another one has replaced. If so, errno is set. */
+static bool
+is_in_place(const struct intake *in)
+{
+	if (state_in_place(in->store->state))
+		return (true);
+	errno = ESTALE;
+	return (false);
+}
+
+static int
+lock_records(const struct intake *in)
+{
+	return (is_in_place(in) ? state_lock(in->store->state) : -1);
+}
+
 struct counting {
 	const struct intake *in;
 	unsigned n;
 	const struct record *only;
+	bool locked; /* nobody changes a record now */
 	int error;
 };
 
@@ -31,16 +48,20 @@ count_active(void *user, const char *name)
 	struct counting *c = user;
 	const struct record *r = records_get(c->in->store->records, name);
 
-	/* Also one that is missing: an index names it, so there was one. */
 	if (r == NULL) {
 		c->error = EAGAIN;
 		if (wait_was_needed())
 			return (1);
+		/* A record that is being made has its index entry first. */
+		c->error = ENOENT;
+		if (errno == ENOENT && !c->locked)
+			return (1);
+		/* Also one that is missing: an index names it, so there was one. */
 		log_errno(LOG_LEVEL_ERROR, "record cannot be read", "record", name, NULL);
 		c->error = EIO;
 		return (1);
 	}
-	if (r && r->installation->status == INSTALLATION_ACTIVE &&
+	if (r->installation->status == INSTALLATION_ACTIVE &&
 	    search_droplet_owns(c->in->authority.conf, c->in->evidence.droplet, r->installation) &&
 	    ++c->n == 1)
 		c->only = r;
@@ -52,13 +73,13 @@ count_active(void *user, const char *name)
 /*
  * The installation of a business event under a droplet's secret that names none: the only active one of the
  * company that it names. *out is NULL if there is none, or several; the caller releases it. Returns 0, or -1
- * with errno set if that could not be found out.
+ * with errno set if that could not be found out: ENOENT if a record is missing that may just be made.
  */
 static int
-find_only(const struct intake *in, const struct record **out)
+find_only(const struct intake *in, bool locked, const struct record **out)
 {
 	const char *company = in->content->company;
-	struct counting c = { .in = in };
+	struct counting c = { .in = in, .locked = locked };
 	bool complete;
 
 	*out = NULL;
@@ -88,14 +109,26 @@ find_only(const struct intake *in, const struct record **out)
 static int
 attribute(const struct intake *in, const struct record **out)
 {
-	int result;
+	int result, saved;
 
 	glance_permit(!in->may_wait);
-	result = find_only(in, out);
+	result = find_only(in, false, out);
 	if (glance_relied() && (result || *out == NULL)) {
 		glance_permit(false);
-		result = find_only(in, out);
+		result = find_only(in, false, out);
 	}
+	if (result == 0 || errno != ENOENT)
+		return (result);
+	if (!in->may_wait) {
+		wait_note_needed();
+		return (-1);
+	}
+	if (lock_records(in))
+		return (-1);
+	result = find_only(in, true, out);
+	saved = errno;
+	state_unlock(in->store->state);
+	errno = saved;
 	return (result);
 }
 
@@ -191,22 +224,6 @@ accepted_as(enum installation_status status)
 	return (status == INSTALLATION_PENDING || status == INSTALLATION_UNCONFIRMED ?
 		ACCEPTED_PENDING :
 		ACCEPTED);
-}
-
-/* Nothing is written to records of a directory that another one has replaced. If so, errno is set. */
-static bool
-is_in_place(const struct intake *in)
-{
-	if (state_in_place(in->store->state))
-		return (true);
-	errno = ESTALE;
-	return (false);
-}
-
-static int
-lock_records(const struct intake *in)
-{
-	return (is_in_place(in) ? state_lock(in->store->state) : -1);
 }
 
 /* What it means that lifecycle_apply() returned this, and the status. */

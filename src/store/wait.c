@@ -26,10 +26,16 @@ wait_was_needed(void)
 	return (needed);
 }
 
+void
+wait_note_needed(void)
+{
+	needed = true;
+}
+
 static int
 would_wait(void)
 {
-	needed = true;
+	wait_note_needed();
 	errno = EAGAIN;
 	return (-1);
 }

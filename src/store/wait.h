@@ -17,6 +17,9 @@ void wait_permit(bool permitted);
 /** Whether this thread could not read something without waiting, since it called wait_permit(). */
 bool wait_was_needed(void);
 
+/** Note that it could not, where what it would wait for is not the disk. */
+void wait_note_needed(void);
+
 /** openat() for reading. -1 with errno EAGAIN: this thread may not wait, and would have to. */
 int wait_open(int dir, const char *name, int flags);
 

@@ -1,6 +1,6 @@
 /*
  * Requests handled one after the other by one process, while files change. The clock hardly moves, so that
- * all happens within 10 ms. Link with: -Wl,--wrap=clock_gettime -Wl,--wrap=syscall
+ * all happens within 10 ms. Link with: -Wl,--wrap=clock_gettime -Wl,--wrap=syscall -Wl,--wrap=nanosleep
  */
 #include "support.h"
 #include "wrap.h"
@@ -11,11 +11,13 @@
 
 #include "delivery/signature.h"
 #include "receiver/handle.h"
+#include "store/index.h"
 
 int __real_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__real_");
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out) AS_CLOCK_GETTIME("__wrap_");
 
 long __wrap_syscall(long number, ...);
+int __wrap_nanosleep(const struct timespec *pause, struct timespec *left);
 
 enum { NOW = 2000000000 };
 
@@ -39,6 +41,25 @@ __wrap_syscall(long number, ...)
 	return (-1);
 }
 
+/* Another process that has the lock, and makes the record dri_b while somebody waits for it. */
+static struct state *installing;
+static const char *installing_in;
+
+int
+__wrap_nanosleep(const struct timespec *pause, struct timespec *left)
+{
+	(void)pause;
+	(void)left;
+	if (installing) {
+		file_text(installing_in, "state/installations/dri_b.json",
+		    "{\"status\":\"pending\",\"droplet_uuid\":\"drp_x\",\"fluid_company_id\":1}",
+		    0600);
+		state_unlock(installing);
+		installing = NULL;
+	}
+	return (0);
+}
+
 static const char install[] =
     "{\"resource\":\"droplet\",\"event\":\"installed\",\"company\":{"
     "\"droplet_installation_uuid\":\"dri_a\",\"droplet_uuid\":\"drp_x\",\"fluid_company_id\":1,"
@@ -46,6 +67,8 @@ static const char install[] =
     "\"authentication_token\":\"cat_a\"}}";
 static const char order[] = "{\"resource\":\"order\",\"event\":\"created\",\"company\":{"
 			    "\"droplet_installation_uuid\":\"dri_a\"}}";
+static const char order_of_company[] = "{\"resource\":\"order\",\"event\":\"created\",\"company\":{"
+				       "\"fluid_company_id\":1}}";
 
 struct world {
 	char *directory;
@@ -269,6 +292,31 @@ test_not_in_memory(void **state)
 	}
 }
 
+/*
+ * Goal: an event of a company is accepted while another installation of it is being made, whose index entries
+ * are there before its record. A record that is missing for good is an error.
+ */
+static void
+test_being_installed(void **state)
+{
+	struct world *w = *state;
+	char why[STATE_WHY_SIZE];
+	struct state *other;
+
+	assert_int_equal(post(w, install, "dws_one", true), 200);
+	other = state_open(path_in(w->directory, "state"), why);
+	assert_non_null(other);
+	assert_int_equal(state_lock(other), 0);
+	assert_int_equal(index_link(other->companies, "1", "dri_b"), 0);
+	installing_in = w->directory;
+	installing = other;
+	assert_int_equal(post(w, order_of_company, "dws_one", false), 200);
+	assert_null(installing);
+	assert_int_equal(unlink(path_in(w->directory, "state/installations/dri_b.json")), 0);
+	assert_int_equal(post(w, order_of_company, "dws_one", false), 503);
+	state_close(other);
+}
+
 int
 main(void)
 {
@@ -279,6 +327,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_secrets_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_in_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_being_installed, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
