@@ -212,10 +212,32 @@ is_removable(const struct comparing *c, enum entry entry)
 	return (entry == STALE || (entry == ORPHAN && c->r->remove_orphans));
 }
 
+/* Whether the entry is still there. Returns 1, 0, or FAILED with errno set. */
 static int
-remove_entry(struct comparing *c, const char *record)
+is_there(const struct comparing *c, const char *record)
 {
-	if (!is_removable(c, judge(c, record)))
+	char path[2 * NAME_SIZE];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", c->key, record);
+	if (fstatat(c->directory, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return (1);
+	return (errno == ENOENT ? 0 : FAILED);
+}
+
+/* Judge the entry again, now that nobody changes its record, and remove or count it. The caller holds the lock. */
+static int
+correct_entry(struct comparing *c, const char *record)
+{
+	int there = is_there(c, record);
+	enum entry entry;
+
+	if (there != 1)
+		return (there);
+	entry = judge(c, record);
+	if (entry == ORPHAN && !c->r->remove_orphans)
+		c->r->orphans++;
+	if (!is_removable(c, entry))
 		return (0);
 	if (index_remove(c->directory, c->key, record))
 		return (FAILED);
@@ -227,16 +249,15 @@ static int
 look_at_entry(void *user, const char *record)
 {
 	struct comparing *c = user;
-
 	enum entry entry = judge(c, record);
 
-	if (entry == ORPHAN && !c->r->remove_orphans)
-		c->r->orphans++;
-	if (is_removable(c, entry)) {
-		if (c->r->dry)
-			c->r->removed++;
-		else if (locked(c, remove_entry, record))
+	/* What looks wrong may be an install or uninstall that is being applied. */
+	if (!c->r->dry && (entry == ORPHAN || entry == STALE)) {
+		if (locked(c, correct_entry, record))
 			return (FAILED);
+	} else {
+		c->r->orphans += entry == ORPHAN && !c->r->remove_orphans;
+		c->r->removed += is_removable(c, entry);
 	}
 	return (stopped(c) ? STOPPED : 0);
 }

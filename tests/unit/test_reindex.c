@@ -1,10 +1,11 @@
 /*
  * The indexes and markers are compared with the records, and put right.
- * Link with: -Wl,--wrap=fsync
+ * Link with: -Wl,--wrap=fsync -Wl,--wrap=flock
  */
 #include "support.h"
 
 #include <errno.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,23 @@
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
+int __real_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation);
+
+/* Another process has the lock, and finishes an install and an uninstall before it gives the lock back. */
+static const char *applying_in;
+
+int
+__wrap_flock(int fd, int operation)
+{
+	if (applying_in && (operation & LOCK_EX)) {
+		file_text(applying_in, "state/installations/dri_new.json",
+		    "{\"status\":\"active\",\"fluid_shop\":\"acme\"}", 0600);
+		unlink(path_in(applying_in, "state/shops/acme/dri_gone"));
+		applying_in = NULL;
+	}
+	return (__real_flock(fd, operation));
+}
 
 /* The directory that cannot be synced; 0: all can. */
 static ino_t unsynced;
@@ -196,6 +214,24 @@ test_stale(void **state)
 	assert_false(exists(w, "shops/acme/dri_never"));
 }
 
+/* Goal: what an install or uninstall that is being applied has not done yet is no disagreement. */
+static void
+test_being_applied(void **state)
+{
+	struct reindex r = { .stop = NULL };
+	struct world *w = *state;
+
+	add_some(w);
+	assert_int_equal(index_add(w->state->shops, "acme", "dri_gone"), 0);
+	assert_int_equal(index_add(w->state->shops, "acme", "dri_new"), 0);
+	applying_in = w->directory;
+	assert_int_equal(reindex(w->state, &r), 0);
+	assert_null(applying_in);
+	assert_int_equal(r.orphans, 0);
+	assert_int_equal(r.removed, 0);
+	assert_true(exists(w, "shops/acme/dri_new"));
+}
+
 /* Goal: while a record cannot be read, indexes that lack something are not called complete. */
 static void
 test_unreadable(void **state)
@@ -292,6 +328,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_right, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_being_applied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_listed, setup, teardown),
