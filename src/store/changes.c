@@ -185,9 +185,7 @@ write_new(const struct changes *c, struct change *n)
 	char name[NAME_SIZE + 16];
 
 	name_new(name, n);
-	if (installation_json(n->i, &text))
-		errno = ENOMEM;
-	else
+	if (installation_json(n->i, &text) == 0)
 		n->fd = durable_create(dir, name, 0600);
 	if (n->fd != -1) {
 		n->written = true;
@@ -201,13 +199,27 @@ write_new(const struct changes *c, struct change *n)
 }
 
 static int
-sync_and_close(int *fd, int (*sync)(int fd))
+sync_and_close(const struct state *s, int *fd, int (*sync)(int fd))
 {
-	int result = *fd == -1 ? 0 : sync(*fd);
+	int result;
 
+	if (*fd == -1)
+		return (0);
+	/* On a slow disk, all of them take longer than others wait for one who does nothing. */
+	state_lock_renew(s);
+	result = sync(*fd);
 	file_close(*fd);
 	*fd = -1;
 	return (result);
+}
+
+static int
+sync_places(const struct state *s, struct change *n)
+{
+	return (sync_and_close(s, &n->shop, sync_directory) ||
+		    sync_and_close(s, &n->company, sync_directory) ?
+		-1 :
+		0);
 }
 
 /*
@@ -238,12 +250,12 @@ sync_all(struct changes *c, const struct dirty *d)
 	const struct state *s = c->state;
 
 	for (unsigned n = 0; n < c->n; n++)
-		if (sync_and_close(&c->list[n].fd, fsync))
+		if (sync_and_close(s, &c->list[n].fd, fsync))
 			return (-1);
 	for (unsigned n = 0; n < c->n; n++)
-		if (sync_and_close(&c->list[n].shop, sync_directory) ||
-		    sync_and_close(&c->list[n].company, sync_directory))
+		if (sync_places(s, &c->list[n]))
 			return (-1);
+	state_lock_renew(s);
 	return (sync_index(s->shops, d->shops, &s->seen->shops_synced) ||
 		    sync_index(s->companies, d->companies, &s->seen->companies_synced) ||
 		    (d->pending && sync_directory(s->pending)) ||
@@ -259,11 +271,17 @@ prepare(struct changes *c)
 	bool complete = index_is_complete(c->state);
 	struct dirty d = { 0 };
 
-	for (unsigned n = 0; n < c->n; n++)
-		if (make_markers(c->state, &c->list[n], &d) ||
-		    make_entries(c, &c->list[n], complete, &d) ||
-		    (!c->list[n].keeps_text && write_new(c, &c->list[n])))
+	for (unsigned n = 0; n < c->n; n++) {
+		struct change *one = &c->list[n];
+
+		if (make_markers(c->state, one, &d) || make_entries(c, one, complete, &d) ||
+		    (!one->keeps_text && write_new(c, one)))
 			return (-1);
+		/* However many one installation supersedes, no more files are open at once. */
+		if (n >= CHANGES_MAX &&
+		    (sync_and_close(c->state, &one->fd, fsync) || sync_places(c->state, one)))
+			return (-1);
+	}
 	return (sync_all(c, &d));
 }
 
@@ -288,6 +306,7 @@ replace(struct changes *c, enum changes_turn turn)
 		if ((result = renameat(dir, name, dir, file)) == 0)
 			one->written = false;
 	}
+	state_lock_renew(c->state);
 	if (result == 0 && any)
 		result = sync_directory(dir);
 	/* Also after a failure: a new record may be there, and only its directory's sync have failed. */

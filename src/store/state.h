@@ -105,6 +105,9 @@ bool state_in_place(const struct state *s);
 int state_lock(struct state *s);
 void state_unlock(struct state *s);
 
+/** Whoever has the lock for long does this now and then, so that other processes of fluidhook go on waiting. */
+void state_lock_renew(const struct state *s);
+
 /** The file whose lock it is, in the state directory. */
 extern const char state_lock_file[];
 

@@ -33,8 +33,8 @@ read_turn(const struct state *s)
 	return (pread(s->lock_fd, &turn, sizeof(turn), 0) == (ssize_t)sizeof(turn) ? turn : 0);
 }
 
-static void
-write_turn(const struct state *s)
+void
+state_lock_renew(const struct state *s)
 {
 	int64_t turn = clock_monotonic_ns();
 
@@ -64,7 +64,7 @@ state_lock(struct state *s)
 	}
 	s->held = result == 0;
 	if (s->held)
-		write_turn(s);
+		state_lock_renew(s);
 	pthread_mutex_unlock(&s->mutex);
 	if (result)
 		log_errno(LOG_LEVEL_ERROR,

@@ -14,6 +14,7 @@ struct rivals {
 	struct installation **older;
 	size_t n;
 	bool outdone; /* a newer one is active */
+	bool waits;   /* that one's record is still to be changed */
 	bool failed;  /* with errno set */
 };
 
@@ -94,6 +95,7 @@ look_at_changed(struct rivals *r)
 			continue;
 		if ((other = installation_copy(i)) == NULL || (compare(r, other) && r->failed))
 			return (-1);
+		r->waits = r->outdone;
 	}
 	return (0);
 }
@@ -162,7 +164,9 @@ supersede_put(struct changes *c, struct installation *i, const struct lifecycle_
 		installation_drop_credentials(i);
 		changed = true;
 	}
-	if ((changed ? changes_put(c, i, was, CHANGES_FIRST) : changes_confirm(c, i)) == 0)
+	/* The newer one first, as the credentials of this one go. */
+	if ((changed ? changes_put(c, i, was, r.waits ? CHANGES_LAST : CHANGES_FIRST) :
+		       changes_confirm(c, i)) == 0)
 		result = end_rivals(&r);
 out:
 	free_rivals(&r);
