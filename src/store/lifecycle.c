@@ -1,6 +1,7 @@
 #include "store/lifecycle.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "store/changes.h"
 #include "store/index.h"
@@ -182,6 +183,69 @@ lifecycle_apply(struct state *s, struct records *records, const struct lifecycle
 	changes_end(&c);
 	if (result == 0 && records)
 		records_settle(records, e->record);
+	return (result);
+}
+
+static bool
+is_equal(const char *a, const char *b)
+{
+	return (a && b && strcmp(a, b) == 0);
+}
+
+/* Whether the install brings nothing that the record does not have. */
+static bool
+has_all_of(const struct installation *i, const struct lifecycle_event *e)
+{
+	return (i->status == INSTALLATION_ACTIVE &&
+	    is_equal(i->authentication_token, e->authentication_token) &&
+	    (e->webhook_verification_token == NULL ||
+		is_equal(i->webhook_verification_token, e->webhook_verification_token)));
+}
+
+/* Change the record by what is imported. Returns 0, or -1: ENOMEM. */
+static int
+change_by_import(struct installation *i, const struct lifecycle_event *install,
+    const struct lifecycle_event *ended, bool is_new, enum lifecycle_imported *done, bool *changed)
+{
+	enum lifecycle_change first = LIFECYCLE_NONE, second = LIFECYCLE_NONE;
+
+	if (is_new || ended || !has_all_of(i, install))
+		first = lifecycle_change(i, install, is_new);
+	if (ended && first != LIFECYCLE_ERROR)
+		second = lifecycle_change(i, ended, false);
+	if (first == LIFECYCLE_ERROR || second == LIFECYCLE_ERROR)
+		return (-1);
+	*changed = first != LIFECYCLE_NONE || second != LIFECYCLE_NONE;
+	if (is_new)
+		*done = LIFECYCLE_ADDED;
+	else if (first == LIFECYCLE_NEWS || second == LIFECYCLE_NEWS)
+		*done = LIFECYCLE_UPDATED;
+	else
+		*done = LIFECYCLE_UNCHANGED;
+	return (0);
+}
+
+int
+lifecycle_import(struct state *s, const struct lifecycle_event *install,
+    const struct lifecycle_event *ended, enum lifecycle_imported *done)
+{
+	struct lifecycle_places was;
+	struct installation *i;
+	struct changes c;
+	bool is_new, changed;
+	int result;
+
+	if ((result = load(s, install, &i, &is_new, &was)) != 0)
+		return (result);
+	if (change_by_import(i, install, ended, is_new, done, &changed)) {
+		installation_free(i);
+		return (-1);
+	}
+	changes_begin(&c, s);
+	/* Also when nothing changed: a crash may have come before all of this was done. */
+	if ((result = supersede_put(&c, i, &was, changed)) == 0)
+		result = changes_commit(&c);
+	changes_end(&c);
 	return (result);
 }
 

@@ -41,6 +41,17 @@ int lifecycle_apply(struct state *s, struct records *records, const struct lifec
 int lifecycle_apply_shared(struct state *s, struct records *records,
     const struct lifecycle_event *e, enum installation_status *status);
 
+enum lifecycle_imported { LIFECYCLE_UNCHANGED, LIFECYCLE_ADDED, LIFECYCLE_UPDATED };
+
+/**
+ * Apply what another program knows of an installation: its install and, unless `ended` is NULL, its uninstall, both
+ * of TRUST_DROPLET. A crash leaves the record with both or with neither. The same order decides as of deliveries.
+ * A record that is active with the same credentials is left as it is. The caller holds state_lock().
+ * Returns as lifecycle_apply().
+ */
+int lifecycle_import(struct state *s, const struct lifecycle_event *install,
+    const struct lifecycle_event *ended, enum lifecycle_imported *done);
+
 /**
  * Whether the event changes nothing and all it says is known to be done, so that it need not be
  * applied. *status is then what the record says. Needs no lock.

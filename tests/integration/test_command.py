@@ -23,7 +23,7 @@ DRI = "dri_ssklg1e12jewefxfrorx92v317t0b2ho"
 TOKEN = "dit_n9F8NmwVzaKiCMDRAN4FBsj8jlvR0I31"
 KEY = "wvt_1vGG3sDMABi5jQ0z5OYnD4gcpn92trvnk"
 COMMANDS = ("init check register webhook secret list show token api deliveries delivery send doctor work "
-            "subscribe queue retry repair verify prune help version").split()
+            "subscribe queue retry import repair verify prune help version").split()
 
 
 class Place:
