@@ -281,8 +281,7 @@ void
 runner_save(struct runner *r)
 {
 	result_write_runs(r);
-	/* They wait a while for others, if more are to come. */
-	if (r->sync_due && (r->n_running == 0 || backoff_now() >= r->sync_due))
+	if (r->sync_due && backoff_now() >= r->sync_due)
 		result_sync_runs(r);
 	if ((!r->unsaved && !r->unnoted) || backoff_now() < r->blocked_until)
 		return;
@@ -291,6 +290,13 @@ runner_save(struct runner *r)
 		runner_block(r);
 	else
 		log_line(LOG_LEVEL_INFO, "all is noted now", NULL);
+}
+
+void
+runner_sync(struct runner *r)
+{
+	if (r->sync_due && r->n_running == 0)
+		result_sync_runs(r);
 }
 
 void

@@ -51,6 +51,12 @@ void runner_save(struct runner *r);
 /** Start what there is to do, as far as there is room: what waits and is due, and lines of the journal. */
 void runner_fill(struct runner *r);
 
+/**
+ * After runner_fill(): have what became of the attempts on stable storage if none runs now. Else this waits a while for
+ * other attempts, so that one sync is for all of them.
+ */
+void runner_sync(struct runner *r);
+
 /** runner_fill() is not called any more. */
 void runner_stop(struct runner *r);
 

@@ -277,6 +277,7 @@ loop(struct worker *w, bool once)
 			accept_requests(w);
 		if (!w->stopping)
 			runner_fill(w->runner);
+		runner_sync(w->runner);
 		if (w->stopping && runner_running(w->runner) == 0)
 			return;
 		if (once && !w->stopping && is_done(w))
