@@ -102,7 +102,8 @@ world_setup(void **state)
 	assert_non_null(w);
 	w->directory = directory_make();
 	w->standin = standin_start(NULL, NULL);
-	w->t = api_to(w, w->standin->url, "timeout = 2");
+	w->t = api_to(w, w->standin->url, "timeout = 60");
+	w->hasty = api_to(w, w->standin->url, "timeout = 2");
 	w->control = api_to(w, w->standin->url, "timeout = 20");
 	w->token.value = strdup(COMPANY_TOKEN);
 	w->token.source = strdup("the test");
@@ -116,6 +117,7 @@ world_teardown(void **state)
 	struct world *w = *state;
 
 	fluid_api_free(w->t);
+	fluid_api_free(w->hasty);
 	fluid_api_free(w->control);
 	standin_stop(w->standin);
 	token_free(&w->token);
@@ -221,4 +223,10 @@ world_header(struct world *w, const char *name)
 		if (strcasecmp(json_tree_string(h->child), name) == 0)
 			return (json_tree_string(h->child->next));
 	return (NULL);
+}
+
+struct fluid_api *
+world_api(struct world *w, const char *fault)
+{
+	return (strstr(fault, "'slow'") ? w->hasty : w->t);
 }

@@ -26,7 +26,8 @@ struct world {
 	struct standin *standin;
 	char *directory;
 	struct conf *conf;
-	struct fluid_api *t;
+	struct fluid_api *t;       /* has a minute's patience */
+	struct fluid_api *hasty;   /* gives a call 2 s, for what gets no answer */
 	struct fluid_api *control; /* for what the test says to the stand-in itself */
 	struct fluid_token token;  /* the company's */
 	struct fluid_error error;
@@ -48,6 +49,9 @@ void world_tell(struct world *w, const char *what, const char *json);
 
 /** world_tell() of a fault. */
 void world_fault(struct world *w, const char *json);
+
+/** What to call with under this fault: only one that gives no answer is left to the clock. */
+struct fluid_api *world_api(struct world *w, const char *fault);
 
 /** The requests the stand-in has had: "METHOD TARGET", one a line. Kept until the next call. */
 const char *world_calls(struct world *w);

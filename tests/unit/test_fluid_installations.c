@@ -258,7 +258,7 @@ test_exchange_outcomes(void **state)
 		world_reset(state);
 		token = offer(w, "dri_1", "60");
 		world_fault(w, cases[i].fault);
-		got = exchange(w, w->t, token, "dri_1", &x);
+		got = exchange(w, world_api(w, cases[i].fault), token, "dri_1", &x);
 		CHECK(got == cases[i].want, "%s: %d: %s", cases[i].fault, got, w->error.text);
 		CHECK_TEXT(world_calls(w), "POST " ENDPOINT "\n", cases[i].fault);
 		CHECK(strstr(w->error.text, token) == NULL, "%s", w->error.text);

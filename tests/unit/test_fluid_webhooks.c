@@ -141,8 +141,9 @@ test_no_second_create(void **state)
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		world_reset(state);
 		world_fault(w, cases[i].fault);
-		CHECK(webhooks_create(w->t, &w->token, &seed, &made, &w->error) == -1, "%s",
-		    cases[i].fault);
+		CHECK(webhooks_create(world_api(w, cases[i].fault), &w->token, &seed, &made,
+			  &w->error) == -1,
+		    "%s", cases[i].fault);
 		CHECK_TEXT(world_calls(w), first_create, cases[i].fault);
 		CHECK(w->error.failure == cases[i].failure, "%s: %d: %s", cases[i].fault,
 		    w->error.failure, w->error.text);
