@@ -13,6 +13,7 @@
 #include "receiver/handle.h"
 #include "receiver/receiver.h"
 #include "worker/queue.h"
+#include "worker/running.h"
 #include "worker/unread.h"
 #include "worker/worker.h"
 
@@ -534,6 +535,89 @@ test_hooks_missing(void **state)
 	CHECK_TEXT(text_of(p, "out"), "ran\n", "hook");
 }
 
+/* Goal: an order that came before its installation's key is accepted once the key is there, and its hook runs. */
+static void
+test_kept_request(void **state)
+{
+	struct place *p = *state;
+
+	world_tell(&control, "offers",
+	    "{'exchange_token':'dex_k','dri':'dri_1','droplet_uuid':'drp_x',"
+	    "'company_id':226157151,'shop':'acme.fluid.app','dit':'dit_k','wvt':'wvt_k'}");
+	hook(p, "order.created", "echo \"$FLUIDHOOK_EVENT\" >>$TOP/out");
+	assert_int_equal(deliver(p, INSTALL_V2("dri_1", "dex_k"), key), 202);
+	assert_int_equal(deliver(p, ORDER("dri_1", "1"), "wvt_k"), 503);
+	assert_int_equal(deliver(p, ORDER("dri_1", "2"), "wvt_other"), 503);
+	assert_int_equal(directory_count(path_in(p->directory, "state/refused")), 2);
+	CHECK(run_once(p) == 0, "%s", text_of(p, "log"));
+	CHECK_TEXT(text_of(p, "out"), "order.created\n", "hook");
+	assert_int_equal(directory_count(path_in(p->directory, "state/refused")), 1);
+}
+
+/* Goal: a dead letter that is requeued gets another attempt, and is gone when that succeeds. */
+static void
+test_requeue(void **state)
+{
+	struct place *p = *state;
+	struct queue *q;
+	struct queue_item *dead;
+	unsigned n, damaged;
+
+	hook(p, "order.created", "echo $FLUIDHOOK_ATTEMPT >>$TOP/out; exec test -e $TOP/works");
+	conf_free(p->conf);
+	configure(p, "attempts = 1");
+	assert_int_equal(deliver(p, INSTALL("dri_1"), key), 200);
+	assert_int_equal(deliver(p, ORDER("dri_1", "1"), "wvt_dri_1"), 200);
+	assert_int_equal(run_once(p), 0);
+	assert_int_equal(items(p, true), 1);
+	assert_non_null(q = queue_open(p->state->queue, false));
+	assert_non_null(dead = queue_items(q, true, &n, &damaged));
+	assert_int_equal(queue_requeue(q, &dead[0]), 0);
+	assert_int_equal(queue_requeue(q, &dead[0]), -1);
+	free(dead);
+	queue_close(q);
+	file_text(p->directory, "works", "", 0600);
+	CHECK(run_once(p) == 0, "%s", text_of(p, "log"));
+	CHECK_TEXT(text_of(p, "out"), "1\n1\n", "attempts");
+	assert_int_equal(items(p, true), 0);
+	assert_int_equal(items(p, false), 0);
+}
+
+/* Goal: a hook that a killed worker left running is ended before another one works. */
+static void
+test_left_running(void **state)
+{
+	struct place *p = *state;
+	struct running *r = running_open(p->state->queue);
+	struct running_note note;
+	pid_t pid;
+	char c;
+	int fds[2];
+
+	assert_non_null(r);
+	/* No process stays as a zombie. */
+	signal(SIGCHLD, SIG_IGN);
+	assert_int_equal(pipe(fds), 0);
+	running_prepare(r, 0, "018bcfe5-6800-7abc-8def-0123456789ab", &note);
+	if ((pid = fork()) == 0) {
+		setpgid(0, 0);
+		if (running_write(&note) == 0 && write(fds[1], "", 1) == 1)
+			for (;;)
+				pause();
+		_exit(1);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &c, 1), 1);
+	close(fds[0]);
+	running_close(r);
+	assert_int_equal(kill(pid, 0), 0);
+	r = running_open(p->state->queue);
+	CHECK(r != NULL, "%s", text_of(p, "log"));
+	assert_int_equal(kill(pid, 0), -1);
+	running_close(r);
+	signal(SIGCHLD, SIG_DFL);
+}
+
 /* A worker that runs in a thread until it is told to stop. */
 static void *
 run_worker(void *user)
@@ -611,6 +695,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_subscribe_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unread, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hooks_missing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kept_request, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_requeue, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_left_running, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follows, setup, teardown),
 	};
 
