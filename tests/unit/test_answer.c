@@ -55,7 +55,7 @@ static const struct exchange answered = {
 
 /* Goal: everything that the rules look at is there again. */
 static void
-read_again(void **state)
+test_read_again(void **state)
 {
 	struct place *p = *state;
 	struct reserve r;
@@ -89,7 +89,7 @@ read_again(void **state)
 
 /* Goal: however much of it a kill has left, a part is no answer. */
 static void
-cut(void **state)
+test_cut(void **state)
 {
 	struct place *p = *state;
 	struct reserve r;
@@ -117,8 +117,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(read_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -3,6 +3,7 @@
 
 #include "base/credential.h"
 
+/* Goal: a name that means a token, a secret, a password or a key of an API is one, however it is spelled; others are none. */
 static void
 test_names(void **state)
 {

@@ -142,7 +142,7 @@ expect_none(struct place *p)
 
 /* Goal: lines in the order of files, once, also by the next worker; what follows later is found. */
 static void
-in_order(void **state)
+test_in_order(void **state)
 {
 	struct place *p = *state;
 
@@ -170,7 +170,7 @@ in_order(void **state)
 
 /* Goal: lines much larger than a block, and a great many small ones. */
 static void
-blocks(void **state)
+test_blocks(void **state)
 {
 	struct place *p = *state;
 	struct buf large = { 0 };
@@ -204,7 +204,7 @@ blocks(void **state)
 
 /* Goal: a line is returned again if nothing could be done with it. */
 static void
-back(void **state)
+test_back(void **state)
 {
 	struct place *p = *state;
 
@@ -223,7 +223,7 @@ back(void **state)
 
 /* Goal: a bad block stops the rest of its file, and no other file; what is behind it is read when it can be. */
 static void
-bad_block(void **state)
+test_bad_block(void **state)
 {
 	struct place *p = *state;
 	struct stat st;
@@ -256,7 +256,7 @@ bad_block(void **state)
 
 /* Goal: a position that cannot be verified is kept, and not taken for one that does not fit. */
 static void
-bad_block_before(void **state)
+test_bad_block_before(void **state)
 {
 	struct place *p = *state;
 	struct stat st;
@@ -277,7 +277,7 @@ bad_block_before(void **state)
 
 /* Goal: nothing is returned before it was synced; where that fails, it is read again later. */
 static void
-synced_first(void **state)
+test_synced_first(void **state)
 {
 	struct place *p = *state;
 
@@ -299,7 +299,7 @@ synced_first(void **state)
 
 /* Goal: lines are not read while another holds the lock, and the wait for it ends. */
 static void
-locked(void **state)
+test_locked(void **state)
 {
 	struct place *p = *state;
 	int fd;
@@ -319,7 +319,7 @@ locked(void **state)
 
 /* Goal: the file is read from its beginning if the last line is not where it was, and from there on if it is. */
 static void
-not_what_it_was(void **state)
+test_not_what_it_was(void **state)
 {
 	static const struct {
 		const char *before, *after;
@@ -368,7 +368,7 @@ not_what_it_was(void **state)
 
 /* Goal: of the position of a version before 0.2, earlier days count as read, and what comes to them later does not. */
 static void
-old_position(void **state)
+test_old_position(void **state)
 {
 	struct place *p = *state;
 	struct follow_file at = { .name = NEXT };
@@ -437,7 +437,7 @@ resize(void *user, const char *line, size_t len, bool whole, struct buf *out)
  * the place of the last one.
  */
 static void
-rewritten(void **state)
+test_rewritten(void **state)
 {
 	/* 50 bytes stand around the blanks, and a newline behind. */
 	static const int sizes[] = { 60, 5, 0, 300, 1000 };
@@ -471,7 +471,7 @@ rewritten(void **state)
 
 /* Goal: only a file that fluidhook has rewritten is gone on with elsewhere. */
 static void
-rewritten_and_replaced(void **state)
+test_rewritten_and_replaced(void **state)
 {
 	struct place *p = *state;
 	int size = 7;
@@ -496,17 +496,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(blocks, setup, teardown),
-		cmocka_unit_test_setup_teardown(back, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_block, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_block_before, setup, teardown),
-		cmocka_unit_test_setup_teardown(synced_first, setup, teardown),
-		cmocka_unit_test_setup_teardown(locked, setup, teardown),
-		cmocka_unit_test_setup_teardown(not_what_it_was, setup, teardown),
-		cmocka_unit_test_setup_teardown(rewritten, setup, teardown),
-		cmocka_unit_test_setup_teardown(rewritten_and_replaced, setup, teardown),
-		cmocka_unit_test_setup_teardown(old_position, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_blocks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_block, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_block_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_synced_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_what_it_was, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rewritten, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rewritten_and_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_position, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

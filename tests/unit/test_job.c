@@ -37,7 +37,7 @@ key_of(char key[RUNS_KEY_SIZE], const char *members, const char *body)
 
 /* Goal: each part of the key counts, and nothing else does. */
 static void
-parts(void **state)
+test_parts(void **state)
 {
 #define A "\"installation\":\"dri_a\",\"droplet\":\"drp_a\","
 	static const struct {
@@ -67,7 +67,7 @@ parts(void **state)
 
 /* Goal: without an installation the company counts, and the shop only without a company. */
 static void
-owners(void **state)
+test_owners(void **state)
 {
 	char a[RUNS_KEY_SIZE], b[RUNS_KEY_SIZE];
 
@@ -84,7 +84,7 @@ owners(void **state)
 
 /* Goal: lines of versions before 0.2, which do not have the digest, have the same key as those that do. */
 static void
-digest_of_the_line(void **state)
+test_digest_of_the_line(void **state)
 {
 	char a[RUNS_KEY_SIZE], b[RUNS_KEY_SIZE];
 
@@ -102,7 +102,7 @@ digest_of_the_line(void **state)
 
 /* Goal: the event whose hook is to run counts, not the one that came. */
 static void
-event_that_runs(void **state)
+test_event_that_runs(void **state)
 {
 	static const char line[] =
 	    "{\"delivery\":\"01a20b4e-0000-7000-8000-000000000001\",\"received_at\":\"\","
@@ -127,7 +127,7 @@ event_that_runs(void **state)
 
 /* Goal: in the keys of versions before 0.2, the envelope's id stands for the body. */
 static void
-old_keys(void **state)
+test_old_keys(void **state)
 {
 	static const struct {
 		const char *members, *body;
@@ -160,11 +160,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parts),
-		cmocka_unit_test(owners),
-		cmocka_unit_test(digest_of_the_line),
-		cmocka_unit_test(event_that_runs),
-		cmocka_unit_test(old_keys),
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_digest_of_the_line),
+		cmocka_unit_test(test_event_that_runs),
+		cmocka_unit_test(test_old_keys),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -114,7 +114,7 @@ expect_absent(struct place *p, uint64_t ms, unsigned n)
 
 /* Goal: every delivery of a large file is found, and little of the file is read for it. */
 static void
-at_its_place(void **state)
+test_at_its_place(void **state)
 {
 	struct place *p = *state;
 
@@ -135,7 +135,7 @@ at_its_place(void **state)
 
 /* Goal: lines that several processes wrote, each a little late, are found where they are. */
 static void
-nearly_in_order(void **state)
+test_nearly_in_order(void **state)
 {
 	struct place *p = *state;
 
@@ -148,7 +148,7 @@ nearly_in_order(void **state)
 
 /* Goal: one that is far from its place is not found, and its neighbours are. */
 static void
-out_of_place(void **state)
+test_out_of_place(void **state)
 {
 	struct place *p = *state;
 
@@ -163,7 +163,7 @@ out_of_place(void **state)
 
 /* Goal: lines larger than what is read at once are found whole. */
 static void
-long_lines(void **state)
+test_long_lines(void **state)
 {
 	struct place *p = *state;
 
@@ -176,7 +176,7 @@ long_lines(void **state)
 
 /* Goal: what a crash left at the end is no line, and a body that quotes a line is none either. */
 static void
-what_is_no_line(void **state)
+test_what_is_no_line(void **state)
 {
 	struct place *p = *state;
 
@@ -192,7 +192,7 @@ what_is_no_line(void **state)
 
 /* Goal: a file that is not as the receiver writes it is not found anything in, and one that is no file is an error. */
 static void
-other_files(void **state)
+test_other_files(void **state)
 {
 	struct place *p = *state;
 
@@ -217,12 +217,12 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(at_its_place),
-		TEST(nearly_in_order),
-		TEST(out_of_place),
-		TEST(long_lines),
-		TEST(what_is_no_line),
-		TEST(other_files),
+		TEST(test_at_its_place),
+		TEST(test_nearly_in_order),
+		TEST(test_out_of_place),
+		TEST(test_long_lines),
+		TEST(test_what_is_no_line),
+		TEST(test_other_files),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -68,7 +68,7 @@ expect_end(struct journal_reader *r, struct place *p)
 
 /* Goal: a directory without files, and files without lines, have nothing to read. */
 static void
-nothing_there(void **state)
+test_nothing_there(void **state)
 {
 	struct place *p = *state;
 
@@ -80,7 +80,7 @@ nothing_there(void **state)
 
 /* Goal: the lines of several files come newest first, continuation files in their order. */
 static void
-several_files(void **state)
+test_several_files(void **state)
 {
 	struct place *p = *state;
 	struct journal_reader *r;
@@ -103,7 +103,7 @@ several_files(void **state)
 
 /* Goal: what is behind the last newline is no line; an empty line between others is one. */
 static void
-unfinished(void **state)
+test_unfinished(void **state)
 {
 	struct place *p = *state;
 	struct journal_reader *r;
@@ -119,7 +119,7 @@ unfinished(void **state)
 
 /* Goal: later days than the one asked for are passed over, with all their files. */
 static void
-skipping(void **state)
+test_skipping(void **state)
 {
 	struct place *p = *state;
 	struct journal_reader *r;
@@ -177,7 +177,7 @@ round_trip(struct place *p, const size_t *lengths, size_t n, size_t tail)
 
 /* Goal: a newline just before, on and just behind the border of a block ends a line like any other. */
 static void
-block_borders(void **state)
+test_block_borders(void **state)
 {
 	struct place *p = *state;
 
@@ -193,7 +193,7 @@ block_borders(void **state)
 
 /* Goal: lines far longer than a block come whole, and the short ones around them too. */
 static void
-long_lines(void **state)
+test_long_lines(void **state)
 {
 	static const size_t lengths[] = { 3, 6 << 20, 0, BLOCK, 1, 2 * BLOCK, 3 * BLOCK + 1,
 		1 << 20, 9 };
@@ -206,7 +206,7 @@ long_lines(void **state)
 
 /* Goal: a great many lines of all lengths, as a journal has them. */
 static void
-many_lines(void **state)
+test_many_lines(void **state)
 {
 	struct place *p = *state;
 	size_t lengths[3000];
@@ -218,7 +218,7 @@ many_lines(void **state)
 
 /* Goal: a file that is removed while the reader is at another is passed over; a bad one is an error. */
 static void
-files_that_go(void **state)
+test_files_that_go(void **state)
 {
 	struct place *p = *state;
 	struct journal_reader *r;
@@ -244,14 +244,14 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(nothing_there),
-		TEST(several_files),
-		TEST(unfinished),
-		TEST(skipping),
-		TEST(block_borders),
-		TEST(long_lines),
-		TEST(many_lines),
-		TEST(files_that_go),
+		TEST(test_nothing_there),
+		TEST(test_several_files),
+		TEST(test_unfinished),
+		TEST(test_skipping),
+		TEST(test_block_borders),
+		TEST(test_long_lines),
+		TEST(test_many_lines),
+		TEST(test_files_that_go),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

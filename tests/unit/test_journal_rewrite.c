@@ -103,7 +103,7 @@ expect_file(struct place *p, const char *name, const char *want)
 
 /* Goal: the lines that line() names are replaced, and the others stay as they are; mode and time stay. */
 static void
-replaced(void **state)
+test_replaced(void **state)
 {
 	struct place *p = *state;
 	struct stat before, after;
@@ -127,7 +127,7 @@ replaced(void **state)
 
 /* Goal: if nothing is replaced, the file is not touched, and there is no note. A leftover of a kill is removed. */
 static void
-untouched(void **state)
+test_untouched(void **state)
 {
 	struct place *p = *state;
 	struct stat before, after;
@@ -146,7 +146,7 @@ untouched(void **state)
 
 /* Goal: what is appended meanwhile, little or much, is in the new file once. */
 static void
-appended(void **state)
+test_appended(void **state)
 {
 	static const size_t sizes[] = { 1, 60 * 1024, 2 << 20 };
 
@@ -171,7 +171,7 @@ appended(void **state)
 
 /* Goal: a file whose lines are longer than a block is rewritten as well. */
 static void
-long_lines(void **state)
+test_long_lines(void **state)
 {
 	struct place *p = *state;
 	struct buf got = { 0 };
@@ -194,7 +194,7 @@ long_lines(void **state)
 
 /* Goal: where line() fails, or the file is moved away meanwhile, nothing changes, and nothing is left over. */
 static void
-failing(void **state)
+test_failing(void **state)
 {
 	struct place *p = *state;
 
@@ -216,7 +216,7 @@ failing(void **state)
 
 /* Goal: only the rewritten file is called so. The note can be removed. */
 static void
-noted(void **state)
+test_noted(void **state)
 {
 	struct place *p = *state;
 	int fd;
@@ -244,12 +244,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(replaced, setup, teardown),
-		cmocka_unit_test_setup_teardown(untouched, setup, teardown),
-		cmocka_unit_test_setup_teardown(appended, setup, teardown),
-		cmocka_unit_test_setup_teardown(long_lines, setup, teardown),
-		cmocka_unit_test_setup_teardown(failing, setup, teardown),
-		cmocka_unit_test_setup_teardown(noted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_untouched, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_appended, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_noted, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -49,7 +49,7 @@ take(struct lanes *l, enum lane_row row)
 
 /* Goal: an installation's deliveries come in their order, one at a time; others go on meanwhile. */
 static void
-one_at_a_time(void **state)
+test_one_at_a_time(void **state)
 {
 	struct lanes *l = *state;
 
@@ -80,7 +80,7 @@ one_at_a_time(void **state)
 
 /* Goal: an installation with many deliveries gets one turn of each round. */
 static void
-rounds(void **state)
+test_rounds(void **state)
 {
 	struct lanes *l = *state;
 	char order[64] = "";
@@ -100,7 +100,7 @@ rounds(void **state)
 
 /* Goal: retries are a row of their own, but share the installation's one turn. */
 static void
-retries(void **state)
+test_retries(void **state)
 {
 	struct lanes *l = *state;
 
@@ -122,7 +122,7 @@ retries(void **state)
 
 /* Goal: what is put back has the next turn of its lane, which may rest until a time. */
 static void
-put_back(void **state)
+test_put_back(void **state)
 {
 	struct lanes *l = *state;
 
@@ -149,7 +149,7 @@ put_back(void **state)
 
 /* Goal: at the end nothing that waits is lost. */
 static void
-ended(void **state)
+test_ended(void **state)
 {
 	struct lanes *l = *state;
 	char owner[OWNER_SIZE];
@@ -168,11 +168,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(one_at_a_time, setup, teardown),
-		cmocka_unit_test_setup_teardown(rounds, setup, teardown),
-		cmocka_unit_test_setup_teardown(retries, setup, teardown),
-		cmocka_unit_test_setup_teardown(put_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_at_a_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rounds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_retries, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_put_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ended, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

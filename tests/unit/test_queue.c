@@ -96,7 +96,7 @@ teardown(void **state)
 
 /* Goal: a position is read as it was saved. */
 static void
-saved(void **state)
+test_saved(void **state)
 {
 	struct place *p = *state;
 	static const struct follow_file files[] = {
@@ -131,7 +131,7 @@ saved(void **state)
 
 /* Goal: numbers are the position of a version before 0.2; anything else is damage. */
 static void
-other_forms(void **state)
+test_other_forms(void **state)
 {
 	static const struct {
 		const char *text;
@@ -174,7 +174,7 @@ other_forms(void **state)
 
 /* Goal: without a position all is read, but for days that a version before 0.2 dealt with. */
 static void
-beginning(void **state)
+test_beginning(void **state)
 {
 	struct place *p = *state;
 	struct follow_file *read;
@@ -230,7 +230,7 @@ about(int64_t a, int64_t b)
 
 /* Goal: a wait lasts as long as it was meant to, and an hour at most, whatever the date was or is. */
 static void
-waits(void **state)
+test_waits(void **state)
 {
 	static const struct {
 		int64_t wait, ahead_then, ahead_now, want;
@@ -276,7 +276,7 @@ waits(void **state)
 
 /* Goal: a directory that cannot be read to its end is an error, and not one with less in it. */
 static void
-listed_partly(void **state)
+test_listed_partly(void **state)
 {
 	struct place *p = *state;
 	struct queue_item item = { .event = "order.created",
@@ -317,7 +317,7 @@ item_of(unsigned number, const char *target, const char *key, int64_t next)
 
 /* Goal: a delivery waits for each target by itself; the most specific hooks are one. */
 static void
-each_target(void **state)
+test_each_target(void **state)
 {
 	struct place *p = *state;
 	static const char *const targets[] = { "order", "order.d/a", "order.d/b", "" };
@@ -366,7 +366,7 @@ each_target(void **state)
 
 /* Goal: of many items, those that are due come one after the other, by time and then by delivery; each once. */
 static void
-due(void **state)
+test_due(void **state)
 {
 	struct place *p = *state;
 	int64_t now = queue_clock(), last = 0;
@@ -404,7 +404,7 @@ due(void **state)
 
 /* Goal: what cannot be written waits in memory, and is written later. */
 static void
-in_memory_alone(void **state)
+test_in_memory_alone(void **state)
 {
 	struct place *p = *state;
 	struct queue_item item = item_of(1, "order", "key", queue_clock());
@@ -426,7 +426,7 @@ in_memory_alone(void **state)
 
 /* Goal: items of versions without targets wait for the most specific hook, or for all if for credentials. */
 static void
-without_targets(void **state)
+test_without_targets(void **state)
 {
 	struct place *p = *state;
 
@@ -454,15 +454,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(saved, setup, teardown),
-		cmocka_unit_test_setup_teardown(other_forms, setup, teardown),
-		cmocka_unit_test_setup_teardown(beginning, setup, teardown),
-		cmocka_unit_test_setup_teardown(waits, setup, teardown),
-		cmocka_unit_test_setup_teardown(listed_partly, setup, teardown),
-		cmocka_unit_test_setup_teardown(each_target, setup, teardown),
-		cmocka_unit_test_setup_teardown(due, setup, teardown),
-		cmocka_unit_test_setup_teardown(in_memory_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_targets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_saved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_forms, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_beginning, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listed_partly, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_each_target, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_due, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_in_memory_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_without_targets, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

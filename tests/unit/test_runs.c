@@ -152,7 +152,7 @@ at_target(struct place *p, const char *what, const char *target)
 
 /* Goal: each target has its own memory, but the most specific hooks are one; what failed is not dealt with. */
 static void
-targets(void **state)
+test_targets(void **state)
 {
 	struct place *p = *state;
 
@@ -191,7 +191,7 @@ list(void *user, const struct run *run, const char *at)
 
 /* Goal: the attempts of a delivery are read as they were recorded, in their order, and no others. */
 static void
-listed(void **state)
+test_listed(void **state)
 {
 	struct place *p = *state;
 	struct listed l = { 0 };
@@ -211,7 +211,7 @@ listed(void **state)
 
 /* Goal: notes are on disk after one write of the batch, also of several days, and synced later. */
 static void
-batch(void **state)
+test_batch(void **state)
 {
 	struct place *p = *state;
 	struct listed l = { 0 };
@@ -242,7 +242,7 @@ batch(void **state)
 
 /* Goal: a note counts for its delivery and for its key, now and for the next worker. */
 static void
-both_names(void **state)
+test_both_names(void **state)
 {
 	struct place *p = *state;
 
@@ -267,7 +267,7 @@ both_names(void **state)
 
 /* Goal: two days before or after the journal's day count, and no others. */
 static void
-days_around(void **state)
+test_days_around(void **state)
 {
 	struct place *p = *state;
 	static const struct {
@@ -297,7 +297,7 @@ days_around(void **state)
 
 /* Goal: of a year of notes, each is found, though few days are in memory. */
 static void
-many_days(void **state)
+test_many_days(void **state)
 {
 	struct place *p = *state;
 	char file[JOURNAL_NAME_SIZE], delivery[64];
@@ -320,7 +320,7 @@ many_days(void **state)
 
 /* Goal: enough notes for the set to grow several times. */
 static void
-many_notes(void **state)
+test_many_notes(void **state)
 {
 	struct place *p = *state;
 	char delivery[64];
@@ -341,7 +341,7 @@ many_notes(void **state)
 
 /* Goal: damage costs the notes it is in, and no others; a note after an unfinished one has its own line. */
 static void
-damage(void **state)
+test_damage(void **state)
 {
 	struct place *p = *state;
 
@@ -367,7 +367,7 @@ damage(void **state)
 
 /* Goal: the notes of versions without targets count for the most specific hook. */
 static void
-notes_without_targets(void **state)
+test_notes_without_targets(void **state)
 {
 	struct place *p = *state;
 
@@ -384,7 +384,7 @@ notes_without_targets(void **state)
 
 /* Goal: what versions before 0.2 noted is read, and known as that. */
 static void
-old_notes(void **state)
+test_old_notes(void **state)
 {
 	struct place *p = *state;
 
@@ -397,7 +397,7 @@ old_notes(void **state)
 
 /* Goal: on a full disk nothing is forgotten, and all is written when there is room again. */
 static void
-full_disk(void **state)
+test_full_disk(void **state)
 {
 	struct place *p = *state;
 	char file[JOURNAL_NAME_SIZE];
@@ -423,7 +423,7 @@ full_disk(void **state)
 
 /* Goal: notes that cannot be read are not taken for none. */
 static void
-unreadable(void **state)
+test_unreadable(void **state)
 {
 	struct place *p = *state;
 	enum runs_result result;
@@ -443,7 +443,7 @@ unreadable(void **state)
 
 /* Goal: space for notes is reserved on disk, and reading and writing go on as before. */
 static void
-reserved(void **state)
+test_reserved(void **state)
 {
 	struct place *p = *state;
 	struct stat st;
@@ -459,7 +459,7 @@ reserved(void **state)
 
 /* Goal: notes go with the journal's day, but the newest stay, and all do if the journal has no file at all. */
 static void
-dropped(void **state)
+test_dropped(void **state)
 {
 	struct place *p = *state;
 	char *journal = directory_make();
@@ -495,20 +495,20 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(both_names, setup, teardown),
-		cmocka_unit_test_setup_teardown(days_around, setup, teardown),
-		cmocka_unit_test_setup_teardown(many_days, setup, teardown),
-		cmocka_unit_test_setup_teardown(many_notes, setup, teardown),
-		cmocka_unit_test_setup_teardown(damage, setup, teardown),
-		cmocka_unit_test_setup_teardown(targets, setup, teardown),
-		cmocka_unit_test_setup_teardown(listed, setup, teardown),
-		cmocka_unit_test_setup_teardown(batch, setup, teardown),
-		cmocka_unit_test_setup_teardown(notes_without_targets, setup, teardown),
-		cmocka_unit_test_setup_teardown(old_notes, setup, teardown),
-		cmocka_unit_test_setup_teardown(full_disk, setup, teardown),
-		cmocka_unit_test_setup_teardown(unreadable, setup, teardown),
-		cmocka_unit_test_setup_teardown(reserved, setup, teardown),
-		cmocka_unit_test_setup_teardown(dropped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_both_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_days_around, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_days, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_notes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_targets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_notes_without_targets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_notes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reserved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dropped, setup, teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

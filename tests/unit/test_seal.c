@@ -206,6 +206,7 @@ test_bad_files(void **state)
 	buf_free(&a);
 }
 
+/* Goal: only a text of the whole form is sealed, and it names the key it was sealed with. */
 static void
 test_forms(void **state)
 {
