@@ -85,11 +85,7 @@ class Place(Site):
 
     def __init__(self, example, *names, conf=""):
         super().__init__()
-        self.out = self.dir / "out"
-        self.hooks = self.dir / "hooks"
-        for directory in (self.out, self.hooks):
-            directory.mkdir(mode=0o700)
-            process.give(directory)
+        self.make_hooks()
         text = (EXAMPLES / example).read_text(encoding="utf-8")
         assert text.count(DIRECTORY) >= 1 or example == ANNOUNCE
         self.write(self.hooks / names[0], text.replace(DIRECTORY, str(self.out)), 0o755)
@@ -121,12 +117,6 @@ class Place(Site):
 
     def waiting(self):
         return [json.loads(line) for line in self.run("queue", "--json").splitlines()]
-
-    def due(self):
-        """Whatever waits for its next try need not wait any longer."""
-        for path in (self.state / "queue/waiting").iterdir():
-            item = json.loads(path.read_text())
-            self.write(path, json.dumps({**item, "next": 0}))
 
     def forget(self):
         """The worker's memory of what it has done, as where it crashed before it was noted."""
@@ -259,11 +249,11 @@ def chat_is_down():
         with Chat(chat.port) as again:
             for attempts, status in enumerate((500, 404, 302), 2):
                 again.status = status
-                p.due()
+                p.hurry()
                 p.work()
                 assert [item["attempts"] for item in p.waiting()] == [attempts], p.waiting()
             again.status, again.messages = 204, []
-            p.due()
+            p.hurry()
             p.work()
             p.work()
             assert len(again.messages) == 1 and p.waiting() == []
@@ -397,7 +387,7 @@ def file_troubles():
         p.work()
         p.check_waits(delivery, "order.created")
         (p.dir / "away").rename(p.out)
-        p.due()
+        p.hurry()
         p.work()
         with open(path, "a", encoding="utf-8") as f:
             f.write('"2026-11-24T00:00:00Z","shop","2","' + "p" * 500)
@@ -412,7 +402,7 @@ def file_troubles():
         (waits,) = p.waiting()
         assert waits["why"] == "exit 1" and "has other columns" in p.log_text()
         p.write(path, before)
-        p.due()
+        p.hurry()
         p.work()
         assert [row[2] for row in rows(p)] == ["1", "2", "3"] and p.waiting() == []
 
@@ -519,7 +509,7 @@ def in_any_order():
         p.deliver(company.uninstall())
         p.work()
         assert table(p)[company.dri]["name"] is None
-        p.due()
+        p.hurry()
         p.work()
         assert p.waiting() == []
         row = table(p)[company.dri]

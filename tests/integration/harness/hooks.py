@@ -64,11 +64,7 @@ class Workplace(Site):
         super().__init__([Droplet(uuid=False)], {
             "fluid": {"api": "http://127.0.0.1:9"},
             "worker": {"hooks": "hooks", "concurrency": 1, **settings}}, **(head or {}))
-        self.hooks = self.dir / "hooks"
-        self.out = self.dir / "out"
-        for directory in (self.hooks, self.out):
-            directory.mkdir()
-            process.give(directory)
+        self.make_hooks()
         self.program = self.command
         self.cgi = Cgi()
         self.cgi.start(self)
@@ -78,20 +74,6 @@ class Workplace(Site):
         self.write_conf()
 
     # Hooks
-
-    def hook(self, name, text, mode=0o755):
-        """Put a hook in place by rename. text: without #!, a shell script in which $OUT is the directory
-        for what hooks leave behind."""
-        if not text.startswith("#!"):
-            text = f"#!/bin/sh\nOUT={self.out}\n{text}\n"
-        self.write(self.hooks / name, text, mode)
-
-    def left(self, name):
-        """What hooks wrote into a file of that directory; "" where there is none."""
-        try:
-            return (self.out / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
 
     def lines(self, name):
         """Its whole lines."""
@@ -208,13 +190,6 @@ class Workplace(Site):
 
     def item(self, delivery, directory="waiting"):
         return json.loads(self.item_path(delivery, directory).read_text(encoding="utf-8"))
-
-    def hurry(self):
-        """Everything that waits is due now. While no worker runs."""
-        for path in (self.state / "queue/waiting").glob("*.json"):
-            value = json.loads(path.read_text(encoding="utf-8"))
-            value["next"] = 0
-            self.write(path, json.dumps(value))
 
     def position(self):
         """How far the worker has read each journal file."""

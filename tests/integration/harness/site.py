@@ -131,6 +131,36 @@ class Site:
         return subprocess.run(self.argv(*words), env=self.environment(**(env or {})), cwd="/", check=False,
                               **{"timeout": TIMEOUT, **({} if root else process.identity()), **more})
 
+    # Hooks
+
+    def make_hooks(self):
+        """Make a directory for hooks, and one for what they leave behind."""
+        self.hooks = self.dir / "hooks"
+        self.out = self.dir / "out"
+        for directory in (self.hooks, self.out):
+            directory.mkdir(mode=0o755)
+            process.give(directory)
+
+    def hook(self, name, text, mode=0o755):
+        """Put a hook in place by rename. text: without #!, a shell script in which $OUT is the directory
+        for what hooks leave behind."""
+        if not text.startswith("#!"):
+            text = f"#!/bin/sh\nOUT={self.out}\n{text}\n"
+        self.write(self.hooks / name, text, mode)
+
+    def left(self, name):
+        """What hooks wrote into a file of that directory; "" where there is none."""
+        try:
+            return (self.out / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def hurry(self):
+        """Everything that waits is due now. While no worker runs."""
+        for path in (self.state / "queue/waiting").glob("*.json"):
+            value = json.loads(path.read_text(encoding="utf-8"))
+            self.write(path, json.dumps({**value, "next": 0}))
+
     def log(self, name):
         """A log file to append to, for a server's stderr."""
         path = self.logs / name

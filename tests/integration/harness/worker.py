@@ -92,13 +92,8 @@ class WorkerSite(Site):
         super().__init__(sections={
             "fluid": {"api": url, "webhooks": f"{url}/api/company/webhooks", "timeout": 5, **(api or {})},
             "worker": {"hooks": "hooks", **(worker or {})}}, **settings)
-        self.hooks = self.dir / "hooks"
-        self.hooks.mkdir(mode=0o755)
-        process.give(self.hooks)
+        self.make_hooks()
         self.printed = []
-
-    def hook(self, name, text):
-        self.write(self.hooks / name, "#!/bin/sh\n" + text, 0o755)
 
     def run(self, *words, timeout=600):
         """Run the command. Returns what subprocess.run() does; all of it is looked through later."""
