@@ -72,7 +72,7 @@ keep_items(struct pruning *p, struct queue *q, bool dead)
 		return (0);
 	cli_fail("%s/queue/%s holds damaged files, which the lines above name; repair or "
 		 "remove them, then run this again",
-	    p->state->path, dead ? "dead" : "waiting");
+	    p->state->path, layout_name(dead ? LAYOUT_DEAD : LAYOUT_WAITING));
 	p->failed = true;
 	return (-1);
 }
@@ -136,8 +136,9 @@ keep_undelivered(struct pruning *p)
 	if (q == NULL || keep_unread(p, q) || keep_items(p, q, false) || keep_items(p, q, true) ||
 	    keep_items(p, q, false))
 		goto out;
-	if (index_each(p->state->queue, "pending", 0, keep_installation, p) ||
-	    index_each(p->state->queue, "unconfirmed", 0, keep_installation, p) || p->failed)
+	if (index_each(p->state->queue, layout_name(LAYOUT_PENDING), 0, keep_installation, p) ||
+	    index_each(p->state->queue, layout_name(LAYOUT_UNCONFIRMED), 0, keep_installation, p) ||
+	    p->failed)
 		goto out;
 	result = 0;
 out:

@@ -19,7 +19,7 @@ static const char version_text[] = "1\n";
 static const struct {
 	const char *path, *name;
 	int parent; /* -1: the state directory itself */
-} dirs[LAYOUT_N] = {
+} dirs[LAYOUT_ALL] = {
 	[LAYOUT_INSTALLATIONS] = { "installations", "installations", -1 },
 	[LAYOUT_SHOPS] = { "shops", "shops", -1 },
 	[LAYOUT_COMPANIES] = { "companies", "companies", -1 },
@@ -34,12 +34,20 @@ static const struct {
 	[LAYOUT_DEAD] = { "queue/dead", "dead", LAYOUT_QUEUE },
 	[LAYOUT_RAN] = { "queue/ran", "ran", LAYOUT_QUEUE },
 	[LAYOUT_RECEIVERS] = { "queue/receivers", "receivers", LAYOUT_QUEUE },
+	[LAYOUT_RESERVES] = { "queue/reserves", "reserves", LAYOUT_QUEUE },
+	[LAYOUT_ANSWERS] = { "queue/answers", "answers", LAYOUT_QUEUE },
 };
 
 const char *
 layout_path(enum layout_dir dir)
 {
 	return (dirs[dir].path);
+}
+
+const char *
+layout_name(enum layout_dir dir)
+{
+	return (dirs[dir].name);
 }
 
 int

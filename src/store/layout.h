@@ -26,10 +26,17 @@ enum layout_dir {
 	LAYOUT_RAN,
 	LAYOUT_RECEIVERS,
 	LAYOUT_N,
+	/* The worker makes these when it needs them: a state directory is complete without them. */
+	LAYOUT_RESERVES = LAYOUT_N,
+	LAYOUT_ANSWERS,
+	LAYOUT_ALL,
 };
 
 /** Its path below the state directory: "queue/pending". */
 const char *layout_path(enum layout_dir dir);
+
+/** Its name in the directory that holds it: "pending". */
+const char *layout_name(enum layout_dir dir);
 
 /**
  * Open a directory of the state directory `top`, without following a symbolic link.

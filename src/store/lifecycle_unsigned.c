@@ -41,7 +41,7 @@ lifecycle_unsigned(struct state *s, const struct lifecycle_event *e, enum unsign
 									   UNSIGNED_BUSY;
 		snprintf(delivery, UUID_SIZE, "%s", i->delivery ? i->delivery : "");
 	} else {
-		if (index_each(s->queue, "unconfirmed", 0, count_waiting, &c)) {
+		if (index_each(s->queue, layout_name(LAYOUT_UNCONFIRMED), 0, count_waiting, &c)) {
 			installation_free(i);
 			return (-1);
 		}

@@ -36,13 +36,13 @@ enum {
  * takes the configured timeout. Subscriptions are made by one process at a time.
  */
 static const struct kind {
-	const char *name;
+	enum layout_dir dir;
 	unsigned calls;
 	int64_t retry_max;
 } kinds[] = {
-	[PENDING] = { "pending", LANE_MAX, BACKOFF_TOKEN_MAX },
-	[UNCONFIRMED] = { "unconfirmed", 8, 300 },
-	[SUBSCRIBE] = { "subscribe", 1, 3600 },
+	[PENDING] = { LAYOUT_PENDING, LANE_MAX, BACKOFF_TOKEN_MAX },
+	[UNCONFIRMED] = { LAYOUT_UNCONFIRMED, 8, 300 },
+	[SUBSCRIBE] = { LAYOUT_SUBSCRIBE, 1, 3600 },
 };
 
 struct provision {
@@ -132,18 +132,20 @@ provision_new(const struct conf *conf, struct state *state)
 		goto err;
 	}
 	init_lanes(c);
-	if ((c->markers[SUBSCRIBE] = durable_directory(state->queue, "subscribe")) == -1 ||
-	    (c->reserves = durable_directory(state->queue, "reserves")) == -1 ||
-	    (c->answers = durable_directory(state->queue, "answers")) == -1 ||
+	if ((c->markers[SUBSCRIBE] = durable_directory(state->queue,
+		 layout_name(LAYOUT_SUBSCRIBE))) == -1 ||
+	    (c->reserves = durable_directory(state->queue, layout_name(LAYOUT_RESERVES))) == -1 ||
+	    (c->answers = durable_directory(state->queue, layout_name(LAYOUT_ANSWERS))) == -1 ||
 	    (c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1 ||
 	    (c->resolved = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1) {
 		log_errno(LOG_LEVEL_ERROR, "Fluid's API cannot be called", NULL);
 		goto err;
 	}
 	/* What a worker that was killed has left. */
-	index_each(state->queue, "reserves", 0, drop_reserve, c);
-	if (index_each(state->queue, "answers", 0, adopt, c))
-		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "directory", "answers", NULL);
+	index_each(state->queue, layout_name(LAYOUT_RESERVES), 0, drop_reserve, c);
+	if (index_each(state->queue, layout_name(LAYOUT_ANSWERS), 0, adopt, c))
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "directory",
+		    layout_path(LAYOUT_ANSWERS), NULL);
 	return (c);
 
 err:
@@ -351,10 +353,11 @@ pass(struct provision *c)
 	for (enum markers_directory directory = PENDING; directory < N_DIRECTORIES; directory++) {
 		struct reading r = { .c = c, .directory = directory };
 
-		if (index_each(c->state->queue, kinds[directory].name, 0, see_marker, &r) == 0)
+		if (index_each(c->state->queue, layout_name(kinds[directory].dir), 0, see_marker,
+			&r) == 0)
 			continue;
 		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "directory",
-		    kinds[directory].name, NULL);
+		    layout_path(kinds[directory].dir), NULL);
 		complete = false;
 	}
 	next = markers_sweep(&c->seen, complete);
@@ -428,7 +431,7 @@ watch_directories(const struct provision *c)
 	char path[PATH_SIZE];
 
 	for (size_t i = 0; fd != -1 && i < N_DIRECTORIES; i++) {
-		snprintf(path, sizeof(path), "%s/queue/%s", c->state->path, kinds[i].name);
+		snprintf(path, sizeof(path), "%s/%s", c->state->path, layout_path(kinds[i].dir));
 		inotify_add_watch(fd, path, IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE);
 	}
 	return (fd);

@@ -12,6 +12,7 @@
 #include "base/dir.h"
 #include "base/log.h"
 #include "store/durable.h"
+#include "store/layout.h"
 #include "store/lock.h"
 #include "worker/queue_memory.h"
 
@@ -59,8 +60,9 @@ queue_open(int dir, bool exclusive)
 	if (q == NULL)
 		return (NULL);
 	*q = (struct queue){ .dir = dir, .waiting = -1, .dead = -1, .lock_fd = -1 };
-	if ((q->waiting = open_directory(dir, "waiting")) == -1 ||
-	    (q->dead = open_directory(dir, "dead")) == -1 || (exclusive && (lock(q) || load(q)))) {
+	if ((q->waiting = open_directory(dir, layout_name(LAYOUT_WAITING))) == -1 ||
+	    (q->dead = open_directory(dir, layout_name(LAYOUT_DEAD))) == -1 ||
+	    (exclusive && (lock(q) || load(q)))) {
 		error = errno;
 		queue_close(q);
 		errno = error;
@@ -436,8 +438,8 @@ queue_refresh(struct queue *q)
 	}
 	/* Once, and not each time for as long as it lasts. */
 	if (next == -1 && !q->hindered)
-		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "directory", "queue/waiting",
-		    NULL);
+		log_errno(LOG_LEVEL_ERROR, "queue cannot be read", "directory",
+		    layout_path(LAYOUT_WAITING), NULL);
 	q->hindered = next == -1;
 	dir_close(&d);
 }

@@ -343,16 +343,16 @@ int
 subscribe_record(const struct conf *conf, struct fluid_api *t, struct state *s, const char *record,
     bool wait, struct subscribe_failure *f)
 {
-	int turn = durable_directory(s->queue, "subscribe"), result;
+	int turn = durable_directory(s->queue, layout_name(LAYOUT_SUBSCRIBE)), result;
 
 	*f = (struct subscribe_failure){ .errors = NULL };
 	if (turn == -1)
-		return (fluid_error_errno(&f->e, "queue/subscribe"));
+		return (fluid_error_errno(&f->e, layout_path(LAYOUT_SUBSCRIBE)));
 	if (wait ? lock_file(turn, TURN_WAIT_MS) : lock_try(turn))
 		result = errno == EWOULDBLOCK || errno == ETIMEDOUT ?
 		    fluid_error_set(&f->e, FLUID_LOCAL,
 			"another process is subscribing now, or holds a lock on queue/subscribe") :
-		    fluid_error_errno(&f->e, "queue/subscribe");
+		    fluid_error_errno(&f->e, layout_path(LAYOUT_SUBSCRIBE));
 	else
 		result = subscribe_in_turn(conf, t, s, record, f);
 	/* A hook that is being started may have this descriptor, too: closing it is not enough. */
