@@ -120,8 +120,9 @@ time_of(const struct extras *x, enum extra a, enum extra b, int64_t *out)
 static bool
 is_over(const struct extras *x)
 {
+	/* Some databases export a boolean as a number. */
 	return (*x->text[UNINSTALLED_AT] || strcmp(x->text[ACTIVE], "false") == 0 ||
-	    strcmp(x->text[STATUS], "uninstalled") == 0 ||
+	    strcmp(x->text[ACTIVE], "0") == 0 || strcmp(x->text[STATUS], "uninstalled") == 0 ||
 	    strcmp(x->text[STATUS], "superseded") == 0 || strcmp(x->text[STATUS], "inactive") == 0);
 }
 

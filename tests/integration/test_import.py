@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import secrets
 
 from harness import fluid, tap
 from harness.command_site import CommandSite
@@ -112,6 +113,9 @@ def order():
         run(site, row(past, active=False), added=1)
         equal((site.record(past.dri)["status"], site.record(past.dri)["name"]), ("uninstalled", past.name))
         assert not list((site.state / "queue/pending").iterdir())
+        other = Company(droplet)
+        run(site, row(other, active=0), added=1)
+        equal(site.record(other.dri)["status"], "uninstalled")
         # Fluid's own install, which is newer, revives it.
         deliver(front, droplet.secret, past.install())
         equal(site.record(past.dri)["status"], "active")
@@ -178,4 +182,19 @@ def unreadable():
         equal(site.record_path(company.dri).read_text(), "{")
 
 
-tap.run([tap.Test(test.__doc__.splitlines()[0], test) for test in (forms, order, superseding, skipped, unreadable)])
+def sealed():
+    """With a seal key, the credentials are sealed in the records; without it, nothing is imported."""
+    with place(seal_key="seal.key") as (site, front):
+        company, other = Company(site.droplets[0]), Company(site.droplets[0])
+        site.write(site.dir / "seal.key", secrets.token_hex(32) + "\n")
+        run(site, row(company), added=1)
+        text = site.record_path(company.dri).read_text()
+        assert company.dit not in text and company.wvt not in text and "sealed:" in text, text
+        deliver(front, company.wvt, company.order(), shop=company.shop)
+        run(site, row(company), unchanged=1)
+        (site.dir / "seal.key").unlink()
+        assert site.run("import", "-", stdin=lines_of(row(other))).status != 0
+        equal(site.record(other.dri), None)
+
+
+tap.run([tap.Test(test.__doc__.splitlines()[0], test) for test in (forms, order, superseding, skipped, unreadable, sealed)])
