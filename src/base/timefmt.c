@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #define YEAR_0 INT64_C(-62167219200)
@@ -95,6 +94,17 @@ has_shape(const char *s, const char *shape)
 	return (true);
 }
 
+/* The number of so many digits, which are there. */
+static int
+number(const char *s, int digits)
+{
+	int n = 0;
+
+	while (digits--)
+		n = 10 * n + (*s++ - '0');
+	return (n);
+}
+
 /* What follows the seconds: decimals, then Z or an offset. Returns the offset in seconds, or -1. */
 static int
 parse_tail(const char *s, long *nanos, int *offset)
@@ -115,38 +125,63 @@ parse_tail(const char *s, long *nanos, int *offset)
 	}
 	if (*s != '+' && *s != '-')
 		return (-1);
-	if (!has_shape(s + 1, "00:00") || s[6] != '\0' ||
-	    sscanf(s + 1, "%2d:%2d", &hours, &minutes) != 2 || hours > 23 || minutes > 59)
+	if (!has_shape(s + 1, "00:00") || s[6] != '\0' || (hours = number(s + 1, 2)) > 23 ||
+	    (minutes = number(s + 4, 2)) > 59)
 		return (-1);
 	*offset = (*s == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
 	return (0);
 }
 
+static bool
+is_leap(int year)
+{
+	return (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+}
+
+/* Whether there is such a day. Not by timegm(), which carries 31 February over into March, and is slow. */
+static bool
+is_date(int year, int month, int day)
+{
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+
+	return (month >= 1 && month <= 12 && day >= 1 &&
+	    day <= days[month - 1] + (month == 2 && is_leap(year)));
+}
+
+/* Days from 1 January 1970 to a date of the years 0 to 9999. */
+static int64_t
+days_to(int year, int month, int day)
+{
+	/* Years that begin in March have the leap day at their end. 400 more keep them positive. */
+	int y = year + 400 - (month <= 2), m = (month + 9) % 12;
+	int64_t in_years = INT64_C(365) * y + y / 4 - y / 100 + y / 400;
+
+	return (in_years + (153 * m + 2) / 5 + day - 1 - 146097 - 719468);
+}
+
 int
 timefmt_parse(const char *s, struct timespec *out)
 {
-	struct tm tm = { 0 }, check;
-	int offset;
+	int year, month, day, hour, minute, second, offset;
 	long nanos;
-	time_t t;
 
 	if (!has_shape(s, "0000-00-00") || strchr("Tt ", s[10]) == NULL || s[10] == '\0' ||
 	    !has_shape(s + 11, "00:00:00"))
 		goto bad;
-	if (sscanf(s, "%4d-%2d-%2d%*c%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-		&tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+	year = number(s, 4);
+	month = number(s + 5, 2);
+	day = number(s + 8, 2);
+	hour = number(s + 11, 2);
+	minute = number(s + 14, 2);
+	second = number(s + 17, 2);
+	if (!is_date(year, month, day) || hour > 23 || minute > 59 || second > 59 ||
+	    parse_tail(s + 19, &nanos, &offset))
 		goto bad;
-	if (parse_tail(s + 19, &nanos, &offset))
-		goto bad;
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	check = tm;
-	t = timegm(&check);
-	/* timegm() carries 31 February over into March; what it had to change was no date. */
-	if (check.tm_mday != tm.tm_mday || check.tm_mon != tm.tm_mon ||
-	    check.tm_hour != tm.tm_hour || check.tm_min != tm.tm_min)
-		goto bad;
-	*out = (struct timespec){ .tv_sec = t - offset, .tv_nsec = nanos };
+	*out = (struct timespec){
+		.tv_sec = days_to(year, month, day) * 86400 + hour * 3600 + minute * 60 + second -
+		    offset,
+		.tv_nsec = nanos,
+	};
 	return (0);
 
 bad:

@@ -71,6 +71,29 @@ test_parse(void **state)
 	}
 }
 
+/* Goal: each day of the years 0 to 9999 is read as it was written, and no day is read that does not exist. */
+static void
+test_every_day(void **state)
+{
+	const int64_t first = INT64_C(-62167219200), end = INT64_C(253402300800);
+	char text[TIMEFMT_SECONDS_SIZE];
+	struct timespec t;
+	unsigned refused = 0;
+
+	(void)state;
+	for (int64_t at = first; at < end; at += 86400) {
+		timefmt_seconds(text, at + 86399);
+		assert_int_equal(timefmt_parse(text, &t), 0);
+		assert_int_equal(t.tv_sec, at + 86399);
+	}
+	for (int year = 1999; year <= 2004; year++)
+		for (int day = 0; day < 100; day++) {
+			snprintf(text, sizeof(text), "%04d-02-%02dT00:00:00Z", year, day);
+			refused += timefmt_parse(text, &t) != 0;
+		}
+	assert_int_equal(refused, 6 * 100 - (4 * 28 + 2 * 29));
+}
+
 /* Goal: everything else is refused and leaves the result alone. */
 static void
 test_refuse(void **state)
@@ -127,6 +150,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_every_day),
 		cmocka_unit_test(test_refuse),
 	};
 
