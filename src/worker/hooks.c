@@ -120,11 +120,15 @@ add_name(struct hooks *h, const char *directory, const char *name)
 	return (0);
 }
 
-/* Add what is in a subdirectory; hidden files are an editor's. Returns 0, or -1 with errno set. */
+/*
+ * Add what is in a subdirectory, which may be a symbolic link; hidden files are an editor's. Returns 0, also if it is gone,
+ * or -1 with errno set.
+ */
 static int
-read_subdirectory(struct hooks *h, int parent, const char *name)
+read_subdirectory(struct hooks *h, const char *name)
 {
 	void *more = reallocarray(h->subs, h->n_subs + 1, sizeof(*h->subs));
+	char path[PATH_SIZE];
 	struct subdirectory *sub;
 	const char *file;
 	struct dir d;
@@ -134,8 +138,9 @@ read_subdirectory(struct hooks *h, int parent, const char *name)
 		return (-1);
 	h->subs = more;
 	sub = &h->subs[h->n_subs];
-	if (fstatat(parent, name, &sub->seen, 0) || dir_open(&d, parent, name))
-		return (-1);
+	snprintf(path, sizeof(path), "%s/%s", h->conf->hooks, name);
+	if (stat(path, &sub->seen) || dir_open_path(&d, path))
+		return (errno == ENOENT ? 0 : -1);
 	if ((sub->name = strdup(name)) == NULL) {
 		dir_close(&d);
 		return (-1);
@@ -174,7 +179,7 @@ add_entry(struct hooks *h, int dir, const char *name)
 	}
 	if (!S_ISDIR(st.st_mode))
 		return (add_name(h, NULL, name));
-	return (is_subdirectory(name) ? read_subdirectory(h, dir, name) : 0);
+	return (is_subdirectory(name) ? read_subdirectory(h, name) : 0);
 }
 
 static int

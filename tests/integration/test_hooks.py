@@ -695,6 +695,22 @@ def each_target(place):
     assert sorted(place.lines("ran")[before:]) == ["40-d 1", "order 1"], place.left("ran")
 
 
+def linked_directory(place):
+    """A .d directory may be a symbolic link to one elsewhere; what changes there counts at once."""
+    elsewhere = place.dir / "elsewhere"
+    elsewhere.mkdir()
+    process.give(elsewhere)
+    (place.hooks / "order.d").symlink_to(elsewhere)
+    place.hook("../elsewhere/10-a", "echo a >>$OUT/ran")
+    place.deliver(event_body(1))
+    with place.worker():
+        process.wait_until(lambda: place.lines("ran") == ["a"], "the hook behind the link")
+        place.hook("../elsewhere/20-b", "echo b >>$OUT/ran")
+        place.deliver(event_body(2))
+        process.wait_until(lambda: place.lines("ran") == ["a", "a", "b"], "the new one, too")
+    assert "unavailable" not in place.log_text(), place.log_text()
+
+
 def one_slot(place):
     """An installation whose hook hangs has one slot; its deliveries keep their order, and others go on."""
     place.configure(concurrency=4)
@@ -862,7 +878,7 @@ TESTS = [
     (closed_environment, {}), (bounded_environment, {}), (own_process, {}), (killed_whole, {"hook_timeout": 1}), (leaves_a_daemon, {}),
     (prints_too_much, {}), (output_to_log, {}), (cannot_be_executed, {}), (replaced_while_it_runs, {}),
     (taken_away, {}), (directory_unavailable, {}), (no_default_directory, {}), (cannot_be_started, {}), (backoff, {}), (longest_backoff, {}), (dead_letters, {}), (permanent_failure, {"hook_timeout": 2}), (retry_meanwhile, {}),
-    (in_order, {}), (waiting_holds_up_nobody, {}), (retries_take_turns, {}), (several_at_once, {}), (each_target, {}), (one_slot, {}),
+    (in_order, {}), (waiting_holds_up_nobody, {}), (retries_take_turns, {}), (several_at_once, {}), (each_target, {}), (linked_directory, {}), (one_slot, {}),
     (install_waits, {}), (ended_before_its_turn, {}), (runs_once, {}), (runs_once_meanwhile, {}),
 ]
 
