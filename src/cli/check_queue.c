@@ -44,6 +44,7 @@ on_unread(void *user, const struct unread *file)
 {
 	struct looking *k = user;
 
+	/* What is under way is nothing to complain about: a hook has it, or another one of its installation. */
 	k->unread += file->lines;
 	if (file->oldest < k->oldest)
 		k->oldest = file->oldest;
@@ -89,10 +90,7 @@ say_unread(const struct looking *k, char *out, size_t size)
 	    since);
 }
 
-/*
- * A worker holds its position back while a hook runs: then what is behind that delivery counts as unread, for as long
- * as a hook may run.
- */
+/* While all hooks that may run at once do, a worker reads on only when one of them ends. */
 static bool
 is_late(const struct looking *k)
 {

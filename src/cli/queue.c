@@ -84,7 +84,7 @@ say_unavailable(const struct conf *conf)
 /* What no worker has read. */
 struct not_read {
 	const struct state *state;
-	unsigned long lines;
+	unsigned long lines, under_way;
 	int64_t oldest;                /* INT64_MAX: not known */
 	char first[JOURNAL_NAME_SIZE]; /* the file it begins in */
 	bool failed;                   /* a file cannot be read: it is not known how much */
@@ -101,6 +101,9 @@ add_unread(void *user, const struct unread *file)
 		u->failed = true;
 		return;
 	}
+	u->under_way += file->under_way;
+	if (file->lines == 0)
+		return;
 	if (u->lines == 0)
 		snprintf(u->first, sizeof(u->first), "%s", file->name);
 	u->lines += file->lines;
@@ -123,6 +126,8 @@ print_unread_json(const struct not_read *u, bool worked)
 	json_int(w, (long long)u->lines);
 	json_key(w, "oldest_unread_at");
 	json_string(w, u->oldest == INT64_MAX ? NULL : since);
+	json_key(w, "under_way");
+	json_int(w, (long long)u->under_way);
 	json_key(w, "worker_runs");
 	json_bool(w, worked);
 	json_object_end(w);
@@ -158,11 +163,15 @@ report_unread(const struct cli *c, struct queue *q, bool nothing_listed)
 			    c->state->path));
 		return (cli_fail("%s/journal: %s", c->state->path, strerror(errno)));
 	}
-	if (u.lines && c->json)
+	if ((u.lines || u.under_way) && c->json)
 		print_unread_json(&u, worked);
+	if (u.under_way)
+		fprintf(stderr,
+		    "%lu %s under way: a target has each, or another of its installation first.\n",
+		    u.under_way, u.under_way == 1 ? "delivery is" : "deliveries are");
 	if (u.lines)
 		say_unread(&u, worked);
-	else if (nothing_listed && !u.failed)
+	else if (nothing_listed && !u.failed && u.under_way == 0)
 		fputs("Nothing waits.\n", stderr);
 	return (u.failed ? CLI_FAILED : CLI_DONE);
 }

@@ -5,14 +5,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "store/durable.h"
 
-enum { FILE_MAX = 1 << 20, FILES_MAX = 8192 };
+enum {
+	FILE_MAX = 1 << 20,
+	FILES_MAX = 8192,
+	PLACE_SIZE = 96 + UUID_SIZE,
+	RECENT_SECONDS = 2 * 60,
+};
 
 /* A number in JSON, whose text is not terminated. */
 static uint64_t
@@ -31,12 +38,12 @@ struct positions {
 	bool damaged, is_old;
 };
 
-/* "<offset> <last> <delivery>", the delivery may be missing; or "read". Returns 0, or -1. */
+/* "<offset> <last> <delivery> <read> <under way>", where what ends it may be missing; or "read". Returns 0, or -1. */
 static int
 parse_place(struct follow_file *file, const char *text, size_t len)
 {
-	unsigned long long offset, last;
-	char copy[64 + UUID_SIZE];
+	unsigned long long offset, last, read = 0;
+	char copy[PLACE_SIZE], *delivery, *rest;
 	int end = 0;
 
 	if (len >= sizeof(copy))
@@ -49,11 +56,18 @@ parse_place(struct follow_file *file, const char *text, size_t len)
 	}
 	if (*copy < '0' || *copy > '9' ||
 	    sscanf(copy, "%20llu %20llu%n", &offset, &last, &end) != 2 ||
-	    (copy[end] && (copy[end] != ' ' || strlen(copy + end + 1) >= UUID_SIZE)))
+	    (copy[end] && copy[end] != ' '))
 		return (-1);
+	delivery = copy + end + (copy[end] == ' ');
+	rest = delivery + strcspn(delivery, " ");
+	if (rest - delivery >= UUID_SIZE ||
+	    (*rest && sscanf(rest, " %20llu %10lu", &read, &file->under_way) != 2))
+		return (-1);
+	*rest = '\0';
 	file->offset = offset;
 	file->last = last;
-	snprintf(file->delivery, sizeof(file->delivery), "%s", copy[end] ? copy + end + 1 : "");
+	file->read = read;
+	snprintf(file->delivery, sizeof(file->delivery), "%s", delivery);
 	return (0);
 }
 
@@ -114,16 +128,20 @@ position_save(int dir, const struct follow_file *files, unsigned n)
 {
 	struct buf text = { 0 };
 	struct json_writer *w = json_writer_new(&text, true);
-	char place[64 + UUID_SIZE];
+	char place[PLACE_SIZE];
+	int len;
 	int result = -1;
 
 	if (w == NULL)
 		return (-1);
 	json_object(w);
 	for (unsigned i = 0; i < n; i++) {
-		snprintf(place, sizeof(place), "%llu %llu%s%s", (unsigned long long)files[i].offset,
-		    (unsigned long long)files[i].last, files[i].delivery[0] ? " " : "",
-		    files[i].delivery);
+		len = snprintf(place, sizeof(place), "%llu %llu%s%s",
+		    (unsigned long long)files[i].offset, (unsigned long long)files[i].last,
+		    files[i].delivery[0] ? " " : "", files[i].delivery);
+		if (files[i].under_way)
+			snprintf(place + len, sizeof(place) - (size_t)len, " %llu %lu",
+			    (unsigned long long)files[i].read, files[i].under_way);
 		json_key(w, files[i].name);
 		json_string(w, files[i].is_old ? "read" : place);
 	}
@@ -157,6 +175,15 @@ position_beginning(int dir, unsigned *n, bool *complete)
 	}
 	buf_free(&text);
 	return (file);
+}
+
+bool
+position_is_recent(int dir)
+{
+	struct stat st;
+
+	return (fstatat(dir, "position.json", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    clock_wall_s() - st.st_mtim.tv_sec < RECENT_SECONDS);
 }
 
 bool

@@ -10,7 +10,8 @@
  *
  *	position.json	for each file of the journal
  *			"<where the next line begins> <where the last delivery begins> <that delivery>",
- *			or "read"; versions before 0.2 wrote a number, for the last few files
+ *			and if lines from there on are under way, " <where the lines begin that were not
+ *			read> <how many are under way>"; or "read". Versions before 0.2 wrote a number, for the last few files
  *	beginning	a journal file: a version before 0.2 dealt with the days before it
  */
 
@@ -25,6 +26,9 @@ struct follow_file *position_load(int dir, unsigned *n, bool *complete);
  * for days that a version before 0.2 dealt with.
  */
 struct follow_file *position_beginning(int dir, unsigned *n, bool *complete);
+
+/** Whether a worker that runs saved it so lately that what it says is under way still is. */
+bool position_is_recent(int dir);
 
 /** Whether there is neither of the two files: no worker has ever read the journal. */
 bool position_is_new(int dir);

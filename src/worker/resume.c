@@ -29,6 +29,7 @@ is_in_place(int fd, const struct follow_file *at)
 static int
 seek(int dir, struct follow_file *at)
 {
+	bool is_next = at->last == at->offset; /* it was read, but is under way: it is read again */
 	uint64_t begin, end;
 	int result;
 
@@ -36,7 +37,7 @@ seek(int dir, struct follow_file *at)
 		return (0);
 	if ((result = lines_seek(dir, at->name, at->delivery, &begin, &end)) == 1) {
 		at->last = begin;
-		at->offset = end;
+		at->offset = is_next ? begin : end;
 	}
 	return (result);
 }

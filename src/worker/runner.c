@@ -18,6 +18,8 @@
 enum {
 	BLOCKED_MS = 1000, /* pause after a failure of the worker itself */
 	SAVE_MS = 1000,    /* how often the position is saved while it moves */
+	/* and how often if it does not, while something is under way: others see that the worker goes on */
+	SAVE_AGAIN_MS = 30000,
 };
 
 void
@@ -312,12 +314,14 @@ runner_wake(struct runner *r)
 	queue_wake_credentials(r->queue, queue_clock());
 }
 
-/* The position of a file is the lowest offset of what is on its way: of a line, which is where it was. */
+/* The position of a file is the lowest offset of what is under way: of a line, which is where it was. */
 static void
 hold_back(struct follow_file *files, unsigned n, const struct handover *h)
 {
 	for (unsigned k = n; k-- > 0;)
 		if (strcmp(files[k].name, h->place.name) == 0) {
+			if (files[k].under_way++ == 0)
+				files[k].read = files[k].offset;
 			if (h->place.offset >= files[k].offset)
 				return;
 			files[k].offset = files[k].last = h->place.offset;
@@ -336,6 +340,8 @@ save_position(struct runner *r)
 	if (r->unsaved || (!r->unnoted && result_sync_runs(r)))
 		return;
 	files = follow_position(r->follow, &n);
+	for (unsigned k = 0; k < n; k++)
+		files[k].under_way = 0;
 	for (const struct handover *h = r->oldest; h; h = h->newer)
 		hold_back(files, n, h);
 	r->position_saved = backoff_now();
@@ -351,7 +357,9 @@ save_position(struct runner *r)
 void
 runner_save_position(struct runner *r)
 {
-	if (r->position_changed && backoff_now() - r->position_saved >= SAVE_MS)
+	int64_t age = backoff_now() - r->position_saved;
+
+	if ((r->position_changed && age >= SAVE_MS) || (r->oldest && age >= SAVE_AGAIN_MS))
 		save_position(r);
 }
 

@@ -53,9 +53,12 @@ received_at(int fd, uint64_t offset)
 	return (timefmt_parse(at, &t) ? INT64_MAX : (int64_t)t.tv_sec);
 }
 
-/* How many lines of a file the worker has not read, and since when. at: its position there; NULL: none. */
+/*
+ * How many lines of a file the worker has not read, and since when. at: its position there; NULL: none. worked: what it
+ * says is under way counts. What a worker that was killed had read is unread again.
+ */
 static void
-count_unread(int journal, const struct follow_file *at, struct unread *file)
+count_unread(int journal, const struct follow_file *at, bool worked, struct unread *file)
 {
 	int fd = lines_open(journal, file->name), in_place;
 	struct follow_file place;
@@ -69,6 +72,11 @@ count_unread(int journal, const struct follow_file *at, struct unread *file)
 		place = *at;
 	in_place = at ? resume_place(journal, fd, &place, true) : 0;
 	offset = in_place == 1 ? place.offset : 0;
+	/* Not in a file that was rewritten meanwhile, until the worker has seen that. */
+	if (in_place == 1 && worked && place.under_way && offset == at->offset) {
+		file->under_way = place.under_way;
+		offset = place.read;
+	}
 	if (in_place == -1 || count_from(fd, offset, &file->lines))
 		file->error = errno;
 	else if (file->lines)
@@ -88,7 +96,8 @@ find(const struct follow_file *files, unsigned n, const char *name)
 int
 unread_each(int journal, struct queue *q, unread_file *each, void *user)
 {
-	bool complete = true;
+	bool complete = true,
+	     worked = queue_has_worker(q) && position_is_recent(queue_directory(q));
 	unsigned n;
 	size_t n_names;
 	struct follow_file *files = position_load(queue_directory(q), &n, &complete);
@@ -110,8 +119,8 @@ unread_each(int journal, struct queue *q, unread_file *each, void *user)
 		    (at == NULL && !complete && n &&
 			journal_file_compare(names[i], files[0].name) < 0))
 			continue;
-		count_unread(journal, at, &file);
-		if (file.error != ENOENT && (file.error || file.lines))
+		count_unread(journal, at, worked, &file);
+		if (file.error != ENOENT && (file.error || file.lines || file.under_way))
 			each(user, &file);
 	}
 	free(names);

@@ -515,7 +515,7 @@ def worker_state(world):
     assert check == "worker" and text == f"does not run, and 1 delivery is unread since {old}", text
     assert "fluidhook-worker" in hint
     (unread,) = [json.loads(line) for line in world.command.ok("queue", "--json").splitlines()]
-    assert unread == {"unread": 1, "oldest_unread_at": old, "worker_runs": False}, unread
+    assert unread == {"unread": 1, "oldest_unread_at": old, "under_way": 0, "worker_runs": False}, unread
     # A worker that is stopped: it holds its lock, and reads nothing.
     world.site.write_conf(world.site.conf_text() + "[worker]\nhooks = hooks\nhook_timeout = 1\n")
     world.hook("any", "#!/bin/sh\nkill -STOP $PPID\n")
@@ -523,6 +523,8 @@ def worker_state(world):
                            stderr=subprocess.DEVNULL)
     try:
         process.wait_until(lambda: status_of(worker.pid) == "T", "the worker is not stopped")
+        # One that goes on saves its position again and again, while something is under way.
+        os.utime(world.site.state / "queue/position.json", (time.time() - 180,) * 2)
         ((check, text, hint),) = world.check()[0]
         assert check == "worker" and text.startswith("runs, but 1 delivery is unread"), text
         assert "Restart it" in hint

@@ -7,6 +7,7 @@ import os
 import resource
 import secrets
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -767,6 +768,32 @@ def prune_keeps_new_files(place):
     assert place.run("prune", "--keep", "30d").split() == [path.name]
 
 
+def hanging_is_not_unread(place):
+    """What was read and is under way is not unread, as long as the worker runs; a killed one has read nothing."""
+    place.configure(concurrency=4)
+    place.hook("any", "[ $FLUIDHOOK_INSTALLATION != dri_a ] || while ! [ -e $OUT/go ]; do sleep 0.01; done; " + RUNS)
+    place.append([journal_line("order.created", event_body(number), f"dri_{'aaabcd'[number]}") for number in range(6)])
+    position = place.state / "queue/position.json"
+
+    def said():
+        return [item for item in place.values("queue") if "unread" in item]
+
+    place.start()
+    try:
+        process.wait_until(lambda: len(place.lines("ran")) == 3, "those of the others")
+        process.wait_until(lambda: [item["under_way"] for item in said()] == [3], "the position")
+        assert [item["unread"] for item in said()] == [0], said()
+        assert "3 deliveries are under way" in place.said and "unread since" not in place.said, place.said
+        # Whoever removes old days keeps these.
+        assert place.run("prune", "--keep", "0d", "--dry-run") == ""
+    finally:
+        process.stop(place.proc, number=signal.SIGKILL)
+    assert [(item["unread"], item["under_way"]) for item in said()] == [(6, 0)], position.read_text()
+    place.touch("go")
+    place.once()
+    assert len(place.lines("ran")) == 6 and said() == []
+
+
 def queue_counts_unread(place):
     """queue says what no worker has read, and which journal files cannot be read."""
     place.hook("any", RUNS)
@@ -778,7 +805,7 @@ def queue_counts_unread(place):
     (said,) = [json.loads(line) for line in place.run("queue", "--json").splitlines()]
     first = place.journal_file(day_text(NOW - DAY))
     oldest = min(json.loads(line)["received_at"] for line in first.read_text().splitlines())
-    assert said == {"unread": 5, "oldest_unread_at": oldest[:19] + "Z", "worker_runs": False}, (said, oldest)
+    assert said == {"unread": 5, "oldest_unread_at": oldest[:19] + "Z", "under_way": 0, "worker_runs": False}, (said, oldest)
     place.run("queue")
     assert f"5 deliveries are unread since {oldest[:19]}Z" in place.said and first.name in place.said, place.said
     assert "no worker runs" in place.said
@@ -844,7 +871,7 @@ TESTS = (all_files, new_files, files_of_the_future, unfinished_line, bad_lines, 
          locked_file, line_taken_back, position_lost, position_damaged, position_of_the_version_before,
          position_beyond, other_lines, skipped_days, moved_line, file_replaced, oldest_first, noted_but_waiting, waiting_and_dead, queue_not_writable, damaged_items,
          remembered_as_long_as_the_journal, damaged_notes, notes_of_the_version_before,
-         same_delivery, only_the_event_that_ran, install_of_the_future, many_remembered, many_lines, prune_keeps, prune_without_a_worker, prune_keeps_new_files, queue_counts_unread,
+         same_delivery, only_the_event_that_ran, install_of_the_future, many_remembered, many_lines, prune_keeps, prune_without_a_worker, prune_keeps_new_files, queue_counts_unread, hanging_is_not_unread,
          clock_went_back, prune_waits_for_credentials)
 
 if __name__ == "__main__":
