@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-#include "store/journal.h"
+#include "store/journal_line.h"
 
 /* The file that journal lines are written to: one for each day, and another one if the disk has failed. */
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "store/journal_rewrite.h"
+#include "worker/lines.h"
 
 /* Whether the last line read is still where it was. Returns 1 or 0, or -1 with errno set. */
 static int

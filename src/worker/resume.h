@@ -1,7 +1,7 @@
 #ifndef WORKER_RESUME_H
 #define WORKER_RESUME_H
 
-#include "worker/follow.h"
+#include "worker/follow_file.h"
 
 /**
  * Where to go on in an open file of the journal directory `dir`: *at, which is moved if the file was rewritten
