@@ -209,10 +209,11 @@ static enum installation_status
 status_of(struct place *p, const char *record)
 {
 	struct installation *i = installation_load(p->state->installations, record);
-	enum installation_status status;
+	enum installation_status status = INSTALLATION_FAILED;
 
 	CHECK(i != NULL, "no record %s; the log: %s", record, text_of(p, "log"));
-	status = i->status;
+	if (i)
+		status = i->status;
 	installation_free(i);
 	return (status);
 }
