@@ -11,7 +11,7 @@ import subprocess
 
 from points import LIBRARY, TRACING, Table, counting, happened, injecting, points_of, sample, tap
 from harness import process
-from harness.command import COMMAND
+from harness.site import COMMAND
 from harness.fluid_world import FluidWorld
 
 URL = "https://hooks.example.com/webhook"

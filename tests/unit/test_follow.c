@@ -423,7 +423,7 @@ expect_long(struct place *p, int number)
 static int
 resize(void *user, const char *line, size_t len, bool whole, struct buf *out)
 {
-	const char *end = strchr(line, ' ');
+	const char *end = memchr(line, ' ', len);
 
 	(void)whole;
 	buf_add(out, line, end && end < line + len ? (size_t)(end - line) : len - 1);
