@@ -337,7 +337,7 @@ test_unsigned_about_known(void **state)
 	assert_string_equal(record_text(w, "dri_a"), before);
 }
 
-/* Goal: what nobody vouched for gives way to what Fluid signed, whatever time it claimed. */
+/* Goal: an unverified install gives way to one that Fluid signed, whatever time it claims. */
 static void
 test_unconfirmed_gives_way(void **state)
 {
