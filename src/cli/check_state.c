@@ -145,7 +145,7 @@ walk(struct looking *k, int parent, const char *name, const char *path, unsigned
 	closedir(directory);
 }
 
-/* Directorys and files: fluidhook's own directories are looked into, whatever else lies there is not ours. */
+/* Directories and files: fluidhook's own directories are looked into, whatever else lies there is not ours. */
 static void
 check_files(struct looking *k, int top)
 {
@@ -171,7 +171,7 @@ check_files(struct looking *k, int top)
 		return;
 	}
 	checklist_bad(k->list, "state",
-	    "Directorys have mode 0700 and files 0600, all of the same user.", "%s/%s %s%s",
+	    "Directories have mode 0700 and files 0600, all of the same user.", "%s/%s %s%s",
 	    k->conf->state_dir, k->first, k->fault,
 	    k->wrong > 1 ? ", and it is not the only one" : "");
 }
