@@ -350,8 +350,7 @@ def follow():
         with open(today, "a", encoding="utf-8") as file:
             file.write(lines[0][:40])
         call = site.start("deliveries", "--follow", "-n", "3", "--event", "a", *words)
-        process.wait_until(lambda call=call: any("inotify wd" in path.read_text() for path in
-                                                 pathlib.Path(f"/proc/{call.pid}/fdinfo").iterdir()), "following")
+        process.wait_until(lambda call=call: watches(call.pid), "following")
         with open(today, "a", encoding="utf-8") as file:
             file.write(lines[0][40:] + lines[1] + lines[2][:-1])
             file.flush()
@@ -367,6 +366,17 @@ def follow():
         with open(today, "a", encoding="utf-8") as file:
             file.write("\n")
     equal(site.run("deliveries", "--follow", "--since", "2h").status, 2)
+
+
+def watches(pid):
+    """Whether the process has an inotify watch. Its descriptors can come and go meanwhile."""
+    for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            if "inotify wd" in path.read_text():
+                return True
+        except FileNotFoundError:
+            pass
+    return False
 
 
 def files_read(site, *words):
